@@ -1,0 +1,62 @@
+"""Recurrent networks for Keras 3, from the equation of a cell to a served model.
+
+The names are loaded when they are first used (PEP 562), so that `import keras_rnnkit` needs NumPy alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "LSTM": "layers.facades",
+    "GRU": "layers.facades",
+    "VanillaRNN": "layers.facades",
+    "Recurrent": "layers.recurrent",
+    "Stack": "layers.stack",
+    "Bidirectional": "layers.bidirectional",
+    "Residual": "layers.residual",
+    "convert": "convert",
+    "explain": "explain",
+}
+_MODULES = ("cells", "kernels", "layers", "ops")
+
+__all__ = [*_HOMES, *_MODULES]
+
+if TYPE_CHECKING:
+    from keras_rnnkit import cells, kernels, layers, ops
+    from keras_rnnkit.convert import convert
+    from keras_rnnkit.explain import explain
+    from keras_rnnkit.layers.bidirectional import Bidirectional
+    from keras_rnnkit.layers.facades import GRU, LSTM, VanillaRNN
+    from keras_rnnkit.layers.recurrent import Recurrent
+    from keras_rnnkit.layers.residual import Residual
+    from keras_rnnkit.layers.stack import Stack
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(_load(_HOMES[name], name), name)
+    elif name in _MODULES:
+        value = _load(name, name)
+    else:
+        raise AttributeError(f"module 'keras_rnnkit' has no attribute {name!r}. It has: {', '.join(__all__)}")
+    globals()[name] = value
+    return value
+
+
+def _load(module: str, name: str) -> Any:
+    try:
+        return importlib.import_module(f"keras_rnnkit.{module}")
+    except ModuleNotFoundError as error:
+        if error.name in ("keras", "tensorflow"):
+            raise ImportError(
+                f"keras_rnnkit.{name} needs {error.name}, which is not installed: pip install 'keras-rnnkit[train]'"
+            ) from error
+        raise
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,272 @@
+"""What every cell is: an equation in three parts, and a Keras layer around it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+
+from keras_rnnkit.ops import keras as kops
+
+
+class Weights:
+    """The arrays of a cell by attribute name, through `read`; `w.cell` are those of a wrapped cell.
+
+    `read` turns a Keras variable into an array: a tensor when training, an ndarray for the NumPy reading, an
+    initializer when exporting. What is not a variable (None for an absent bias, a number) comes back as it is.
+    """
+
+    def __init__(self, cell: Cell, read: Callable[[keras.Variable], Any]):
+        self._cell = cell
+        self._read = read
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._cell, name)
+        if isinstance(value, keras.Variable):
+            return self._read(value)
+        if isinstance(value, Cell):
+            return Weights(value, self._read)
+        return value
+
+
+class Cell(keras.layers.Layer, DropoutRNNCell):
+    """One step of a recurrence, split so that every kernel can run it:
+
+        z_t          = project(x_t)               what does not depend on the state: one GEMM for the whole sequence
+        r_t          = recur(h_{t-1})             the GEMM of the loop, on the first state
+        y_t, state_t = gates(z_t, r_t, state_{t-1})   row by row: pointwise, normalisation, small products
+
+    Each part is pure: it takes `ops` (a reading of the vocabulary in `keras_rnnkit.ops.protocol`) and `w` (the
+    cell's weights by attribute name) and touches nothing else, so the same lines train, serve as the NumPy
+    reference and export. Write the three, `build`, and the constructor; dropout, masks, kernels, `.keras` files
+    and export come with them.
+
+    Shapes: x_t [B, D], z_t and r_t [B, anything], states [B, size]; with a time axis in front, [T, B, ...],
+    `project`, `recur` and `gates` must work as well.
+
+    Arguments:
+        units: width of the first state.
+        dropout: share of the inputs dropped in training; one mask for a whole sequence and all gates.
+        recurrent_dropout: the same for h_{t-1} (Gal and Ghahramani 2016, one mask for all gates).
+        seed: of the dropout masks.
+
+    >>> class DecayCell(Cell):
+    ...     '''h_t = a * h_{t-1} + (1 - a) * W x_t, with a learned rate a for each unit.'''
+    ...
+    ...     def build(self, input_shape):
+    ...         self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+    ...         self.rate = self.add_weight(shape=(self.units,), name="rate")
+    ...
+    ...     def project(self, ops, w, x):
+    ...         return ops.matmul(x, w.kernel)
+    ...
+    ...     def recur(self, ops, w, h):
+    ...         return h
+    ...
+    ...     def gates(self, ops, w, z, r, state):
+    ...         a = ops.sigmoid(w.rate)
+    ...         h = a * r + (1.0 - a) * z
+    ...         return h, [h]
+    >>> import keras_rnnkit as rk
+    >>> rk.Recurrent(DecayCell(3))(keras.ops.ones([2, 5, 4])).shape
+    TensorShape([2, 3])
+    """
+
+    emits_state = True
+    """Whether y_t is the first state. A cell whose output is something else sets this to False."""
+
+    def __init__(self, units: int, dropout: float = 0.0, recurrent_dropout: float = 0.0, seed=None, **kwargs):
+        kwargs.pop("implementation", None)  # one implementation serves both of Keras'
+        super().__init__(**kwargs)
+        self.units = positive_integer("units", units, self)
+        self.dropout = rate("dropout", dropout, self)
+        self.recurrent_dropout = rate("recurrent_dropout", recurrent_dropout, self)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.state_size: Any = self.units
+        self.output_size = self.units
+
+    # ------------------------------------------------------------------ the equation
+
+    def project(self, ops, w, x):
+        """z_t, from the input alone. x: [..., D]."""
+        raise NotImplementedError(f"{type(self).__name__} must define project(self, ops, w, x)")
+
+    def recur(self, ops, w, h):
+        """r_t, from the first state alone. h: [..., units]."""
+        raise NotImplementedError(f"{type(self).__name__} must define recur(self, ops, w, h)")
+
+    def gates(self, ops, w, z, r, state):
+        """y_t and the new states, row by row. state: a list of [..., size]."""
+        raise NotImplementedError(f"{type(self).__name__} must define gates(self, ops, w, z, r, state)")
+
+    def inputs(self, ops, w, x, state, training=False, mask=None):
+        """Everything the loop reads besides its state: `project`, and what a wrapper adds to it.
+
+        x: one step [B, D] or all of them [T, B, D]; state: the states before the first of these steps.
+        """
+        return self.project(ops, w, x)
+
+    # ------------------------------------------------------------------ as a Keras layer
+
+    def weights_as(self, read: Callable[[keras.Variable], Any]) -> Weights:
+        """The weights for one reading of the equation."""
+        return Weights(self, read)
+
+    def call(self, inputs, states, training=False):
+        nested = isinstance(states, list | tuple)
+        state = list(states) if nested else [states]
+        w = self.weights_as(keras.ops.convert_to_tensor)
+        x, h = inputs, state[0]
+        if training:
+            x = dropped(x, self.get_dropout_mask(x))
+            h = dropped(h, self.get_recurrent_dropout_mask(h))
+        z = self.inputs(kops, w, x, state, training=training)
+        y, state = self.gates(kops, w, z, self.recur(kops, w, h), state)
+        return y, list(state) if nested else state[0]
+
+    def compute_output_shape(self, input_shape, *_):
+        """Of a single step: the output and each state."""
+        batch = tuple(input_shape)[0]
+        return (batch, self.output_size), [(batch, size) for size in self.state_sizes]
+
+    @property
+    def state_sizes(self) -> list[int]:
+        """The widths of the states, always as a list."""
+        return list(self.state_size) if isinstance(self.state_size, list | tuple) else [self.state_size]
+
+    def get_initial_state(self, batch_size=None):
+        return [keras.ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_sizes]
+
+    def get_config(self):
+        return {**super().get_config(), **{name: serialized(name, getattr(self, name)) for name in argument_names(type(self))}}
+
+
+class GatedCell(Cell):
+    """A cell of G gates with Keras' three weights: kernel [D, G*U], recurrent_kernel [U, G*U], bias [G*U].
+
+    Arguments, besides those of `Cell`:
+        activation: of the candidate (and of the output, where the equation has one there).
+        use_bias: whether there is a bias.
+        kernel_initializer, recurrent_initializer, bias_initializer: how the weights start. Le, Jaitly and Hinton
+            (2015) start a relu network from `recurrent_initializer="identity"`.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on them.
+        kernel_constraint, recurrent_constraint, bias_constraint: projections after each update.
+    """
+
+    gate_count = 1
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(units, **kwargs)
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+
+    def build(self, input_shape):
+        width = self.gate_count * self.units
+        self.kernel = self.add_matrix("kernel", (input_shape[-1], width))
+        self.recurrent_kernel = self.add_matrix("recurrent_kernel", (self.output_size, width), role="recurrent")
+        self.bias = self.add_matrix("bias", self.bias_shape, initializer=self.initial_bias) if self.use_bias else None
+
+    def add_matrix(self, name: str, shape, role: str | None = None, initializer=None) -> keras.Variable:
+        """A weight with the initializer, regularizer and constraint the user gave for its role."""
+        role = role or name
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer or getattr(self, f"{role}_initializer"),
+            regularizer=getattr(self, f"{role}_regularizer"),
+            constraint=getattr(self, f"{role}_constraint"),
+        )
+
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
+        return (self.gate_count * self.units,)
+
+    @property
+    def initial_bias(self):
+        return self.bias_initializer
+
+    def project(self, ops, w, x):
+        z = ops.matmul(x, w.kernel)
+        return z if w.bias is None else z + w.bias
+
+    def recur(self, ops, w, h):
+        return ops.matmul(h, w.recurrent_kernel)
+
+
+# ---------------------------------------------------------------------- arguments and configs
+
+
+def dropped(x, mask):
+    """x with the cached mask of `DropoutRNNCell` on it; None where there is no dropout."""
+    return x if mask is None else x * keras.ops.cast(mask, x.dtype)
+
+
+def positive_integer(name: str, value, layer) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value <= 0:
+        raise ValueError(
+            f"{type(layer).__name__}: `{name}` must be a positive integer. Received: {name}={value!r}. "
+            f"It is a width, for example {name}=64."
+        )
+    return int(value)
+
+
+def rate(name: str, value, layer) -> float:
+    if not 0.0 <= value < 1.0:
+        raise ValueError(
+            f"{type(layer).__name__}: `{name}` is a share of the units and must be in [0, 1). "
+            f"Received: {name}={value!r}. Write 0.2 for 20%."
+        )
+    return float(value)
+
+
+def argument_names(layer_class: type) -> list[str]:
+    """The constructor's own arguments, base classes' included, without those Keras' Layer saves itself."""
+    names: list[str] = []
+    for cls in layer_class.__mro__:
+        if cls is keras.layers.Layer:
+            break
+        parameters = inspect.signature(cls.__init__).parameters.values() if "__init__" in vars(cls) else ()
+        named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        names += [name for name in named if name not in ("self", *names)]
+    return names
+
+
+def serialized(name: str, value):
+    """A constructor argument as a config holds it."""
+    for suffix, module in (
+        ("activation", keras.activations),
+        ("initializer", keras.initializers),
+        ("regularizer", keras.regularizers),
+        ("constraint", keras.constraints),
+    ):
+        if name.endswith(suffix):
+            return module.serialize(value)
+    return keras.saving.serialize_keras_object(value) if isinstance(value, keras.layers.Layer) else value

@@ -1,0 +1,68 @@
+"""The gated recurrent unit, in both published forms."""
+
+from __future__ import annotations
+
+import keras
+
+from keras_rnnkit.cells.base import GatedCell
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnkit")
+class GRUCell(GatedCell):
+    """The gated recurrent unit.
+
+        u = sigmoid(W_u x_t + U_u h_{t-1} + b_u)                    update gate
+        s = sigmoid(W_s x_t + U_s h_{t-1} + b_s)                    reset gate
+        k = tanh(W_k x_t + b_k + s * (U_k h_{t-1} + b'_k))          candidate, reset_after=True
+        k = tanh(W_k x_t + b_k + U_k (s * h_{t-1}))                 candidate, reset_after=False
+        h_t = u * h_{t-1} + (1 - u) * k
+
+    Papers: K. Cho, 2014, whose first version resets after the product, the published one before it. The letters
+    u, s, k stand for Cho's z, r and h~, since z and r are the two halves of a split cell here.
+
+    Shapes: x_t [B, D], h_t [B, U]. Weights as in Keras, gates in the order u, s, k: kernel [D, 3U],
+    recurrent_kernel [U, 3U], bias [3U], or [2, 3U] with reset_after (input row, recurrent row).
+
+    Arguments, besides those of `GatedCell`:
+        recurrent_activation: of the two gates.
+        reset_after: reset after the recurrent product (cuDNN's form, one product a step) or before it (two).
+
+    >>> cell = GRUCell(5)
+    >>> y, (h,) = cell(keras.ops.ones([3, 4]), cell.get_initial_state(3))
+    >>> h.shape
+    TensorShape([3, 5])
+    """
+
+    gate_count = 3
+
+    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", *, reset_after=True, **kwargs):
+        super().__init__(units, activation, **kwargs)
+        self.recurrent_activation = keras.activations.get(recurrent_activation)
+        self.reset_after = reset_after
+
+    @property
+    def bias_shape(self):
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def project(self, ops, w, x):
+        z = ops.matmul(x, w.kernel)
+        if w.bias is None:
+            return z
+        return z + (w.bias[0] if self.reset_after else w.bias)
+
+    def recur(self, ops, w, h):
+        if not self.reset_after:  # h rides along: the candidate's product needs it with the reset gate on
+            return ops.concatenate([ops.matmul(h, w.recurrent_kernel[:, : 2 * self.units]), h])
+        r = ops.matmul(h, w.recurrent_kernel)
+        return r if w.bias is None else r + w.bias[1]
+
+    def gates(self, ops, w, z, r, state):
+        (h,) = state
+        z_u, z_s, z_k = ops.split(z, 3)
+        r_u, r_s, r_k = ops.split(r, 3)
+        u = ops.activation(self.recurrent_activation, z_u + r_u)
+        s = ops.activation(self.recurrent_activation, z_s + r_s)
+        r_k = s * r_k if self.reset_after else ops.matmul(s * r_k, w.recurrent_kernel[:, 2 * self.units :])
+        k = ops.activation(self.activation, z_k + r_k)
+        h = u * h + (1.0 - u) * k
+        return h, [h]

@@ -1,0 +1,60 @@
+"""LSTM with layer normalisation inside."""
+
+from __future__ import annotations
+
+import keras
+
+from keras_rnnkit.cells.lstm import LSTMCell
+
+
+def normalise(ops, x, epsilon):
+    """x less its mean, over its deviation, along the last axis."""
+    x = x - ops.mean(x, axis=-1, keepdims=True)
+    return x / ops.sqrt(ops.mean(x * x, axis=-1, keepdims=True) + epsilon)
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnkit")
+class LayerNormLSTMCell(LSTMCell):
+    """LSTM with layer normalisation of both products and of the memory.
+
+        i, f, g, o = LN(W x_t; a_x) + LN(U h_{t-1}; a_h) + b        LN(v; a) = a * (v - mean(v)) / deviation(v)
+        c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
+        h_t = sigmoid(o) * tanh(LN(c_t; a_c) + b_c)
+
+    Paper: J. Ba, J. Kiros and G. Hinton, Layer normalization, 2016, equations 20 to 22; the two biases of the
+    products there are one here, since only their sum is seen.
+
+    Shapes and arguments as `LSTMCell`; gains a_x, a_h [4U] and a_c [U] start at one, b_c [U] at zero.
+
+    Arguments, besides those of `LSTMCell`:
+        epsilon: added to the variance.
+
+    >>> LayerNormLSTMCell(8).epsilon
+    0.001
+    """
+
+    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", *, epsilon=1e-3, **kwargs):
+        super().__init__(units, activation, recurrent_activation, **kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.input_gain = self.add_weight(name="input_gain", shape=(4 * self.units,), initializer="ones")
+        self.recurrent_gain = self.add_weight(name="recurrent_gain", shape=(4 * self.units,), initializer="ones")
+        self.memory_gain = self.add_weight(name="memory_gain", shape=(self.units,), initializer="ones")
+        self.memory_bias = self.add_weight(name="memory_bias", shape=(self.units,), initializer="zeros")
+
+    def project(self, ops, w, x):
+        z = normalise(ops, ops.matmul(x, w.kernel), self.epsilon) * w.input_gain
+        return z if w.bias is None else z + w.bias
+
+    def recur(self, ops, w, h):
+        return normalise(ops, ops.matmul(h, w.recurrent_kernel), self.epsilon) * w.recurrent_gain
+
+    def gates(self, ops, w, z, r, state):
+        _, c = state
+        i, f, g, o = ops.split(z + r, 4)
+        i, f, o = (ops.activation(self.recurrent_activation, gate) for gate in (i, f, o))
+        c = f * c + i * ops.activation(self.activation, g)
+        h = self.output(ops, w, o, normalise(ops, c, self.epsilon) * w.memory_gain + w.memory_bias)
+        return h, [h, c]

@@ -1,0 +1,86 @@
+"""Long short-term memory, and its variant with projection."""
+
+from __future__ import annotations
+
+import keras
+
+from keras_rnnkit.cells.base import GatedCell, positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnkit")
+class LSTMCell(GatedCell):
+    """Long short-term memory.
+
+        i = sigmoid(W_i x_t + U_i h_{t-1} + b_i)
+        f = sigmoid(W_f x_t + U_f h_{t-1} + b_f)
+        g =    tanh(W_g x_t + U_g h_{t-1} + b_g)
+        o = sigmoid(W_o x_t + U_o h_{t-1} + b_o)
+        c_t = f * c_{t-1} + i * g
+        h_t = o * tanh(c_t)            with projection: h_t = P (o * tanh(c_t))
+
+    Papers: S. Hochreiter and J. Schmidhuber, 1997; forget gate F. Gers, 2000; its bias started at one,
+    R. Jozefowicz, 2015; projection H. Sak, 2014.
+
+    Shapes: x_t [B, D], h_t [B, U] ([B, P] with projection), c_t [B, U]. Weights as in Keras, gates in the order
+    i, f, g, o: kernel [D, 4U], recurrent_kernel [U, 4U], bias [4U]; projection_kernel [U, P].
+
+    Arguments, besides those of `GatedCell`:
+        recurrent_activation: of the three gates.
+        unit_forget_bias: start b_f at one, so that the cell remembers before it has learned to.
+        projection: width P of h_t, where it is to be smaller than the memory.
+
+    >>> cell = LSTMCell(5, projection=2)
+    >>> y, (h, c) = cell(keras.ops.ones([3, 4]), cell.get_initial_state(3))
+    >>> h.shape, c.shape
+    (TensorShape([3, 2]), TensorShape([3, 5]))
+    """
+
+    gate_count = 4
+    forget_gate = 1
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        *,
+        unit_forget_bias=True,
+        projection=None,
+        **kwargs,
+    ):
+        super().__init__(units, activation, **kwargs)
+        self.recurrent_activation = keras.activations.get(recurrent_activation)
+        self.unit_forget_bias = unit_forget_bias
+        self.projection = None if projection is None else positive_integer("projection", projection, self)
+        self.output_size = self.projection or self.units
+        self.state_size = [self.output_size, self.units]
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.projection_kernel = None
+        if self.projection:
+            self.projection_kernel = self.add_matrix("projection_kernel", (self.units, self.projection), role="kernel")
+
+    @property
+    def initial_bias(self):
+        if not self.unit_forget_bias:
+            return self.bias_initializer
+
+        def remember(shape, dtype=None):
+            parts = [self.bias_initializer((self.units,), dtype=dtype) for _ in range(self.gate_count)]
+            parts[self.forget_gate] = keras.ops.ones((self.units,), dtype=dtype)
+            return keras.ops.concatenate(parts)
+
+        return remember
+
+    def gates(self, ops, w, z, r, state):
+        _, c = state
+        i, f, g, o = ops.split(z + r, 4)
+        i, f, o = (ops.activation(self.recurrent_activation, gate) for gate in (i, f, o))
+        c = f * c + i * ops.activation(self.activation, g)
+        h = self.output(ops, w, o, c)
+        return h, [h, c]
+
+    def output(self, ops, w, o, memory):
+        h = o * ops.activation(self.activation, memory)
+        return h if w.projection_kernel is None else ops.matmul(h, w.projection_kernel)

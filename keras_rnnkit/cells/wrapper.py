@@ -1,0 +1,63 @@
+"""A cell around a cell: what is added to an equation without rewriting it."""
+
+from __future__ import annotations
+
+import keras
+
+from keras_rnnkit.cells.base import Cell
+
+
+class WrapperCell(Cell):
+    """Another cell's equation, states, output and dropout. A subclass overrides what it changes."""
+
+    def __init__(self, cell: Cell, **kwargs):
+        if not isinstance(cell, Cell):
+            raise ValueError(
+                f"{type(self).__name__} wraps a cell of keras_rnnkit.cells. Received: {cell!r}. "
+                "Write for example rk.cells.LSTMCell(64) instead of a layer or a Keras cell."
+            )
+        super().__init__(cell.units, **kwargs)
+        self.cell = cell
+        self.dropout, self.recurrent_dropout = cell.dropout, cell.recurrent_dropout
+        self.state_size, self.output_size = cell.state_size, cell.output_size
+        self.emits_state = cell.emits_state
+
+    def build(self, input_shape):
+        if not self.cell.built:
+            self.cell.build(input_shape)
+            self.cell.built = True
+
+    def project(self, ops, w, x):
+        return self.cell.project(ops, w.cell, x)
+
+    def recur(self, ops, w, h):
+        return self.cell.recur(ops, w.cell, h)
+
+    def gates(self, ops, w, z, r, state):
+        return self.cell.gates(ops, w.cell, z, r, state)
+
+    def inputs(self, ops, w, x, state, training=False, mask=None):
+        return self.cell.inputs(ops, w.cell, x, state, training=training, mask=mask)
+
+    def get_dropout_mask(self, step_input):
+        return self.cell.get_dropout_mask(step_input)
+
+    def get_recurrent_dropout_mask(self, step_input):
+        return self.cell.get_recurrent_dropout_mask(step_input)
+
+    def reset_dropout_mask(self):
+        self.cell.reset_dropout_mask()
+
+    def reset_recurrent_dropout_mask(self):
+        self.cell.reset_recurrent_dropout_mask()
+
+    def get_config(self):
+        config = super().get_config()
+        for owned_by_inner in ("units", "dropout", "recurrent_dropout", "seed"):
+            config.pop(owned_by_inner, None)
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        cell = keras.saving.deserialize_keras_object(config["cell"], custom_objects=custom_objects)
+        return cls(**{**config, "cell": cell})

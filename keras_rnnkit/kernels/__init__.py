@@ -1,0 +1,39 @@
+"""How a recurrence is run: a table of kernels, fastest first, each with the sentence in which it refuses."""
+
+from __future__ import annotations
+
+from keras_rnnkit.kernels import cudnn, hoisted, scan
+from keras_rnnkit.kernels.situation import Situation
+
+TABLE = {"cudnn": cudnn, "hoisted": hoisted, "scan": scan}
+CHOICES = ("auto", *TABLE)
+
+
+def check_name(kernel: str) -> str:
+    if kernel not in CHOICES:
+        raise ValueError(
+            f"Unknown kernel. Received: kernel={kernel!r}. Expected one of {', '.join(map(repr, CHOICES))}; "
+            "'auto' takes the fastest that can run the layer."
+        )
+    return kernel
+
+
+def refusals(layer, situation: Situation) -> dict[str, str | None]:
+    """For each kernel, fastest first, why it cannot run the layer in this situation, or None."""
+    return {name: kernel.refusal(layer, situation) for name, kernel in TABLE.items()}
+
+
+def choose(layer, situation: Situation) -> str:
+    """The kernel the layer runs on: the one it names, or the first that does not refuse."""
+    if layer.kernel == "auto":
+        return next(name for name, reason in refusals(layer, situation).items() if reason is None)
+    reason = TABLE[layer.kernel].refusal(layer, situation)
+    if reason:
+        raise ValueError(
+            f"Layer {layer.name!r} cannot run on kernel={layer.kernel!r}: {reason}. "
+            "kernel='auto' takes the fastest kernel that can."
+        )
+    return layer.kernel
+
+
+__all__ = ["CHOICES", "TABLE", "Situation", "check_name", "choose", "refusals"]

@@ -1,0 +1,77 @@
+"""The kernel for cells that split: all input products before the loop, all weight gradients after it."""
+
+from __future__ import annotations
+
+import importlib
+
+import keras
+
+from keras_rnnkit.cells.base import dropped
+from keras_rnnkit.kernels.recurrence import Recurrence, per_row
+from keras_rnnkit.kernels.situation import Situation
+from keras_rnnkit.ops import keras as kops
+
+ENGINES = {"tensorflow": "engine_tensorflow", "jax": "engine_jax"}
+
+
+def refusal(layer, situation: Situation) -> str | None:
+    """Why this kernel cannot run the layer, or None."""
+    if keras.backend.backend() not in ENGINES:
+        return f"the {keras.backend.backend()} backend has no hoisted loop yet, only {' and '.join(ENGINES)} have"
+    if layer.equation is None:
+        return (
+            f"{type(layer.cell).__name__} does not say which part of a step is independent of the state; derive it "
+            "from rk.cells.Cell with project, recur and gates"
+        )
+    if getattr(layer.cell, "dropout_mask_count", None) and (layer.cell.dropout or layer.cell.recurrent_dropout):
+        return f"a stock {type(layer.cell).__name__} with dropout draws a mask for each gate; rk.convert changes that"
+    if layer.unroll:
+        return "unroll=True asks for one copy of the cell a step, without a loop"
+    return None
+
+
+def run(layer, sequences, initial_state, mask, reset, training):
+    """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
+    cell = layer.equation
+    x = in_time_order(layer, sequences)
+    mask = None if mask is None else in_time_order(layer, mask)
+    if training:
+        x = dropped(x, layer.cell.get_dropout_mask(x[0]))
+    w = cell.weights_as(keras.ops.convert_to_tensor)
+    xs = {"z": cell.inputs(kops, w, x, initial_state, training=training, mask=mask)}
+    consts = {}
+    if mask is not None:
+        xs["mask"] = mask
+    if reset is not None:
+        xs["reset"] = in_time_order(layer, reset)
+        consts["start"] = layer.start_states(initial_state)
+    if training and cell.recurrent_dropout:
+        consts["drop"] = keras.ops.cast(layer.cell.get_recurrent_dropout_mask(initial_state[0]), x.dtype)
+
+    recurrence = Recurrence(cell)
+    weights = [keras.ops.convert_to_tensor(v) for v in cell.weights]
+    engine = importlib.import_module(f"keras_rnnkit.kernels.{ENGINES[keras.backend.backend()]}")
+    stacks = engine.run(recurrence, xs, recurrence.first_carry(initial_state), consts, weights, bool(training))
+    return as_keras(layer, stacks, recurrence, mask)
+
+
+def as_keras(layer, stacks, recurrence, mask):
+    outputs = stacks[0 if recurrence.cell.emits_state else -1]
+    if mask is not None:
+        shown = mask if layer.zero_output_for_mask else seen(mask)
+        outputs = kops.where(per_row(shown, outputs), outputs, kops.zeros_like(outputs))
+    last = outputs[-1]
+    states = [stack[-1] for stack in recurrence.states(stacks)]
+    outputs = keras.ops.swapaxes(outputs, 0, 1) if layer.return_sequences else last[:, None]
+    return last, outputs, states
+
+
+def seen(mask):
+    """Whether a row has had a valid step yet, [T, B]: before its first one a row's output is zero, as in Keras."""
+    return keras.ops.cumsum(keras.ops.cast(mask, "int32"), axis=0) > 0
+
+
+def in_time_order(layer, batch_major):
+    """[B, T, ...] as the loop reads it: [T, B, ...], last step first with go_backwards."""
+    x = keras.ops.swapaxes(batch_major, 0, 1)
+    return keras.ops.flip(x, axis=0) if layer.go_backwards else x

@@ -1,0 +1,85 @@
+"""A cell's loop as pure functions over one carry: what an engine differentiates.
+
+Masks and resets are inputs of a step like any other, so an engine knows nothing of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_rnnkit.cells.base import Cell
+from keras_rnnkit.ops import keras as kops
+
+
+class Recurrence:
+    """One step of a cell with its masks and resets, in the three parts of `Cell`.
+
+    x: what a step reads, a dict: "z", and where present "mask" and "reset", [B] booleans.
+    carry: the states, and the output behind them where it is not the first state.
+    consts: the same at every step, a dict: "start" (states to go back to at a reset), "drop" (recurrent dropout).
+    weights: the arrays of the cell's variables, in the order of `cell.weights`.
+    """
+
+    def __init__(self, cell: Cell):
+        self.cell = cell
+        self.order = {id(v): i for i, v in enumerate(cell.weights)}
+        self.gates_read_weights = False
+
+    def query(self, x, carry, consts):
+        """The first state as `recur` sees it: reset where the step says so, dropped in training."""
+        h = carry[0]
+        if "reset" in x:
+            h = kops.where(per_row(x["reset"], h), consts["start"][0], h)
+        return h * consts["drop"] if "drop" in consts else h
+
+    def recur(self, h, weights):
+        return self.cell.recur(kops, self._read(weights), h)
+
+    def advance(self, x, r, carry, consts, weights):
+        """The carry after the step."""
+        state, y = self.states(carry), carry[-1]
+        if "reset" in x:
+            state = [kops.where(per_row(x["reset"], s), s0, s) for s, s0 in zip(state, consts["start"], strict=True)]
+        new_y, new = self.cell.gates(kops, self._read(weights, note=True), x["z"], r, list(state))
+        self._check(new_y, new, state)
+        if "mask" in x:
+            new = [kops.where(per_row(x["mask"], s), n, s) for n, s in zip(new, state, strict=True)]
+            new_y = new_y if self.cell.emits_state else kops.where(per_row(x["mask"], y), new_y, y)
+        return list(new) if self.cell.emits_state else [*new, new_y]
+
+    def states(self, carry):
+        return carry if self.cell.emits_state else carry[:-1]
+
+    def first_carry(self, state):
+        """The carry before the first step."""
+        if self.cell.emits_state:
+            return list(state)
+        zeros = keras.ops.zeros((keras.ops.shape(state[0])[0], self.cell.output_size), dtype=state[0].dtype)
+        return [*state, zeros]
+
+    def _read(self, weights, note: bool = False):
+        def read(variable: keras.Variable) -> Any:
+            self.gates_read_weights |= note
+            return weights[self.order[id(variable)]]
+
+        return self.cell.weights_as(read)
+
+    def _check(self, y, new, state):
+        name = type(self.cell).__name__
+        if len(new) != len(state):
+            raise ValueError(
+                f"{name}.gates must return (output, states) with {len(state)} states, as state_size says. "
+                f"Received: {len(new)} states."
+            )
+        if self.cell.emits_state and y is not new[0]:
+            raise ValueError(
+                f"{name}.gates returns an output that is not its first state. "
+                f"Set `emits_state = False` on the class, so that kernels carry the output as well."
+            )
+
+
+def per_row(flags, like):
+    """Booleans [..., B] made to broadcast against `like` [..., B, size]."""
+    return keras.ops.reshape(flags, (*keras.ops.shape(flags), *[1] * (len(like.shape) - len(flags.shape))))

@@ -1,0 +1,64 @@
+"""The plain kernel: the cell, one step after the other, in the backend's own loop. It runs everything."""
+
+from __future__ import annotations
+
+import keras
+from keras import tree
+from keras.src import backend
+
+from keras_rnnkit.kernels.recurrence import per_row
+from keras_rnnkit.kernels.situation import Situation
+
+
+def refusal(layer, situation: Situation) -> str | None:
+    """Why this kernel cannot run the layer: there is no such layer."""
+    return None
+
+
+def run(layer, sequences, initial_state, mask, reset, training):
+    """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
+    cell, xs = layer.cell, {"x": sequences}
+    states = tree.flatten(initial_state)
+    carry = list(states)
+    start = tree.flatten(layer.start_states(initial_state))
+    keywords = {"training": training} if getattr(cell, "_call_has_training_arg", False) else {}
+    if reset is not None:
+        xs["reset"] = reset[..., None]
+    if mask is not None:
+        xs["mask"] = mask[..., None]
+        y, _ = cell(sequences[:, 0], initial_state, **keywords)
+        carry.append(keras.ops.zeros_like(y))
+
+    def step(x, carry):
+        state = list(carry[: len(states)])
+        if reset is not None:
+            state = [keras.ops.where(per_row(x["reset"][:, 0], s), s0, s) for s, s0 in zip(state, start, strict=True)]
+        y, new = cell(x["x"], tree.pack_sequence_as(initial_state, state), **keywords)
+        new = tree.flatten(new)
+        if mask is not None:
+            keep = x["mask"][:, 0]
+            y = keras.ops.where(per_row(keep, y), y, carry[-1])
+            new = [keras.ops.where(per_row(keep, n), n, s) for n, s in zip(new, state, strict=True)] + [y]
+        return y, new
+
+    last, outputs, carry = backend.rnn(
+        step,
+        xs,
+        carry,
+        go_backwards=layer.go_backwards,
+        unroll=layer.unroll,
+        input_length=sequences.shape[1],
+        return_all_outputs=layer.return_sequences,
+    )
+    if mask is not None and layer.zero_output_for_mask:
+        last, outputs = hide(layer, mask, last, outputs)
+    return last, outputs, tree.pack_sequence_as(initial_state, list(carry[: len(states)]))
+
+
+def hide(layer, mask, last, outputs):
+    """Zeros where a step was masked."""
+    mask = keras.ops.flip(mask, axis=1) if layer.go_backwards else mask
+    last = keras.ops.where(per_row(mask[:, -1], last), last, keras.ops.zeros_like(last))
+    if layer.return_sequences:
+        outputs = keras.ops.where(per_row(mask, outputs), outputs, keras.ops.zeros_like(outputs))
+    return last, outputs

@@ -1,0 +1,1 @@
+"""Layers that run cells over sequences, and layers made of them."""

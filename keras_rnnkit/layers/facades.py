@@ -1,0 +1,112 @@
+"""LSTM, GRU and VanillaRNN: Keras' layers, argument for argument, on our kernels."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+
+from keras_rnnkit.cells.base import Cell, argument_names
+from keras_rnnkit.cells.gru import GRUCell
+from keras_rnnkit.cells.lstm import LSTMCell
+from keras_rnnkit.cells.vanilla import VanillaCell
+from keras_rnnkit.layers.recurrent import Recurrent
+
+
+class Facade(Recurrent):
+    """A cell of ours behind the arguments of a Keras layer.
+
+    A subclass derives from that layer too: `isinstance` holds for code that asks, and the layer's properties
+    (`units`, `activation`, ...), its config and its way to cuDNN come from there.
+    """
+
+    host: type[keras.layers.RNN]
+    cell_class: type[Cell]
+    additions: dict[str, Any] = {"kernel": "auto", "learn_initial_state": False}
+    """Arguments that Keras does not have, with their defaults."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        _, *named, rest = inspect.signature(cls.host.__init__).parameters.values()
+        ours = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d) for n, d in cls.additions.items()]
+        cls.__signature__ = inspect.Signature([*named, *ours, rest])
+
+    def __init__(self, *args, **kwargs):
+        arguments = dict(self.__signature__.bind(*args, **kwargs).arguments)
+        arguments |= arguments.pop("kwargs", {})
+        cell = self.cell_class(
+            **{name: arguments.pop(name) for name in argument_names(self.cell_class) if name in arguments},
+            name=f"{self.host.__name__}Cell".lower(),
+            dtype=arguments.get("dtype"),
+            trainable=arguments.get("trainable", True),
+        )
+        arguments.pop("implementation", None)  # one implementation serves both of Keras'
+        super().__init__(cell, **arguments)
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("cell", None)
+        return {**config, **{name: getattr(self, name) for name in self.additions}}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnkit")
+class VanillaRNN(Facade, keras.layers.SimpleRNN):
+    """The plain recurrent network over a sequence, with the arguments of `keras.layers.SimpleRNN`.
+
+    The equation is in `rk.cells.VanillaCell`.
+
+    Arguments Keras does not have: kernel, learn_initial_state, and the call arguments of `Recurrent`.
+
+    >>> import keras_rnnkit as rk
+    >>> rk.VanillaRNN(8, activation="relu", recurrent_initializer="identity")(keras.ops.ones([2, 5, 3])).shape
+    TensorShape([2, 8])
+    """
+
+    host = keras.layers.SimpleRNN
+    cell_class = VanillaCell
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnkit")
+class LSTM(Facade, keras.layers.LSTM):
+    """Long short-term memory over a sequence, with the arguments of `keras.layers.LSTM`.
+
+    The equation is in `rk.cells.LSTMCell`.
+
+    Arguments Keras does not have: projection (width of the output, smaller than the memory), kernel,
+    learn_initial_state, and the call arguments of `Recurrent`.
+
+    >>> import keras_rnnkit as rk
+    >>> y, h, c = rk.LSTM(8, projection=4, return_state=True)(keras.ops.ones([2, 5, 3]))
+    >>> h.shape, c.shape
+    (TensorShape([2, 4]), TensorShape([2, 8]))
+    """
+
+    host = keras.layers.LSTM
+    cell_class = LSTMCell
+    additions = {"projection": None, **Facade.additions}
+
+    @property
+    def projection(self):
+        return self.cell.projection
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnkit")
+class GRU(Facade, keras.layers.GRU):
+    """The gated recurrent unit over a sequence, with the arguments of `keras.layers.GRU`.
+
+    The equation is in `rk.cells.GRUCell`; both resets are there.
+
+    Arguments Keras does not have: kernel, learn_initial_state, and the call arguments of `Recurrent`.
+
+    >>> import keras_rnnkit as rk
+    >>> rk.GRU(8, return_sequences=True)(keras.ops.ones([2, 5, 3])).shape
+    TensorShape([2, 5, 8])
+    """
+
+    host = keras.layers.GRU
+    cell_class = GRUCell

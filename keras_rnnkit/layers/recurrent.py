@@ -1,0 +1,170 @@
+"""The layer that runs a cell over a sequence."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops, tree
+
+from keras_rnnkit import kernels
+from keras_rnnkit.cells.adopt import adopt
+from keras_rnnkit.layers import checks
+
+
+class Steps(NamedTuple):
+    """What is said of each step of a sequence. Keras hands a mask to `inner_loop` untouched, so this rides in it."""
+
+    mask: Any
+    reset: Any
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnkit")
+class Recurrent(keras.layers.RNN):
+    """Runs a cell over a sequence: `keras.layers.RNN`, on the fastest kernel that can.
+
+    Arguments, besides those of `keras.layers.RNN` (return_sequences, return_state, go_backwards, stateful, unroll,
+    zero_output_for_mask):
+        cell: a cell of `keras_rnnkit.cells`, any Keras cell, or a list of cells to stack in one loop.
+        kernel: "auto" (the fastest that can), "cudnn", "hoisted" or "scan"; `rk.explain(model)` says which runs.
+        learn_initial_state: start from trained states instead of zeros.
+
+    Call arguments, besides those of `keras.layers.RNN` (sequences [B, T, D], initial_state, mask, training):
+        reset_mask: booleans [B, T]; where true, the row's states go back to where they start before that step, to
+            zeros or to the learned states.
+        condition: the fixed vector [B, V] of a `ConditionedCell`.
+
+    >>> import numpy as np, keras_rnnkit as rk
+    >>> layer = rk.Recurrent(rk.cells.PeepholeLSTMCell(8), return_sequences=True, learn_initial_state=True)
+    >>> x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    >>> layer(x, reset_mask=np.array([[0, 0, 1, 0, 0], [0, 0, 0, 0, 0]], bool)).shape
+    TensorShape([2, 5, 8])
+    """
+
+    def __init__(self, cell, kernel="auto", learn_initial_state=False, **kwargs):
+        use_cudnn = kwargs.pop("use_cudnn", "auto")
+        if use_cudnn not in ("auto", True, False):
+            raise ValueError(
+                f"Invalid `use_cudnn`. Received: use_cudnn={use_cudnn!r}. Expected 'auto', True or False; "
+                "kernel='cudnn' says the same as True."
+            )
+        keras.layers.RNN.__init__(self, cell, **kwargs)
+        self.use_cudnn = use_cudnn
+        self._kernel = kernels.check_name("cudnn" if use_cudnn is True else kernel)
+        self.learn_initial_state = learn_initial_state
+        self.supports_masking = True
+        self.learned_states: Any = None
+        self._equation: Any = None
+        if learn_initial_state and self.stateful:
+            raise ValueError(
+                f"{type(self).__name__}: stateful=True carries states from batch to batch as plain values, so no "
+                "gradient reaches the start and learn_initial_state=True would learn nothing. Use one of them."
+            )
+        self._leave_jit_to_others()
+
+    def _leave_jit_to_others(self):
+        """XLA cannot compile cuDNN's operations; Keras asks `supports_jit` before it chooses to."""
+        if keras.backend.backend() == "tensorflow" and self.runs_on() == "cudnn":
+            self.supports_jit = False
+
+    # ------------------------------------------------------------------ kernels
+
+    @property
+    def kernel(self) -> str:
+        return self._kernel
+
+    @kernel.setter
+    def kernel(self, kernel: str):
+        previous, self._kernel = self._kernel, kernels.check_name(kernel)
+        try:
+            self.runs_on()
+        except ValueError:
+            self._kernel = previous
+            raise
+
+    @property
+    def equation(self):
+        """The cell in its three parts, or None for a cell that does not say them."""
+        if self._equation is None:
+            equation = adopt(self.cell)
+            if equation is not self.cell and not self.cell.built:
+                return equation  # without variables to share yet
+            object.__setattr__(self, "_equation", equation)  # not a layer of ours: its variables are the cell's
+        return self._equation
+
+    def runs_on(self, masked: bool = False, resets: bool = False) -> str:
+        """The name of the kernel that runs this layer; an error if it names one that cannot."""
+        return kernels.choose(self, kernels.Situation(masked=masked, resets=resets))
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        mask, reset = mask if isinstance(mask, Steps) else (mask, None)
+        initial_state = initial_state if isinstance(initial_state, list | tuple) else [initial_state]
+        kernel = self.runs_on(masked=mask is not None, resets=reset is not None)
+        return kernels.TABLE[kernel].run(self, sequences, initial_state, mask, reset, training)
+
+    # ------------------------------------------------------------------ Keras' surface
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        checks.sequences(self, sequences_shape)
+        self._features = sequences_shape[-1]
+        if self.learn_initial_state:
+            self.learned_states = [
+                self.add_weight(name=f"initial_state_{i}", shape=(size,), initializer="zeros")
+                for i, size in enumerate(tree.flatten(self.state_size))
+            ]
+        super().build(sequences_shape, initial_state_shape)
+
+    def call(self, sequences, initial_state=None, mask=None, training=False, reset_mask=None, condition=None):
+        mask = tree.flatten(mask)[0] if tree.is_nested(mask) else mask
+        checks.sequences(self, sequences.shape)
+        checks.features(self, sequences.shape, self._features)
+        if condition is not None:
+            initial_state = self._conditioned(sequences, initial_state, condition)
+        if initial_state is not None:
+            checks.states(self, initial_state)
+        steps = Steps(self._flags("mask", mask, sequences), self._flags("reset_mask", reset_mask, sequences))
+        return super().call(sequences, initial_state=initial_state, mask=steps, training=training)
+
+    def _flags(self, name, flags, sequences):
+        if flags is None:
+            return None
+        flags = ops.convert_to_tensor(flags)
+        checks.flags(self, name, flags.shape, sequences.shape)
+        return ops.cast(flags, "bool")
+
+    def _conditioned(self, sequences, initial_state, condition):
+        """The initial states with the condition as the last of them."""
+        width = getattr(self.cell, "condition_size", None)
+        if width is None:
+            raise ValueError(
+                f"Layer {self.name!r} received `condition`, but its cell {type(self.cell).__name__} has no place for "
+                "one. Wrap the cell: rk.Recurrent(rk.cells.ConditionedCell(cell, condition_size))."
+            )
+        if initial_state is None:
+            initial_state = self.states if self.stateful else self.get_initial_state(ops.shape(sequences)[0])
+            initial_state = list(initial_state)[:-1]
+        return [*initial_state, ops.convert_to_tensor(condition, dtype=self.cell.compute_dtype)]
+
+    def get_initial_state(self, batch_size):
+        if self.learned_states is None:
+            return super().get_initial_state(batch_size)
+        rows = [ops.broadcast_to(v, (batch_size, v.shape[-1])) for v in self.learned_states]
+        return tree.pack_sequence_as(self.state_size, rows)
+
+    def start_states(self, initial_state):
+        """What a row goes back to at a reset: zeros, or the learned states. Conditions stay as they are."""
+        batch_size = ops.shape(tree.flatten(initial_state)[0])[0]
+        start = list(self.get_initial_state(batch_size))
+        return [*start[:-1], initial_state[-1]] if hasattr(self.cell, "condition_size") else start
+
+    def compute_mask(self, sequences, mask=None):
+        mask = tree.flatten(mask)[0] if tree.is_nested(mask) else mask
+        output_mask = mask if self.return_sequences else None
+        return [output_mask, *(None for _ in self.state_size)] if self.return_state else output_mask
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel": self.kernel,
+            "learn_initial_state": self.learn_initial_state,
+        }

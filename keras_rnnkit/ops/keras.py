@@ -1,0 +1,69 @@
+"""The vocabulary read by `keras.ops`: what trains, on any backend of Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from keras import ops as _k
+
+matmul = _k.matmul
+reshape = _k.reshape
+expand_dims = _k.expand_dims
+squeeze = _k.squeeze
+take = _k.take
+take_along_axis = _k.take_along_axis
+zeros_like = _k.zeros_like
+tanh = _k.tanh
+sigmoid = _k.sigmoid
+exp = _k.exp
+log = _k.log
+sqrt = _k.sqrt
+erf = _k.erf
+abs = _k.absolute
+maximum = _k.maximum
+minimum = _k.minimum
+where = _k.where
+
+
+def concatenate(arrays, axis=-1):
+    return _k.concatenate(arrays, axis=axis)
+
+
+def split(x, parts, axis=-1):
+    return _k.split(x, parts, axis=axis)
+
+
+def one_hot(indices, depth, like):
+    return _k.one_hot(indices, depth, dtype=like.dtype)
+
+
+def cast(x, like):
+    return _k.cast(x, like.dtype)
+
+
+def activation(function: Callable, x):
+    return function(x)
+
+
+def sum(x, axis=-1, keepdims=False):
+    return _k.sum(x, axis=axis, keepdims=keepdims)
+
+
+def mean(x, axis=-1, keepdims=False):
+    return _k.mean(x, axis=axis, keepdims=keepdims)
+
+
+def max(x, axis=-1, keepdims=False):
+    return _k.max(x, axis=axis, keepdims=keepdims)
+
+
+def argmax(x, axis=-1):
+    return _k.argmax(x, axis=axis)
+
+
+def cumsum(x, axis=-1):
+    return _k.cumsum(x, axis=axis)
+
+
+def top_k(x, k):
+    return _k.top_k(x, k)
