@@ -11,7 +11,7 @@ def run(recurrence, xs, carry, consts, weights, differentiable: bool):
     When differentiable, the gradient is ours: the loop back carries only what a step hands to the step before it,
     and the gradients of the weights come from all steps at once, one product each, after the loop.
     """
-    arguments = (xs, carry, consts, weights)
+    arguments = tf.nest.map_structure(tf.convert_to_tensor, (xs, carry, consts, weights))  # Keras may pass variables
     if not differentiable:
         return forward(recurrence, *arguments)
 

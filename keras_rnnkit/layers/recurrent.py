@@ -9,6 +9,7 @@ from keras import ops, tree
 
 from keras_rnnkit import kernels
 from keras_rnnkit.cells.adopt import adopt
+from keras_rnnkit.cells.base import Cell
 from keras_rnnkit.layers import checks
 
 
@@ -85,12 +86,11 @@ class Recurrent(keras.layers.RNN):
     @property
     def equation(self):
         """The cell in its three parts, or None for a cell that does not say them."""
-        if self._equation is None:
-            equation = adopt(self.cell)
-            if equation is not self.cell and not self.cell.built:
-                return equation  # without variables to share yet
-            object.__setattr__(self, "_equation", equation)  # not a layer of ours: its variables are the cell's
-        return self._equation
+        if isinstance(self.cell, Cell):
+            return self.cell
+        if self._equation is None and self.cell.built:
+            object.__setattr__(self, "_equation", adopt(self.cell))  # untracked: its variables are the cell's
+        return self._equation or adopt(self.cell)
 
     def runs_on(self, masked: bool = False, resets: bool = False) -> str:
         """The name of the kernel that runs this layer; an error if it names one that cannot."""

@@ -140,6 +140,14 @@ class Stack(keras.layers.Layer):
         parts = [layer.states for layer in self.layers]
         return None if None in parts else [state for part in parts for state in part]
 
+    @property
+    def zero_output_for_mask(self):
+        return getattr(self.layers[-1], "zero_output_for_mask", False)
+
+    @zero_output_for_mask.setter
+    def zero_output_for_mask(self, value):
+        self.layers[-1].zero_output_for_mask = value
+
     def reset_state(self):
         for layer in self.layers:
             layer.reset_state()
@@ -204,9 +212,10 @@ def ask(layer, **settings) -> None:
             setattr(layer, name, value)
         except AttributeError:
             ask(layer.layer, **{name: value})
-    if hasattr(layer, "forward_layer"):
-        ask(layer.forward_layer, **settings)
-        ask(layer.backward_layer, **settings)
+    for direction in (getattr(layer, "forward_layer", None), getattr(layer, "backward_layer", None)):
+        if direction is not None:
+            ask(direction, **settings)
+            direction.zero_output_for_mask = direction.return_sequences  # as Bidirectional's constructor has it
 
 
 def state_count(layer) -> int:

@@ -1,0 +1,88 @@
+"""Which kernel runs each recurrent layer, and why not a faster one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import keras
+
+from keras_rnnkit import kernels
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recurrent layer of a model."""
+
+    layer: str
+    cell: str
+    kernel: str
+    reason: str
+
+
+def explain(model: Any, print_fn: Callable[[str], Any] | None = print) -> list[Row]:
+    """Prints a table of a model's recurrent layers: the kernel that runs each, and why not a faster one.
+
+    Arguments:
+        model: a Keras model or layer; layers inside wrappers and nested models are found.
+        print_fn: where the table goes, line by line; None prints nothing.
+
+    Returns the rows.
+
+    >>> import keras_rnnkit as rk
+    >>> model = keras.Sequential([keras.Input((None, 8)), rk.GRU(16, name="reader"), keras.layers.Dense(2)])
+    >>> (row,) = rk.explain(model, print_fn=None)
+    >>> row.layer, row.kernel
+    ('reader', 'hoisted')
+    """
+    if not isinstance(model, keras.layers.Layer):
+        raise ValueError(f"explain takes a Keras model or layer. Received: {type(model).__name__}.")
+    rows = [described(path, layer) for path, layer in recurrent_layers(model)]
+    if print_fn:
+        for line in table(rows) if rows else [f"{model.name!r} has no recurrent layer."]:
+            print_fn(line)
+    return rows
+
+
+def recurrent_layers(layer, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
+    """The recurrent layers inside `layer`, each once, with the names that lead to it."""
+    seen = set() if seen is None else seen
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    if isinstance(layer, keras.layers.RNN):
+        yield (path or layer.name), layer
+        return
+    for inner in layer._flatten_layers(include_self=False, recursive=False):
+        yield from recurrent_layers(inner, f"{path}/{inner.name}" if path else inner.name, seen)
+
+
+def described(path: str, layer) -> Row:
+    cell = type(layer.cell).__name__
+    if not hasattr(layer, "runs_on"):
+        return Row(path, cell, "Keras' own", "a stock layer; rk.convert(model) gives it our kernels")
+    masked = receives_mask(layer)
+    name = layer.runs_on(masked=masked)
+    return Row(path, cell, name, why_not_faster(layer, name, masked))
+
+
+def why_not_faster(layer, name: str, masked: bool) -> str:
+    refusals = kernels.refusals(layer, kernels.Situation(masked=masked))
+    faster = list(refusals)[: list(refusals).index(name)]
+    reasons = [f"{kernel}: {refusals[kernel] or f'kernel={layer.kernel!r} was asked for'}" for kernel in faster]
+    return "; ".join(reasons) or "the fastest there is"
+
+
+def receives_mask(layer) -> bool:
+    """Whether a mask reaches the layer in the model it is part of, as far as its graph tells."""
+    inputs = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+    return any(getattr(tensor, "_keras_mask", None) is not None for tensor in inputs)
+
+
+def table(rows: list[Row]) -> list[str]:
+    """The rows as lines of text, columns aligned."""
+    cells = [[field.name for field in fields(Row)], *([getattr(r, f.name) for f in fields(Row)] for r in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]
