@@ -6,6 +6,7 @@ The names are loaded when they are first used (PEP 562), so that `import keras_r
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -20,6 +21,7 @@ _HOMES = {
     "Residual": "layers.residual",
     "convert": "convert",
     "explain": "explain",
+    "load_model": "loading",
 }
 _MODULES = ("cells", "kernels", "layers", "ops")
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from keras_rnnkit.layers.recurrent import Recurrent
     from keras_rnnkit.layers.residual import Residual
     from keras_rnnkit.layers.stack import Stack
+    from keras_rnnkit.loading import load_model
 
 
 def __getattr__(name: str) -> Any:
@@ -60,3 +63,7 @@ def _load(module: str, name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+if "keras" in sys.modules:  # so that keras.models.load_model finds our classes; rk.load_model does whatever the order
+    importlib.import_module("keras_rnnkit.loading")

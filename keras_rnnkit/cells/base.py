@@ -78,6 +78,9 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
     emits_state = True
     """Whether y_t is the first state. A cell whose output is something else sets this to False."""
 
+    condition_size: int | None = None
+    """Width of the fixed vector that is the last state, in a cell that has one."""
+
     def __init__(self, units: int, dropout: float = 0.0, recurrent_dropout: float = 0.0, seed=None, **kwargs):
         kwargs.pop("implementation", None)  # one implementation serves both of Keras'
         super().__init__(**kwargs)

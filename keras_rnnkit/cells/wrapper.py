@@ -20,7 +20,7 @@ class WrapperCell(Cell):
         self.cell = cell
         self.dropout, self.recurrent_dropout = cell.dropout, cell.recurrent_dropout
         self.state_size, self.output_size = cell.state_size, cell.output_size
-        self.emits_state = cell.emits_state
+        self.emits_state, self.condition_size = cell.emits_state, cell.condition_size
 
     def build(self, input_shape):
         if not self.cell.built:

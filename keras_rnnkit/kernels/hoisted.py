@@ -48,7 +48,7 @@ def run(layer, sequences, initial_state, mask, reset, training):
     if training and cell.recurrent_dropout:
         consts["drop"] = keras.ops.cast(layer.cell.get_recurrent_dropout_mask(initial_state[0]), x.dtype)
 
-    recurrence = Recurrence(cell)
+    recurrence = Recurrence(cell, masked=mask is not None, resets=reset is not None)
     weights = [keras.ops.convert_to_tensor(v) for v in cell.weights]
     engine = importlib.import_module(f"keras_rnnkit.kernels.{ENGINES[keras.backend.backend()]}")
     stacks = engine.run(recurrence, xs, recurrence.first_carry(initial_state), consts, weights, bool(training))
@@ -56,7 +56,7 @@ def run(layer, sequences, initial_state, mask, reset, training):
 
 
 def as_keras(layer, stacks, recurrence, mask):
-    outputs = stacks[0 if recurrence.cell.emits_state else -1]
+    outputs = recurrence.outputs(stacks)
     if mask is not None:
         shown = mask if layer.zero_output_for_mask else seen(mask)
         outputs = kops.where(per_row(shown, outputs), outputs, kops.zeros_like(outputs))

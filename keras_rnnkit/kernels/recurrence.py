@@ -17,13 +17,15 @@ class Recurrence:
     """One step of a cell with its masks and resets, in the three parts of `Cell`.
 
     x: what a step reads, a dict: "z", and where present "mask" and "reset", [B] booleans.
-    carry: the states, and the output behind them where it is not the first state.
+    carry: the states, and the output behind them where the first state does not tell it: in cells that emit
+        something else, and where a masked step repeats an output while a reset changes the state.
     consts: the same at every step, a dict: "start" (states to go back to at a reset), "drop" (recurrent dropout).
     weights: the arrays of the cell's variables, in the order of `cell.weights`.
     """
 
-    def __init__(self, cell: Cell):
+    def __init__(self, cell: Cell, masked: bool = False, resets: bool = False):
         self.cell = cell
+        self.carries_output = not cell.emits_state or (masked and resets)
         self.order = {id(v): i for i, v in enumerate(cell.weights)}
         self.gates_read_weights = False
 
@@ -46,15 +48,18 @@ class Recurrence:
         self._check(new_y, new, state)
         if "mask" in x:
             new = [kops.where(per_row(x["mask"], s), n, s) for n, s in zip(new, state, strict=True)]
-            new_y = new_y if self.cell.emits_state else kops.where(per_row(x["mask"], y), new_y, y)
-        return list(new) if self.cell.emits_state else [*new, new_y]
+            new_y = kops.where(per_row(x["mask"], y), new_y, y) if self.carries_output else new_y
+        return [*new, new_y] if self.carries_output else list(new)
 
     def states(self, carry):
-        return carry if self.cell.emits_state else carry[:-1]
+        return carry[:-1] if self.carries_output else carry
+
+    def outputs(self, carry):
+        return carry[-1] if self.carries_output else carry[0]
 
     def first_carry(self, state):
         """The carry before the first step."""
-        if self.cell.emits_state:
+        if not self.carries_output:
             return list(state)
         zeros = keras.ops.zeros((keras.ops.shape(state[0])[0], self.cell.output_size), dtype=state[0].dtype)
         return [*state, zeros]

@@ -17,33 +17,30 @@ def refusal(layer, situation: Situation) -> str | None:
 
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
-    cell, xs = layer.cell, {"x": sequences}
-    states = tree.flatten(initial_state)
-    carry = list(states)
-    start = tree.flatten(layer.start_states(initial_state))
+    cell, states = layer.cell, tree.flatten(initial_state)
+    carry, start = list(states), tree.flatten(layer.start_states(initial_state))
     keywords = {"training": training} if getattr(cell, "_call_has_training_arg", False) else {}
-    if reset is not None:
-        xs["reset"] = reset[..., None]
+    flags = {name: given[..., None] for name, given in {"mask": mask, "reset": reset}.items() if given is not None}
     if mask is not None:
-        xs["mask"] = mask[..., None]
-        y, _ = cell(sequences[:, 0], initial_state, **keywords)
+        y, _ = cell(sequences[:, 0], initial_state, **keywords)  # for its shape: before a row's first valid step
         carry.append(keras.ops.zeros_like(y))
 
-    def step(x, carry):
+    def step(inputs, carry):
+        x, *given = inputs
+        now = {name: flag[:, 0] for name, flag in zip(flags, given, strict=True)}
         state = list(carry[: len(states)])
-        if reset is not None:
-            state = [keras.ops.where(per_row(x["reset"][:, 0], s), s0, s) for s, s0 in zip(state, start, strict=True)]
-        y, new = cell(x["x"], tree.pack_sequence_as(initial_state, state), **keywords)
+        if "reset" in now:
+            state = [keras.ops.where(per_row(now["reset"], s), s0, s) for s, s0 in zip(state, start, strict=True)]
+        y, new = cell(x, tree.pack_sequence_as(initial_state, state), **keywords)
         new = tree.flatten(new)
-        if mask is not None:
-            keep = x["mask"][:, 0]
-            y = keras.ops.where(per_row(keep, y), y, carry[-1])
-            new = [keras.ops.where(per_row(keep, n), n, s) for n, s in zip(new, state, strict=True)] + [y]
+        if "mask" in now:
+            y = keras.ops.where(per_row(now["mask"], y), y, carry[-1])
+            new = [keras.ops.where(per_row(now["mask"], n), n, s) for n, s in zip(new, state, strict=True)] + [y]
         return y, new
 
     last, outputs, carry = backend.rnn(
         step,
-        xs,
+        (sequences, *flags.values()),
         carry,
         go_backwards=layer.go_backwards,
         unroll=layer.unroll,

@@ -42,6 +42,9 @@ class Facade(Recurrent):
             trainable=arguments.get("trainable", True),
         )
         arguments.pop("implementation", None)  # one implementation serves both of Keras'
+        if "use_cudnn" in self.__signature__.parameters:  # Keras' SimpleRNN has no such argument, nor attribute
+            self.use_cudnn = checked_use_cudnn(arguments.pop("use_cudnn", "auto"))
+            arguments |= {"kernel": "cudnn"} if self.use_cudnn is True else {}
         super().__init__(cell, **arguments)
 
     def get_config(self):
@@ -52,6 +55,15 @@ class Facade(Recurrent):
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+
+def checked_use_cudnn(use_cudnn):
+    if use_cudnn not in ("auto", True, False):
+        raise ValueError(
+            f"Invalid `use_cudnn`. Received: use_cudnn={use_cudnn!r}. Expected 'auto', True or False; "
+            "kernel='cudnn' says the same as True."
+        )
+    return use_cudnn
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")

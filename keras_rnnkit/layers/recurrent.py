@@ -43,19 +43,12 @@ class Recurrent(keras.layers.RNN):
     """
 
     def __init__(self, cell, kernel="auto", learn_initial_state=False, **kwargs):
-        use_cudnn = kwargs.pop("use_cudnn", "auto")
-        if use_cudnn not in ("auto", True, False):
-            raise ValueError(
-                f"Invalid `use_cudnn`. Received: use_cudnn={use_cudnn!r}. Expected 'auto', True or False; "
-                "kernel='cudnn' says the same as True."
-            )
         keras.layers.RNN.__init__(self, cell, **kwargs)
-        self.use_cudnn = use_cudnn
-        self._kernel = kernels.check_name("cudnn" if use_cudnn is True else kernel)
+        self._kernel = kernels.check_name(kernel)
         self.learn_initial_state = learn_initial_state
         self.supports_masking = True
         self.learned_states: Any = None
-        self._equation: Any = None
+        object.__setattr__(self, "_adopted", (None, None))
         if learn_initial_state and self.stateful:
             raise ValueError(
                 f"{type(self).__name__}: stateful=True carries states from batch to batch as plain values, so no "
@@ -64,9 +57,12 @@ class Recurrent(keras.layers.RNN):
         self._leave_jit_to_others()
 
     def _leave_jit_to_others(self):
-        """XLA cannot compile cuDNN's operations; Keras asks `supports_jit` before it chooses to."""
-        if keras.backend.backend() == "tensorflow" and self.runs_on() == "cudnn":
-            self.supports_jit = False
+        """XLA cannot compile cuDNN's operations; Keras asks `supports_jit` before it chooses to.
+
+        A layer made on a machine without the kernel it names is not refused here, only when it is called.
+        """
+        if keras.backend.backend() == "tensorflow" and self.kernel in ("auto", "cudnn"):
+            self.supports_jit = kernels.refusals(self, kernels.Situation())["cudnn"] is not None
 
     # ------------------------------------------------------------------ kernels
 
@@ -86,11 +82,11 @@ class Recurrent(keras.layers.RNN):
     @property
     def equation(self):
         """The cell in its three parts, or None for a cell that does not say them."""
-        if isinstance(self.cell, Cell):
-            return self.cell
-        if self._equation is None and self.cell.built:
-            object.__setattr__(self, "_equation", adopt(self.cell))  # untracked: its variables are the cell's
-        return self._equation or adopt(self.cell)
+        if isinstance(self.cell, Cell) or not getattr(self.cell, "built", False):
+            return adopt(self.cell)
+        if self._adopted[0] is not self.cell:  # untracked by Keras: the variables are those of self.cell
+            object.__setattr__(self, "_adopted", (self.cell, adopt(self.cell)))
+        return self._adopted[1]
 
     def runs_on(self, masked: bool = False, resets: bool = False) -> str:
         """The name of the kernel that runs this layer; an error if it names one that cannot."""
@@ -110,7 +106,7 @@ class Recurrent(keras.layers.RNN):
         if self.learn_initial_state:
             self.learned_states = [
                 self.add_weight(name=f"initial_state_{i}", shape=(size,), initializer="zeros")
-                for i, size in enumerate(tree.flatten(self.state_size))
+                for i, size in enumerate(self._own_state_sizes())
             ]
         super().build(sequences_shape, initial_state_shape)
 
@@ -149,13 +145,19 @@ class Recurrent(keras.layers.RNN):
         if self.learned_states is None:
             return super().get_initial_state(batch_size)
         rows = [ops.broadcast_to(v, (batch_size, v.shape[-1])) for v in self.learned_states]
+        rows += [ops.zeros((batch_size, size)) for size in tree.flatten(self.state_size)[len(rows) :]]
         return tree.pack_sequence_as(self.state_size, rows)
+
+    def _own_state_sizes(self):
+        """The states that start somewhere: all but a condition, which is given."""
+        sizes = tree.flatten(self.state_size)
+        return sizes[:-1] if getattr(self.cell, "condition_size", None) else sizes
 
     def start_states(self, initial_state):
         """What a row goes back to at a reset: zeros, or the learned states. Conditions stay as they are."""
         batch_size = ops.shape(tree.flatten(initial_state)[0])[0]
         start = list(self.get_initial_state(batch_size))
-        return [*start[:-1], initial_state[-1]] if hasattr(self.cell, "condition_size") else start
+        return [*start[:-1], initial_state[-1]] if getattr(self.cell, "condition_size", None) else start
 
     def compute_mask(self, sequences, mask=None):
         mask = tree.flatten(mask)[0] if tree.is_nested(mask) else mask

@@ -10,8 +10,6 @@ matmul = _k.matmul
 reshape = _k.reshape
 expand_dims = _k.expand_dims
 squeeze = _k.squeeze
-take = _k.take
-take_along_axis = _k.take_along_axis
 zeros_like = _k.zeros_like
 tanh = _k.tanh
 sigmoid = _k.sigmoid
@@ -31,6 +29,14 @@ def concatenate(arrays, axis=-1):
 
 def split(x, parts, axis=-1):
     return _k.split(x, parts, axis=axis)
+
+
+def take(x, indices, axis=0):
+    return _k.take(x, indices, axis=axis)
+
+
+def take_along_axis(x, indices, axis=-1):
+    return _k.take_along_axis(x, indices, axis=axis)
 
 
 def one_hot(indices, depth, like):

@@ -1,0 +1,1 @@
+"""One table of every cell; the tests are the ways to run it."""

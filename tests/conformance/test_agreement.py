@@ -1,0 +1,129 @@
+"""Every road to the same number: NumPy loop = stock Keras loop = scan = hoisted."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+import keras_rnnkit as rk
+from tests.conformance import reference
+from tests.conformance.table import B, D, MASKS, RESETS, T, TABLE, arrays, built, flags, sequences, starts
+
+KERNELS = ("scan", "hoisted")
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+
+every_cell = pytest.mark.parametrize("name", TABLE)
+every_kernel = pytest.mark.parametrize("kernel", KERNELS)
+every_dtype = pytest.mark.parametrize("dtype", TOLERANCE)
+
+
+def needs(dtype):
+    if dtype == "float64" and keras.backend.backend() == "jax":
+        pytest.skip("JAX computes in float32 unless started with x64 enabled")
+
+
+def close(ours, theirs, tolerance):
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance)
+
+
+def test_every_public_cell_has_a_row():
+    public = {cls for cls in vars(rk.cells).values() if inspect.isclass(cls) and issubclass(cls, rk.cells.Cell)}
+    abstract = {rk.cells.Cell, rk.cells.GatedCell, rk.cells.WrapperCell}
+    shown = {type(make()) for make in TABLE.values()} | {type(getattr(make(), "cell", None)) for make in TABLE.values()}
+    assert public - abstract <= shown
+
+
+@every_dtype
+@every_kernel
+@every_cell
+def test_kernels_equal_the_numpy_loop(name, kernel, dtype, rng):
+    needs(dtype)
+    layer = built(name, rng, dtype, kernel=kernel)
+    x, state = sequences(rng, dtype), starts(layer.cell, rng, dtype)
+    for mask in MASKS.values():
+        mask = flags(mask)
+        ours = arrays(layer(x, initial_state=state, mask=mask))
+        close(ours, reference.run(layer, x, state, mask), TOLERANCE[dtype])
+
+
+@every_kernel
+@every_cell
+@pytest.mark.parametrize("zero_output", [False, True])
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_direction_and_hidden_outputs(name, kernel, go_backwards, zero_output, rng):
+    layer = built(name, rng, kernel=kernel, go_backwards=go_backwards, zero_output_for_mask=zero_output)
+    x, state, mask = sequences(rng, "float32"), starts(layer.cell, rng, "float32"), flags(MASKS["interior"])
+    close(arrays(layer(x, initial_state=state, mask=mask)), reference.run(layer, x, state, mask), 1e-5)
+
+
+@every_kernel
+@every_cell
+def test_resets_go_back_to_the_start(name, kernel, rng):
+    layer = built(name, rng, kernel=kernel, learn_initial_state=True)
+    x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")
+    start = arrays(layer.start_states(state))
+    for mask in (None, flags(MASKS["interior"])):
+        ours = arrays(layer(x, initial_state=state, mask=mask, reset_mask=flags(RESETS)))
+        close(ours, reference.run(layer, x, state, mask, flags(RESETS), start), 1e-5)
+
+
+@every_cell
+def test_the_cell_works_in_keras_own_loop(name, rng):
+    layer = built(name, rng)
+    host = keras.layers.RNN(layer.cell, return_sequences=True, return_state=True)
+    x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")
+    close(arrays(host(x, initial_state=state)), arrays(layer(x, initial_state=state)), 1e-5)
+
+
+@every_kernel
+@every_cell
+def test_chunked_equals_whole(name, kernel, rng):
+    layer = built(name, rng, kernel=kernel)
+    x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")
+    whole = arrays(layer(x, initial_state=state))
+    pieces = []
+    for chunk in (x[:, :2], x[:, 2:3], x[:, 3:]):
+        piece, *state = layer(chunk, initial_state=state)
+        pieces.append(keras.ops.convert_to_numpy(piece))
+    close([np.concatenate(pieces, axis=1), *arrays(state)], whole, 1e-5)
+
+
+@every_kernel
+@every_cell
+def test_a_padded_row_equals_the_row_alone(name, kernel, rng):
+    layer = built(name, rng, kernel=kernel)
+    x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")
+    lengths = np.array([5, 3, 1])
+    x[np.arange(T) >= lengths[:, None]] = 99.0
+    batch = arrays(layer(x, initial_state=state, mask=np.arange(T) < lengths[:, None]))
+    for row, length in enumerate(lengths):
+        alone = arrays(layer(x[row : row + 1, :length], initial_state=[s[row : row + 1] for s in state]))
+        close([batch[0][row : row + 1, :length], *(s[row : row + 1] for s in batch[1:])], alone, 1e-5)
+
+
+@every_kernel
+@every_cell
+@pytest.mark.parametrize("batch, time", [(1, 1), (1, T), (B, 1), (0, T)])
+def test_small_and_empty_batches(name, kernel, batch, time, rng):
+    layer = built(name, rng, kernel=kernel)
+    x, state = sequences(rng, "float32", batch, time), starts(layer.cell, rng, "float32", batch)
+    for mask in (None, np.ones((batch, time), bool)):
+        close(arrays(layer(x, initial_state=state, mask=mask)), reference.run(layer, x, state, mask), 1e-5)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru-reset-before", "coupled-lstm", "peephole-lstm", "layernorm-lstm"])
+def test_swapped_gates_are_noticed(name, rng):
+    """The weights of the table are all different, so exchanging two gates cannot go unseen."""
+    layer = built(name, rng)
+    x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")
+    right = reference.run(layer, x, state)
+    gates = np.split(keras.ops.convert_to_numpy(layer.cell.kernel), layer.cell.gate_count, axis=1)
+    for i in range(len(gates) - 1):
+        swapped = [*gates[:i], gates[i + 1], gates[i], *gates[i + 2 :]]
+        layer.cell.kernel.assign(np.concatenate(swapped, axis=1))
+        assert np.abs(arrays(layer(x, initial_state=state))[0] - right[0]).max() > 1e-3
+    

@@ -1,0 +1,106 @@
+"""Gradients of every cell on every kernel: against finite differences, and against each other."""
+
+import keras
+import numpy as np
+import pytest
+
+from tests.conformance.table import MASKS, RESETS, TABLE, built, flags, sequences, starts
+
+NOISY = {"zoneout-lstm", "zoneout-conditioned-layernorm"}
+"""Cells that draw in training: two calls differ, so their gradient is checked where nothing is drawn."""
+
+CASES = {
+    "plain": {},
+    "masked": {"mask": MASKS["interior"]},
+    "reset": {"reset_mask": RESETS},
+    "masked-reset": {"mask": MASKS["left-padded"], "reset_mask": RESETS},
+}
+
+
+def loss_of(outputs):
+    """A number in which every output and state counts differently."""
+    return sum((i + 1) * keras.ops.sum(keras.ops.sin(3 * output)) for i, output in enumerate(outputs))
+
+
+def tensorflow_gradients(layer, arguments, training, **flags_):
+    import tensorflow as tf
+
+    @tf.function
+    def run(arguments):
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            x, *state = arguments
+            loss = loss_of(layer(x, initial_state=state, training=training, **flags_))
+        return tape.gradient(loss, [*arguments, *(v.value for v in layer.trainable_variables)])
+
+    return run([tf.convert_to_tensor(a) for a in arguments])
+
+
+def jax_gradients(layer, arguments, training, **flags_):
+    import jax
+
+    fixed = [v.value for v in layer.non_trainable_variables]
+
+    def loss(arguments, variables):
+        x, *state = arguments
+        outputs, _ = layer.stateless_call(variables, fixed, x, initial_state=state, training=training, **flags_)
+        return loss_of(outputs)
+
+    variables = [v.value for v in layer.trainable_variables]
+    of_arguments, of_variables = jax.jit(jax.grad(loss, argnums=(0, 1)))(arguments, variables)
+    return [*of_arguments, *of_variables]
+
+
+def gradients(*args, **kwargs):
+    take = {"tensorflow": tensorflow_gradients, "jax": jax_gradients}[keras.backend.backend()]
+    return [keras.ops.convert_to_numpy(g) for g in take(*args, **kwargs)]
+
+
+def slope(layer, arguments, directions, step, training, **flags_):
+    """The central difference of the loss along a direction in arguments and variables at once."""
+    variables = layer.trainable_variables
+    before = [keras.ops.convert_to_numpy(v) for v in variables]
+    losses = []
+    for sign in (1, -1):
+        moved = [a + sign * step * d for a, d in zip([*arguments, *before], directions, strict=True)]
+        for variable, value in zip(variables, moved[len(arguments) :], strict=True):
+            variable.assign(value)
+        x, *state = moved[: len(arguments)]
+        losses.append(float(loss_of(layer(x, initial_state=state, training=training, **flags_))))
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+    return (losses[0] - losses[1]) / (2 * step)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="finite differences need float64")
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", TABLE)
+def test_hoisted_gradient_against_finite_differences(name, case, rng):
+    layer = built(name, rng, "float64", kernel="hoisted", learn_initial_state="reset" in case)
+    arguments = [sequences(rng, "float64"), *starts(layer.cell, rng, "float64")]
+    options = {key: flags(value) for key, value in CASES[case].items()}
+    training = name not in NOISY
+    ours = gradients(layer, arguments, training, **options)
+    for _ in range(3):
+        directions = [rng.normal(size=g.shape) for g in ours]
+        expected = slope(layer, arguments, directions, 1e-6, training, **options)
+        along = sum(float((g * d).sum()) for g, d in zip(ours, directions, strict=True))
+        assert along == pytest.approx(expected, rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", [name for name in TABLE if name not in NOISY | {"batchnorm-gru"}])
+def test_kernels_agree_on_the_gradient(name, case, rng):
+    """In training, hoisted has a gradient of its own; scan's is what the backend derives."""
+    dtype, tolerance = ("float64", 1e-10) if keras.backend.backend() == "tensorflow" else ("float32", 1e-4)
+    layer = built(name, rng, dtype, learn_initial_state="reset" in case)
+    arguments = [sequences(rng, dtype), *starts(layer.cell, rng, dtype)]
+    options = {key: flags(value) for key, value in CASES[case].items()}
+    found = {}
+    for kernel, training in (("hoisted", True), ("hoisted", False), ("scan", True)):
+        layer.kernel = kernel
+        found[kernel, training] = gradients(layer, arguments, training, **options)
+    for a, b, c in zip(*found.values(), strict=True):
+        scale = max(1.0, np.abs(c).max())
+        assert np.abs(a - c).max() < tolerance * scale
+        assert np.abs(b - c).max() < tolerance * scale

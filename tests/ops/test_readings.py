@@ -1,0 +1,84 @@
+"""The keras and NumPy readings of the vocabulary say the same."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from keras_rnnkit.ops import activations
+from keras_rnnkit.ops import keras as kops
+from keras_rnnkit.ops import numpy as nops
+from keras_rnnkit.ops.protocol import Ops
+
+X = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+Y = np.random.default_rng(1).normal(size=(4, 4)).astype("float32")
+IDS = np.array([2, 0, 3])
+
+CALLS = {
+    "matmul": lambda ops: ops.matmul(X, Y),
+    "concatenate": lambda ops: ops.concatenate([X, X + 1]),
+    "split": lambda ops: ops.split(X, 2),
+    "reshape": lambda ops: ops.reshape(X, (2, 6)),
+    "expand_dims": lambda ops: ops.expand_dims(X, 1),
+    "squeeze": lambda ops: ops.squeeze(X[:, :1], 1),
+    "take": lambda ops: ops.take(Y, IDS),
+    "take_along_axis": lambda ops: ops.take_along_axis(X, IDS[:, None]),
+    "one_hot": lambda ops: ops.one_hot(IDS, 4, like=X),
+    "zeros_like": lambda ops: ops.zeros_like(X),
+    "tanh": lambda ops: ops.tanh(X),
+    "sigmoid": lambda ops: ops.sigmoid(100 * X),
+    "exp": lambda ops: ops.exp(X),
+    "log": lambda ops: ops.log(X * X + 1),
+    "sqrt": lambda ops: ops.sqrt(X * X + 1),
+    "erf": lambda ops: ops.erf(X),
+    "abs": lambda ops: ops.abs(X),
+    "maximum": lambda ops: ops.maximum(X, 0.1),
+    "minimum": lambda ops: ops.minimum(X, 0.1),
+    "where": lambda ops: ops.where(X > 0, X, ops.zeros_like(X)),
+    "cast": lambda ops: ops.cast(IDS, X),
+    "activation": lambda ops: ops.activation(keras.activations.silu, X),
+    "sum": lambda ops: ops.sum(X, keepdims=True),
+    "mean": lambda ops: ops.mean(X, axis=0),
+    "max": lambda ops: ops.max(X),
+    "argmax": lambda ops: ops.argmax(X),
+    "cumsum": lambda ops: ops.cumsum(X),
+    "top_k": lambda ops: ops.top_k(X, 2),
+}
+
+
+def leaves(value):
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def test_every_function_of_the_vocabulary_is_compared():
+    functions = {name for name, member in vars(Ops).items() if inspect.isfunction(member) and name[0] != "_"}
+    assert functions - {"__init__"} == set(CALLS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_readings_agree(name):
+    ours, theirs = leaves(CALLS[name](nops)), leaves(CALLS[name](kops))
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        b = keras.ops.convert_to_numpy(b)
+        assert np.shape(a) == b.shape
+        np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", activations.EQUATIONS)
+def test_activations_are_those_of_keras(name):
+    function = keras.activations.get(name)
+    x = np.linspace(-7, 7, 57, dtype="float32").reshape(3, 19)
+    ours = nops.activation(function, x)
+    np.testing.assert_allclose(ours, keras.ops.convert_to_numpy(function(x)), atol=2e-6, rtol=1e-5)
+    assert ours.dtype == np.float32
+
+
+def test_an_unknown_activation_is_named():
+    with pytest.raises(ValueError, match="'swoosh' has no equation outside Keras. Known are linear, tanh"):
+        activations.equation("swoosh")
+
+
+def test_of_equal_values_the_first_is_taken():
+    assert nops.top_k(np.array([1.0, 3.0, 3.0, 2.0]), 3)[1].tolist() == [1, 2, 3]
