@@ -1,0 +1,1 @@
+"""The tests that the keras wheel ships, run on our layers."""
