@@ -35,6 +35,21 @@ class Bidirectional(keras.layers.Bidirectional):
             )
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
 
+    def _can_attempt_fused_lstm(self, mask, initial_state=None):
+        return self._fusible() and super()._can_attempt_fused_lstm(mask, initial_state)
+
+    def _can_attempt_fused_gru(self, mask, initial_state=None):
+        return self._fusible() and super()._can_attempt_fused_gru(mask, initial_state)
+
+    def _fusible(self):
+        """Whether Keras may hand both directions to cuDNN at once, past the layers: it knows none of our arguments."""
+        return all(
+            getattr(layer, "kernel", "auto") in ("auto", "cudnn")
+            and not getattr(layer, "learn_initial_state", False)
+            and not getattr(layer, "projection", None)
+            for layer in (self.forward_layer, self.backward_layer)
+        )
+
     def compute_mask(self, sequences, mask=None):
         """Keras' own fails for stateful layers that return their states."""
         mask = tree.flatten(mask)[0] if tree.is_nested(mask) else mask

@@ -109,6 +109,23 @@ def test_bidirectional_equals_keras(merge_mode, return_sequences):
             same(keras.tree.flatten(ours(X, mask=mask)), keras.tree.flatten(stock(X, mask=mask)))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "fused"),
+    [({}, True), ({"projection": 2}, False), ({"learn_initial_state": True}, False), ({"kernel": "scan"}, False)],
+)
+def test_bidirectional_is_fused_by_keras_only_where_that_computes_the_same(monkeypatch, arguments, fused):
+    layer, asked = rk.Bidirectional(rk.LSTM(5, **arguments)), []
+    layer(X)
+
+    def bidirectional_lstm(*_, **__):
+        asked.append(True)
+        raise NotImplementedError  # as without a GPU: Keras then runs the two layers
+
+    monkeypatch.setattr(keras.src.backend, "bidirectional_lstm", bidirectional_lstm)
+    layer(X)
+    assert bool(asked) == fused
+
+
 def test_bidirectional_takes_a_stack():
     stack = rk.Stack(rk.LSTM(5), num_layers=2, return_sequences=True)
     both = rk.Bidirectional(stack)
