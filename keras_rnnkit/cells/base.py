@@ -256,7 +256,7 @@ def argument_names(layer_class: type) -> list[str]:
     for cls in layer_class.__mro__:
         if cls is keras.layers.Layer:
             break
-        parameters = inspect.signature(cls.__init__).parameters.values() if "__init__" in vars(cls) else ()
+        parameters = inspect.signature(vars(cls)["__init__"]).parameters.values() if "__init__" in vars(cls) else ()
         named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         names += [name for name in named if name not in ("self", *names)]
     return names

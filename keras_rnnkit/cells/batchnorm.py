@@ -27,7 +27,8 @@ class BatchNormCell(WrapperCell):
         momentum: of the running mean and variance.
         epsilon: added to the variance.
 
-    >>> BatchNormCell(keras_rnnkit.cells.GRUCell(8)).momentum
+    >>> from keras_rnnkit.cells import GRUCell
+    >>> BatchNormCell(GRUCell(8)).momentum
     0.99
     """
 

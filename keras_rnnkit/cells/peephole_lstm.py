@@ -25,7 +25,7 @@ class PeepholeLSTMCell(LSTMCell):
 
     >>> cell = PeepholeLSTMCell(8)
     >>> cell.build((None, 4))
-    >>> cell.peephole_kernel.shape
+    >>> tuple(cell.peephole_kernel.shape)
     (3, 8)
     """
 

@@ -35,7 +35,8 @@ class ZoneoutCell(WrapperCell):
             0.5 for c of a character LSTM).
         noise_seed: of the draws.
 
-    >>> ZoneoutCell(keras_rnnkit.cells.LSTMCell(8), rate=[0.05, 0.5]).rates
+    >>> from keras_rnnkit.cells import LSTMCell
+    >>> ZoneoutCell(LSTMCell(8), rate=[0.05, 0.5]).rates
     [0.05, 0.5]
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from keras_rnnkit.kernels.situation import Situation
@@ -62,5 +64,5 @@ def has_gpu() -> bool:
 
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), from the `inner_loop` of the Keras layer that ours derives from."""
-    host = keras_host(layer)
+    host: Any = keras_host(layer)
     return host.inner_loop(layer, sequences, initial_state, mask, training=training)

@@ -20,7 +20,8 @@ def run(recurrence, xs, carry, consts, weights, differentiable: bool):
         return stacks, (*arguments, stacks)
 
     def solve_backward(residual, upstream):
-        return backward(recurrence, *residual, upstream)
+        known = [*residual, upstream]
+        return backward(recurrence, *known)
 
     solve.defvjp(solve_forward, solve_backward)
     return solve(xs, carry, consts, weights)

@@ -21,7 +21,8 @@ def run(recurrence, xs, carry, consts, weights, differentiable: bool):
         stacks = forward(recurrence, *arrays)
 
         def gradient(*upstream):
-            return tf.nest.flatten(backward(recurrence, *arrays, stacks, list(upstream)))
+            known = [*arrays, stacks, list(upstream)]
+            return tf.nest.flatten(backward(recurrence, *known))
 
         return stacks, gradient
 

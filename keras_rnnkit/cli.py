@@ -1,0 +1,173 @@
+"""The `rnnkit` command.
+
+A command imports what it needs when it runs, so that `--help` answers without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
+
+import typer
+
+from keras_rnnkit import __version__
+from keras_rnnkit.demo.settings import Settings as DemoSettings
+from keras_rnnkit.demo.settings import SettingsError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notes are not about what was asked
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+REFUSED, USAGE = 1, 2
+
+
+def show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"keras-rnnkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def rnnkit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Recurrent networks for Keras 3, from the equation of a cell to a served model."""
+
+
+# ---------------------------------------------------------------------- how commands begin and end
+
+
+def refuse(sentence: str, code: int = REFUSED) -> NoReturn:
+    """Ends the command with one sentence instead of a traceback."""
+    typer.echo(sentence, err=True)
+    raise typer.Exit(code)
+
+
+def need(extra: str, *packages: str) -> None:
+    """Imports the packages of an extra, or refuses."""
+    try:
+        with silenced_stderr():
+            for package in packages:
+                importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name not in ("keras", "tensorflow", *packages):
+            raise
+        refuse(f"This command needs {error.name}, which is not installed: pip install 'keras-rnnkit[{extra}]'")
+
+
+@contextmanager
+def silenced_stderr() -> Iterator[None]:
+    """TensorFlow reports the GPUs it does not find before any setting can stop it, from C++."""
+    visible = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(visible, 2)
+        os.close(visible)
+
+
+def options_of(settings: type) -> Callable[[Callable[[Any], Any]], Callable[..., None]]:
+    """Gives a command that takes a settings object an option for each field with a text beside its type."""
+    hints = get_type_hints(settings, include_extras=True)
+    texts = {f.name: get_args(hints[f.name]) for f in fields(settings) if get_origin(hints[f.name]) is Annotated}
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[texts[field.name][0], typer.Option(help=texts[field.name][1])],
+        )
+        for field in fields(settings)
+        if field.name in texts
+    ]
+
+    def decorate(function: Callable[[Any], Any]) -> Callable[..., None]:
+        def command(**values: Any) -> None:
+            try:
+                function(settings(**values))
+            except SettingsError as error:
+                refuse(str(error), USAGE)
+
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+# ---------------------------------------------------------------------- commands
+
+
+@app.command()
+@options_of(DemoSettings)
+def demo(settings: DemoSettings) -> None:
+    """Train a small character model on Python's documentation and let it write."""
+    need("train", "tensorflow", "keras")
+    from keras_rnnkit.demo import pipeline
+
+    pipeline.run(settings)
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(help="A model saved by model.save('name.keras').")],
+    imports: Annotated[
+        list[str] | None, typer.Option("--import", help="A module that registers your own layers; may be repeated.")
+    ] = None,
+) -> None:
+    """Show the kernel that runs each recurrent layer, and why not a faster one."""
+    if not file.exists():
+        refuse(f"There is no file {file}.", USAGE)
+    if not zipfile.is_zipfile(file):
+        refuse(f"{file} is not a .keras file. Save the model with model.save('name.keras').", USAGE)
+    need("train", "keras")
+    import_modules(imports or [])
+    import keras_rnnkit as rk
+
+    if not rk.explain(load(file), print_fn=typer.echo):
+        raise typer.Exit(REFUSED)
+
+
+def import_modules(names: list[str]) -> None:
+    sys.path.insert(0, "")  # a module beside the model, as `python -m` finds it
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            refuse(f"--import {name}: there is no module {error.name!r} here or among the installed ones.", USAGE)
+
+
+def load(file: Path) -> Any:
+    """The model in a .keras file; a refusal where Keras cannot rebuild it."""
+    import keras_rnnkit as rk
+
+    try:
+        return rk.load_model(file, compile=False)
+    except Exception as error:  # Keras raises a dozen kinds, according to where the file disagrees
+        refuse(f"{file} cannot be loaded: {why_not_loaded(str(error))}")
+
+
+def why_not_loaded(message: str) -> str:
+    """The sentence in Keras' message that helps; the configs it quotes go on for pages."""
+    unknown = re.search(r"Could not locate (?:class|function) '(\w+)'", message)
+    if unknown:
+        return (
+            f"it has {unknown[1]!r}, which is not Keras' or ours. Name the module that registers it with "
+            "@keras.saving.register_keras_serializable(): --import your_module"
+        )
+    if "Python lambda" in message:
+        return "it has a Lambda layer, which is code and could do anything. Make it a registered layer of your own."
+    return message.strip().splitlines()[0]

@@ -1,0 +1,1 @@
+"""What `rnnkit demo` runs: the settings, and the pipeline they steer."""

@@ -1,0 +1,1 @@
+"""What stands beside `model.fit`: callbacks so far."""

@@ -1,0 +1,79 @@
+"""The package as it is installed: what it imports, what it exports, how it is called."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import keras_rnnkit as rk
+
+ROOT = Path(__file__).parents[1]
+
+BLOCK = """
+import sys
+
+class OnlyNumpy:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, OnlyNumpy())
+"""
+FRAMEWORKS = ("keras", "tensorflow", "jax", "torch", "onnx", "onnxruntime", "tf2onnx", "typer", "rich")
+
+
+def python(code, blocked=FRAMEWORKS):
+    """Runs code in a fresh process where the blocked packages are not installed."""
+    code = BLOCK.format(blocked=blocked) + code
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+
+
+def test_the_core_needs_numpy_alone():
+    done = python("import keras_rnnkit, keras_rnnkit.ops.numpy; print(keras_rnnkit.__version__)")
+    assert done.stdout.strip() == rk.__version__, done.stderr
+
+
+def test_a_layer_without_keras_names_the_extra():
+    done = python("import keras_rnnkit as rk\ntry: rk.LSTM\nexcept ImportError as error: print(error)")
+    assert "keras_rnnkit.LSTM needs keras" in done.stdout, done.stderr
+    assert "pip install 'keras-rnnkit[train]'" in done.stdout
+
+
+def test_the_command_without_typer_names_the_extra():
+    done = python("from keras_rnnkit.__main__ import main; main()")
+    assert done.returncode == 1
+    assert done.stderr == "rnnkit needs typer, which is not installed: pip install 'keras-rnnkit[train]'\n"
+
+
+@pytest.mark.parametrize(("command", "missing"), [(["demo"], "tensorflow"), (["explain", "model.keras"], "keras")])
+def test_a_command_without_keras_ends_in_one_sentence(command, missing, tmp_path):
+    code = (
+        f"import os, sys, zipfile; sys.path.insert(0, {str(ROOT)!r}); os.chdir({str(tmp_path)!r})\n"
+        f"zipfile.ZipFile('model.keras', 'w').close(); sys.argv[1:] = {command!r}\n"
+    )
+    done = python(code + "from keras_rnnkit.__main__ import main; main()", ("keras", "tensorflow"))
+    assert done.returncode == 1
+    assert done.stderr == f"This command needs {missing}, which is not installed: pip install 'keras-rnnkit[train]'\n"
+
+
+def test_every_public_name_resolves():
+    assert all(getattr(rk, name) is not None for name in rk.__all__)
+    assert set(rk.__all__) <= set(dir(rk))
+
+
+def test_an_unknown_name_is_told_with_the_known_ones():
+    with pytest.raises(AttributeError, match=r"no attribute 'LTSM'\. It has: LSTM"):
+        _ = rk.LTSM
+
+
+def test_the_version_is_the_distribution_s():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "keras_rnnkit/__init__.py"
+
+
+def test_constraints_name_versions_only():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+    assert all(line.count("==") == 1 and "/" not in line for line in lines)
