@@ -22,6 +22,7 @@ _HOMES = {
     "convert": "convert",
     "explain": "explain",
     "load_model": "loading",
+    "export_onnx": "export.onnx",
 }
 _MODULES = ("cells", "kernels", "layers", "ops")
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from keras_rnnkit import cells, kernels, layers, ops
     from keras_rnnkit.convert import convert
     from keras_rnnkit.explain import explain
+    from keras_rnnkit.export.onnx import export_onnx
     from keras_rnnkit.layers.bidirectional import Bidirectional
     from keras_rnnkit.layers.facades import GRU, LSTM, VanillaRNN
     from keras_rnnkit.layers.recurrent import Recurrent

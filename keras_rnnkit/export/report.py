@@ -1,0 +1,66 @@
+"""What an export did, to read and to keep."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recurrence of the graph. error: largest difference of its output from Keras', None if not measured."""
+
+    layer: str
+    lowering: str
+    reason: str
+    nodes: int
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """Of one ONNX file; prints as a table.
+
+    error: largest absolute difference of any output from Keras', over all probes; None without verification.
+    states: (input, output) names of the states that a stateful model carries.
+    """
+
+    path: str
+    rows: list[Row]
+    error: float | None
+    tolerance: float
+    opset: int
+    size: int
+    nodes: int
+    seconds: float
+    inputs: dict[str, list[Any]]
+    outputs: dict[str, list[Any]]
+    states: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a manifest."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        rows = [("layer", "lowering", "nodes", "error", "reason")]
+        rows += [(r.layer, r.lowering, str(r.nodes), in_short(r.error), r.reason) for r in self.rows]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)] + [0]
+        lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        if not self.rows:
+            lines = ["no recurrent layer"]
+        return "\n".join([*lines[:1], "-" * max(map(len, lines)), *lines[1:], self.summary(), *self.notes])
+
+    def summary(self) -> str:
+        verified = (
+            "not verified" if self.error is None else f"error {in_short(self.error)} (allowed {self.tolerance:g})"
+        )
+        return f"{self.path}: {verified}, {self.nodes} nodes, opset {self.opset}, {size_in_short(self.size)}, {self.seconds:.1f} s"
+
+
+def in_short(error: float | None) -> str:
+    return "-" if error is None else f"{error:.1e}"
+
+
+def size_in_short(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
