@@ -133,8 +133,8 @@ def check(model: ModelProto) -> None:
     )
     if foreign:
         raise ExportError(
-            f"tf2onnx has no ONNX form for {', '.join(foreign)}, which a layer of the model uses. Move that layer out of "
-            "the model (text and other preprocessing in front of it), or write it with other operations."
+            f"tf2onnx has no ONNX form for {', '.join(foreign)}, which a layer of the model uses. Move that layer out "
+            "of the model (text and other preprocessing in front of it), or write it with other operations."
         )
     try:
         onnx.checker.check_model(model, full_check=True)

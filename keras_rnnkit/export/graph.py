@@ -14,8 +14,10 @@ from keras_rnnkit.explain import recurrent_layers
 from keras_rnnkit.export import finish
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.lower import Lowered, lower
+from keras_rnnkit.export.meetings import patched
 from keras_rnnkit.export.signature import Signature, output_names
-from keras_rnnkit.export.trace import Left, Tracing, patched, run_model, to_onnx
+from keras_rnnkit.export.tensorflow_graph import run_model, to_onnx
+from keras_rnnkit.export.trace import Left, Tracing
 
 OPSETS = range(13, max(tf2onnx.constants.OPSET_TO_IR_VERSION) + 1)
 
@@ -81,6 +83,6 @@ class Outputs:
 def check_opset(opset: int) -> None:
     if opset not in OPSETS:
         raise ExportError(
-            f"Received: opset={opset!r}. Expected {OPSETS[0]} to {OPSETS[-1]}, which tf2onnx {tf2onnx.__version__} writes; "
-            "every onnxruntime since 1.14 reads them."
+            f"Received: opset={opset!r}. Expected {OPSETS[0]} to {OPSETS[-1]}, which tf2onnx {tf2onnx.__version__} "
+            "writes; every onnxruntime since 1.14 reads them."
         )

@@ -13,7 +13,6 @@ from keras_rnnkit.export.emitter import Emitter, names_read, subgraphs
 from keras_rnnkit.export.frame import frame
 from keras_rnnkit.export.lowering.situation import Result, Wanted, zeros
 from keras_rnnkit.export.site import Site
-from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
 
 DOMAIN = "keras_rnnkit.tracing"
@@ -105,9 +104,8 @@ def write(site: Site, names, wanted, emitter, orders, prefer, batch) -> tuple[li
         )
         own = replace(steps, starts=site.by_cell(starts)[i] if starts else None)
         result = choice.lowering.lower(cell, own, site.by_cell(states)[i], asked)
-        finals += [
-            zeros(x, n) if flag and s is None else s for n, s, flag in zip(cell.state_sizes, result.states, flags[i])
-        ]
+        for n, state, flag in zip(cell.state_sizes, result.states, flags[i], strict=True):
+            finals.append(zeros(x, n) if flag and state is None else state)
         steps = replace(steps, x=result.y if result.y is not None else steps.x)
         choices.append(choice)
     zero = site.zero_output_for_mask

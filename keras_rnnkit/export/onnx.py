@@ -122,8 +122,8 @@ def report(graph, measured, path, size, seconds, opset, tolerance, notes) -> Exp
 def serialized(model: onnx.ModelProto) -> bytes:
     if model.ByteSize() > files.LIMIT:
         raise ExportError(
-            f"The graph has {model.ByteSize() / 1e9:.1f} GB, and a one-file ONNX graph may have 2.1 GB. Export the parts of "
-            "the model by themselves."
+            f"The graph has {model.ByteSize() / 1e9:.1f} GB, and a one-file ONNX graph may have 2.1 GB. Export the "
+            "parts of the model by themselves."
         )
     return model.SerializeToString()
 
@@ -131,8 +131,8 @@ def serialized(model: onnx.ModelProto) -> bytes:
 def require_tensorflow() -> None:
     if keras.backend.backend() != "tensorflow":
         raise ExportError(
-            f"Export traces the model with TensorFlow. Received: KERAS_BACKEND={keras.backend.backend()!r}. Save the model, "
-            "then load and export it in a process with KERAS_BACKEND=tensorflow."
+            f"Export traces the model with TensorFlow. Received: KERAS_BACKEND={keras.backend.backend()!r}. Save the "
+            "model, then load and export it in a process with KERAS_BACKEND=tensorflow."
         )
 
 

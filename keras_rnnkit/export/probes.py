@@ -56,7 +56,7 @@ class Limits:
         shape = tuple(free[axis] if n is None else n for axis, n in enumerate(spec.shape))
         dtype: Any = np.dtype(spec.dtype) if spec.dtype != "bfloat16" else np.dtype(np.float32)
         masked = ~valid_steps(rng, shape[:2]) if len(shape) > 1 else np.zeros(shape, bool)
-        if dtype == bool:
+        if dtype.kind == "b":
             return np.broadcast_to(~masked.reshape(*shape[:2], *[1] * (len(shape) - 2)), shape).copy()
         if np.issubdtype(dtype, np.integer):
             tokens = rng.integers(min(1, self.tokens - 1), self.tokens, size=shape).astype(dtype)

@@ -55,7 +55,8 @@ class ExportReport:
         verified = (
             "not verified" if self.error is None else f"error {in_short(self.error)} (allowed {self.tolerance:g})"
         )
-        return f"{self.path}: {verified}, {self.nodes} nodes, opset {self.opset}, {size_in_short(self.size)}, {self.seconds:.1f} s"
+        size = size_in_short(self.size)
+        return f"{self.path}: {verified}, {self.nodes} nodes, opset {self.opset}, {size}, {self.seconds:.1f} s"
 
 
 def in_short(error: float | None) -> str:

@@ -73,8 +73,8 @@ def check(model) -> None:
         )
     if not model.built:
         raise ExportError(
-            f"The model {model.name!r} has not been called yet, so the shapes of its weights are not known. Received: a "
-            "model that is not built. Call it once, model(x), or start it with keras.Input(...)."
+            f"The model {model.name!r} has not been called yet, so the shapes of its weights are not known. Received: "
+            "a model that is not built. Call it once, model(x), or start it with keras.Input(...)."
         )
 
 
@@ -82,7 +82,7 @@ def from_tensors(structure):
     """From the symbolic inputs of a Sequential or functional model."""
     keyed = isinstance(structure, dict)
     flat = tree.flatten(structure)
-    keys = list(sorted(structure)) if keyed and len(structure) == len(flat) else [tensor.name for tensor in flat]
+    keys = sorted(structure) if keyed and len(structure) == len(flat) else [tensor.name for tensor in flat]
     specs = [
         Spec(key, tuple(t.shape), keras.backend.standardize_dtype(t.dtype)) for key, t in zip(keys, flat, strict=True)
     ]
@@ -125,7 +125,7 @@ def packed_specs(shapes, spec):
     """(structure, flat specs) for nested shapes: in dicts by key, in lists by number."""
     if isinstance(shapes, dict):
         items = [((key,), tuple(shapes[key])) for key in sorted(shapes)]
-        return {key: 0 for key in shapes}, [spec(path, shape) for path, shape in items]
+        return dict.fromkeys(shapes, 0), [spec(path, shape) for path, shape in items]
     if shapes and isinstance(shapes[0], list | tuple):
         return [0] * len(shapes), [spec(("input", i), tuple(shape)) for i, shape in enumerate(shapes)]
     return 0, [spec((), tuple(shapes))]
@@ -151,7 +151,7 @@ def output_names(model, outputs, taken: set[str]) -> list[str]:
     flat = tree.flatten(outputs)
     functional = getattr(model, "_functional", None) or model
     if isinstance(outputs, dict) and len(outputs) == len(flat):
-        names = list(sorted(outputs))
+        names = sorted(outputs)
     elif len(getattr(functional, "output_names", ())) == len(flat):
         names = list(functional.output_names)
     else:

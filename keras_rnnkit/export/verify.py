@@ -13,8 +13,9 @@ from onnx import ModelProto, helper
 
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.graph import Graph
+from keras_rnnkit.export.meetings import Meetings, patched
 from keras_rnnkit.export.probes import Probe
-from keras_rnnkit.export.trace import Meetings, first_lines, patched, run_model
+from keras_rnnkit.export.tensorflow_graph import first_lines, run_model
 
 
 @dataclass

@@ -56,7 +56,7 @@ def lower(cell, frame: Frame, states: list[Value | None], wanted: Wanted) -> Res
         before = loop.carry(zeros(frame.x, cell.output_size))
         y = ops.where(loop.each(frame.valid), y, before)
         carried.append(y)
-    ends, stacks = loop.close(carried, [y] if wanted.sequence or wanted.last and not cell.emits_state else [])
+    ends, stacks = loop.close(carried, [y] if wanted.sequence or (wanted.last and not cell.emits_state) else [])
     rest = iter(ends)
     return Result(
         states=[s if i in fixed else next(rest) for i, s in enumerate(start)],

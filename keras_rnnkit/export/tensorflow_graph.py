@@ -1,0 +1,65 @@
+"""A model as a pure function, traced by TensorFlow and written as an ONNX graph by tf2onnx."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tf2onnx
+from onnx import ModelProto
+
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.lower import DOMAIN
+from keras_rnnkit.export.signature import Signature
+
+
+def run_model(model, signature: Signature, inputs: list[Any], states: list[Any]) -> tuple[Any, list[Any]]:
+    """The model's outputs, and its state variables after them, starting from `states` and changing nothing."""
+    if not states:
+        return signature.call(model, inputs), []
+    with keras.StatelessScope(state_mapping=list(zip(signature.states, states, strict=True))) as scope:
+        outputs = signature.call(model, inputs)
+    return outputs, [scope.get_current_value(variable) for variable in signature.states]
+
+
+def to_onnx(function: Callable, specs: list[tf.TensorSpec], opset: int) -> ModelProto:
+    """The graph of `function`, a pure function of tensors, as tf2onnx writes it: foreign nodes and all."""
+    try:
+        with quiet():
+            traced = tf.function(function, input_signature=specs, autograph=False)
+            model, _ = tf2onnx.convert.from_function(traced, specs, opset=opset, custom_ops={"PyFunc": DOMAIN})
+    except ExportError:
+        raise
+    except Exception as error:
+        raise ExportError(
+            f"The model could not be traced for export. {type(error).__name__}: {first_lines(error)} If its inputs are "
+            "not what it was first called with, pass inputs=: arrays as the model takes them, or keras.InputSpec."
+        ) from error
+    return model
+
+
+def first_lines(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) < 600 else text[:600] + " ..."
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the remarks of tf2onnx and TensorFlow, which concern none of our users' doings."""
+    loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
+    children = [logging.getLogger(n) for n in logging.root.manager.loggerDict if n.startswith("tf2onnx")]
+    levels = [(logger, logger.level) for logger in (*loggers, *children)]
+    try:
+        for logger, _ in levels:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in levels:
+            logger.setLevel(level)
