@@ -15,6 +15,7 @@ from keras import tree
 
 from keras_rnnkit.cells.adopt import adopt
 from keras_rnnkit.export import lowering
+from keras_rnnkit.export.lowering.scan import unknown_activation
 from keras_rnnkit.export.meetings import Meetings
 from keras_rnnkit.export.site import Site
 from keras_rnnkit.layers.recurrent import Recurrent, Steps
@@ -48,7 +49,7 @@ class Tracing(Meetings):
     def stand_in(self, layer, name, cells, sequences, initial_state, mask):
         mask, reset = mask if isinstance(mask, Steps) else (mask, None)
         mask = tree.flatten(mask)[0] if tree.is_nested(mask) else mask
-        states = tree.flatten(initial_state)
+        states = [tf.convert_to_tensor(state) for state in tree.flatten(initial_state)]
         starts = tree.flatten(layer.start_states(initial_state)) if reset is not None else []
         site = Site(
             name=name,
@@ -105,7 +106,7 @@ def stacked_cells(layer) -> list[Any]:
 
 def equations(layer) -> list[Any]:
     """The layer's cells as ours, None for one that is no equation we know."""
-    return [adopt(cell) for cell in stacked_cells(layer)]
+    return [None if unknown_activation(cell) else adopt(cell) for cell in stacked_cells(layer)]
 
 
 def readable(layer, cells: list[Any], sequences, prefer: str) -> tuple[list[Any], str | None]:
@@ -117,7 +118,7 @@ def readable(layer, cells: list[Any], sequences, prefer: str) -> tuple[list[Any]
         )
     for cell, ours in zip(stacked_cells(layer), cells, strict=True):
         if ours is None:
-            return cells, (
+            return cells, unknown_activation(cell) or (
                 f"{type(cell).__name__} has a `call` only; derived from rk.cells.Cell, with project, recur and gates, "
                 "it would become a Scan"
             )

@@ -123,7 +123,8 @@ def difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
         return 0.0, 0.0
     a, b = a.astype(np.float64), b.astype(np.float64)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
-    error = float(np.max(np.where(same, 0.0, np.abs(a - b))))
+    with np.errstate(invalid="ignore"):
+        error = float(np.max(np.where(same, 0.0, np.abs(a - b))))
     finite = a[np.isfinite(a)]
     return error, error / max(1.0, float(np.max(np.abs(finite), initial=0.0)))
 

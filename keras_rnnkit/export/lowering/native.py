@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import keras
@@ -14,18 +15,18 @@ from keras_rnnkit.ops import activations
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
 
-ACTIVATIONS: dict[str, tuple[str, float, float]] = {
-    "tanh": ("Tanh", 0.0, 0.0),
-    "sigmoid": ("Sigmoid", 0.0, 0.0),
-    "relu": ("Relu", 0.0, 0.0),
-    "linear": ("Affine", 1.0, 0.0),
-    "hard_sigmoid": ("HardSigmoid", 1.0 / 6.0, 0.5),
-    "elu": ("Elu", 1.0, 0.0),
-    "leaky_relu": ("LeakyRelu", 0.2, 0.0),
-    "softsign": ("Softsign", 0.0, 0.0),
-    "softplus": ("Softplus", 0.0, 0.0),
+ACTIVATIONS: dict[str, tuple[str, list[float], list[float]]] = {
+    "tanh": ("Tanh", [], []),
+    "sigmoid": ("Sigmoid", [], []),
+    "relu": ("Relu", [], []),
+    "linear": ("Affine", [1.0], [0.0]),
+    "hard_sigmoid": ("HardSigmoid", [1.0 / 6.0], [0.5]),
+    "elu": ("Elu", [1.0], []),
+    "leaky_relu": ("LeakyRelu", [0.2], []),
+    "softsign": ("Softsign", [], []),
+    "softplus": ("Softplus", [], []),
 }
-"""Keras' activations that the operators have, with alpha and beta."""
+"""Keras' activations that the operators have, each with its alpha and beta where it takes them."""
 
 
 def refusal(op: str, families: tuple[type, ...], cell, situation: Situation) -> str | None:
@@ -99,7 +100,8 @@ def node_activations(core) -> dict[str, Any]:
         4: [getattr(core, "recurrent_activation", None), core.activation, core.activation],
     }[4 if len(core.state_sizes) == 2 else core.gate_count]
     names, alphas, betas = zip(*(ACTIVATIONS[activations.name(f)] for f in functions), strict=True)
-    return {"activations": list(names), "activation_alpha": list(alphas), "activation_beta": list(betas)}
+    alpha, beta = [list(chain.from_iterable(values)) or None for values in (alphas, betas)]
+    return {"activations": list(names), "activation_alpha": alpha, "activation_beta": beta}
 
 
 def stacked(matrix: np.ndarray, gates: list[int], signs: list[float] | None = None) -> np.ndarray:

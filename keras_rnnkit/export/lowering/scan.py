@@ -21,11 +21,9 @@ FAMILY = keras.layers.Layer
 def refusal(cell, situation: Situation) -> str | None:
     """Why the cell's lines cannot be written as a graph, or None."""
     core = innermost(cell)
-    for function in (getattr(core, "activation", None), getattr(core, "recurrent_activation", None)):
-        if function is not None and not has_equation(function):
-            return (
-                f"the activation {activations.name(function)!r} of {type(core).__name__} has no equation outside Keras"
-            )
+    unknown = unknown_activation(core)
+    if unknown:
+        return unknown
     graph = Emitter(opset=18)
     x = Value(graph, "x", (None, None, situation.features), situation.dtype)
     states: list[Value | None] = [Value(graph, "s", (None, n), situation.dtype) for n in cell.state_sizes]
@@ -33,6 +31,16 @@ def refusal(cell, situation: Situation) -> str | None:
         lower(cell, Frame(x), states, Wanted(sequence=True, last=True, states=[True] * len(states)))
     except Exception as error:  # a user's equation may do anything
         return f"{type(core).__name__} cannot be written as an ONNX graph: {type(error).__name__}: {error}"
+    return None
+
+
+def unknown_activation(cell) -> str | None:
+    """Why an activation of the cell cannot be written, or None."""
+    for function in (getattr(cell, "activation", None), getattr(cell, "recurrent_activation", None)):
+        if function is not None and not has_equation(function):
+            return (
+                f"the activation {activations.name(function)!r} of {type(cell).__name__} has no equation outside Keras"
+            )
     return None
 
 
