@@ -132,4 +132,3 @@ RULES = (
     (lambda layer: bool(layer._layers), in_place),
     (lambda layer: True, keep),
 )
-

@@ -133,7 +133,7 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
 
     def compute_output_shape(self, input_shape, *_):
         """Of a single step: the output and each state."""
-        batch = tuple(input_shape)[0]
+        batch = next(iter(input_shape))
         return (batch, self.output_size), [(batch, size) for size in self.state_sizes]
 
     @property
@@ -145,7 +145,10 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         return [keras.ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_sizes]
 
     def get_config(self):
-        return {**super().get_config(), **{name: serialized(name, getattr(self, name)) for name in argument_names(type(self))}}
+        return {
+            **super().get_config(),
+            **{name: serialized(name, getattr(self, name)) for name in argument_names(type(self))},
+        }
 
 
 class GatedCell(Cell):

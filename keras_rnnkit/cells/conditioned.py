@@ -80,5 +80,3 @@ def projected_width(cell, features: int) -> int:
             "arrays. Wrap the plain cell first, then add zoneout around: ZoneoutCell(ConditionedCell(cell, V))."
         )
     return z.shape[-1]
-
-

@@ -31,7 +31,9 @@ class PeepholeLSTMCell(LSTMCell):
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.peephole_kernel = self.add_matrix("peephole_kernel", (3, self.units), role="recurrent", initializer="zeros")
+        self.peephole_kernel = self.add_matrix(
+            "peephole_kernel", (3, self.units), role="recurrent", initializer="zeros"
+        )
 
     def gates(self, ops, w, z, r, state):
         _, c = state

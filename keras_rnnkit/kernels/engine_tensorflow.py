@@ -89,9 +89,7 @@ def loop(step, xs, carry, out_like, backwards: bool = False):
     length = tf.shape(tf.nest.flatten(xs)[0])[0]
     static_length = tf.nest.flatten(xs)[0].shape[0]
     sources = tf.nest.map_structure(lambda x: tf.TensorArray(x.dtype, length).unstack(x), xs)
-    sinks = [
-        tf.TensorArray(o.dtype, length, element_shape=any_batch(o.shape)) for o in tf.nest.flatten(out_like)
-    ]
+    sinks = [tf.TensorArray(o.dtype, length, element_shape=any_batch(o.shape)) for o in tf.nest.flatten(out_like)]
 
     def body(t, carry, sinks):
         time = length - 1 - t if backwards else t

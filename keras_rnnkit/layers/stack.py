@@ -220,5 +220,3 @@ def ask(layer, **settings) -> None:
 
 def state_count(layer) -> int:
     return len(tree.flatten(layer.state_size))
-
-

@@ -8,7 +8,7 @@ import pytest
 
 import keras_rnnkit as rk
 from tests.conformance import reference
-from tests.conformance.table import B, D, MASKS, RESETS, T, TABLE, arrays, built, flags, sequences, starts
+from tests.conformance.table import MASKS, RESETS, TABLE, B, T, arrays, built, flags, sequences, starts
 
 KERNELS = ("scan", "hoisted")
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
@@ -126,4 +126,3 @@ def test_swapped_gates_are_noticed(name, rng):
         swapped = [*gates[:i], gates[i + 1], gates[i], *gates[i + 2 :]]
         layer.cell.kernel.assign(np.concatenate(swapped, axis=1))
         assert np.abs(arrays(layer(x, initial_state=state))[0] - right[0]).max() > 1e-3
-    

@@ -40,7 +40,10 @@ CASES = {
         lambda: rk.GRU(4, unroll=True, kernel="hoisted")(X),
         r"cannot run on kernel='hoisted': unroll=True asks.*kernel='auto'",
     ),
-    "cudnn-without-gpu": (lambda: setattr(gru(), "kernel", "cudnn"), r"kernel='cudnn'.*(there is no GPU|does not reach)"),
+    "cudnn-without-gpu": (
+        lambda: setattr(gru(), "kernel", "cudnn"),
+        r"kernel='cudnn'.*(there is no GPU|does not reach)",
+    ),
     "use-cudnn": (lambda: rk.LSTM(4, use_cudnn="yes"), r"use_cudnn='yes'.*'auto', True or False"),
     "foreign-cell": (
         lambda: rk.Recurrent(keras.layers.StackedRNNCells([keras.layers.GRUCell(4)]), kernel="hoisted")(X),
@@ -95,7 +98,7 @@ def test_a_cell_whose_output_is_not_its_state_must_say_so():
             h = ops.tanh(z + r)
             return 2.0 * h, [h]
 
-    with pytest.raises(ValueError, match="Sly.gates returns an output that is not its first state.*emits_state"):
+    with pytest.raises(ValueError, match=r"Sly.gates returns an output that is not its first state.*emits_state"):
         rk.Recurrent(Sly(4))(X)
 
 
@@ -107,5 +110,5 @@ def test_a_refused_kernel_leaves_the_old_one():
 
 
 def test_a_missing_name_lists_what_there_is():
-    with pytest.raises(AttributeError, match="has no attribute 'LTSM'. It has: LSTM"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'LTSM'. It has: LSTM"):
         _ = rk.LTSM

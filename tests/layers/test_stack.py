@@ -96,9 +96,7 @@ def test_stateful_stack_carries_and_resets():
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
 @pytest.mark.parametrize("return_sequences", [False, True])
 def test_bidirectional_equals_keras(merge_mode, return_sequences):
-    ours = rk.Bidirectional(
-        rk.LSTM(5, return_sequences=return_sequences, return_state=True), merge_mode=merge_mode
-    )
+    ours = rk.Bidirectional(rk.LSTM(5, return_sequences=return_sequences, return_state=True), merge_mode=merge_mode)
     stock = keras.layers.Bidirectional(
         keras.layers.LSTM(5, return_sequences=return_sequences, return_state=True), merge_mode=merge_mode
     )

@@ -76,7 +76,7 @@ def test_activations_are_those_of_keras(name):
 
 
 def test_an_unknown_activation_is_named():
-    with pytest.raises(ValueError, match="'swoosh' has no equation outside Keras. Known are linear, tanh"):
+    with pytest.raises(ValueError, match=r"'swoosh' has no equation outside Keras. Known are linear, tanh"):
         activations.equation("swoosh")
 
 
