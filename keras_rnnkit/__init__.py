@@ -19,19 +19,20 @@ _HOMES = {
     "Stack": "layers.stack",
     "Bidirectional": "layers.bidirectional",
     "Residual": "layers.residual",
-    "convert": "convert",
-    "explain": "explain",
+    "convert": "conversion",
+    "explain": "explanation",
     "load_model": "loading",
     "export_onnx": "export.onnx",
 }
+_EXTRAS = {"keras": "train", "tensorflow": "train"} | dict.fromkeys(("onnx", "tf2onnx", "onnxruntime"), "train,export")
 _MODULES = ("cells", "kernels", "layers", "ops")
 
 __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:
     from keras_rnnkit import cells, kernels, layers, ops
-    from keras_rnnkit.convert import convert
-    from keras_rnnkit.explain import explain
+    from keras_rnnkit.conversion import convert
+    from keras_rnnkit.explanation import explain
     from keras_rnnkit.export.onnx import export_onnx
     from keras_rnnkit.layers.bidirectional import Bidirectional
     from keras_rnnkit.layers.facades import GRU, LSTM, VanillaRNN
@@ -56,9 +57,10 @@ def _load(module: str, name: str) -> Any:
     try:
         return importlib.import_module(f"keras_rnnkit.{module}")
     except ModuleNotFoundError as error:
-        if error.name in ("keras", "tensorflow"):
+        if error.name in _EXTRAS:
             raise ImportError(
-                f"keras_rnnkit.{name} needs {error.name}, which is not installed: pip install 'keras-rnnkit[train]'"
+                f"keras_rnnkit.{name} needs {error.name}, which is not installed: "
+                f"pip install 'keras-rnnkit[{_EXTRAS[error.name]}]'"
             ) from error
         raise
 

@@ -77,3 +77,13 @@ def test_the_version_is_the_distribution_s():
 def test_constraints_name_versions_only():
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
     assert all(line.count("==") == 1 and "/" not in line for line in lines)
+
+
+def test_no_public_name_is_also_a_module():
+    """Importing keras_rnnkit.NAME as a module would put the module where the function was."""
+    import importlib.util
+
+    import keras_rnnkit as rk
+
+    clashes = [name for name in rk.__all__ if importlib.util.find_spec(f"keras_rnnkit.{name}")]
+    assert sorted(clashes) == sorted(rk._MODULES)

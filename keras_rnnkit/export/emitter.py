@@ -85,7 +85,7 @@ def replace_names(node: NodeProto, names: dict[str, str]) -> None:
     for graph in subgraphs(node):
         for inner in graph.node:
             replace_names(inner, names)
-        for value in graph.output:
+        for value in (*graph.input, *graph.output, *graph.initializer):
             value.name = names.get(value.name, value.name)
 
 

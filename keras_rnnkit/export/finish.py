@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,6 +40,13 @@ def finish(
     model.producer_name, model.producer_version = "keras-rnnkit", __version__
     model.doc_string = ""
     check(model)
+
+
+def describe(model: ModelProto, **facts) -> None:
+    """Write facts about the graph into the file itself, as JSON under names of ours."""
+    known = {entry.key: entry.value for entry in model.metadata_props}
+    known |= {f"keras_rnnkit.{key}": json.dumps(value) for key, value in facts.items()}
+    helper.set_model_props(model, known)
 
 
 def rename(graph: GraphProto, inputs: list[str], outputs: list[str], lowered: list[Lowered]) -> None:

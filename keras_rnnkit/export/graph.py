@@ -10,7 +10,7 @@ import tf2onnx
 from keras import tree
 from onnx import ModelProto
 
-from keras_rnnkit.explain import recurrent_layers
+from keras_rnnkit.explanation import recurrent_layers
 from keras_rnnkit.export import finish
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.lower import Lowered, lower
@@ -64,6 +64,7 @@ def whole_sequence(model, signature: Signature, *, opset: int, prefer: str = "au
         output_shapes=outputs.shapes,
         lowered=lowered,
     )
+    finish.describe(proto, mode="sequence", states=states)
     return Graph(proto, signature, tracing.names, lowered, tracing.left, states)
 
 

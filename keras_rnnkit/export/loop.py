@@ -7,6 +7,7 @@ from typing import Any
 from onnx import ValueInfoProto, helper
 
 from keras_rnnkit.export.emitter import Emitter
+from keras_rnnkit.export.rewrite import rewritten
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
 
@@ -48,7 +49,7 @@ class Loop:
         length = self.sequences[0].shape[0]
         results = self._results([*carried, *stacked])
         graph = helper.make_graph(
-            self.body.nodes,
+            rewritten(self.body.nodes, self.body.initializers, {v.name for v in results}, self.body.opset),
             self.body.name("body"),
             [described(v) for v in (*self._carried, *self._each.values())],
             [described(v) for v in results],

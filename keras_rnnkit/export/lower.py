@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
-from keras_rnnkit.export import lowering
 from keras_rnnkit.export.emitter import Emitter, names_read, subgraphs
-from keras_rnnkit.export.frame import frame
-from keras_rnnkit.export.lowering.situation import Result, Wanted, zeros
+from keras_rnnkit.export.frame import Compaction
+from keras_rnnkit.export.recurrence import Arrays, write
+from keras_rnnkit.export.rewrite import rewritten
 from keras_rnnkit.export.site import Site
 from keras_rnnkit.ops.onnx import Value
 
@@ -56,7 +55,7 @@ class Rewriter:
 
     def graph(self, graph: GraphProto, emitter: Emitter) -> None:
         self.read |= {value.name for value in graph.output}
-        nodes, orders = list(graph.node), {}
+        nodes, orders = list(graph.node), dict[Any, Compaction]()
         del graph.node[:]
         for node in nodes:
             if node.domain == DOMAIN:
@@ -72,69 +71,20 @@ class Rewriter:
         site = self.sites[index]
         emitter.prefix, emitter.nodes = site.name, []
         wanted = [name in self.read for name in node.output]
-        choices, (y, states) = write(site, list(node.input), wanted, emitter, orders, self.prefer, self.batch)
-        for name, flag, value in zip(node.output, wanted, [y, *states], strict=True):
-            if flag:
+        written = write(Arrays.of(site, list(node.input), emitter), wanted, orders, self.prefer, self.batch)
+        for name, flag, value in zip(node.output, wanted, [written.y, *written.states], strict=True):
+            if flag and value is not None:
                 bind(emitter, value, name)
+        nodes = rewritten(emitter.nodes, emitter.initializers, self.read, emitter.opset)
         self.done[index] = Lowered(
             site=site,
-            lowerings=[choice.name for choice in choices],
-            reasons=[choice.reason for choice in choices],
-            nodes=sum(1 + inner_nodes(n) for n in emitter.nodes),
+            lowerings=[choice.name for choice in written.choices],
+            reasons=[choice.reason for choice in written.choices],
+            nodes=sum(1 + inner_nodes(n) for n in nodes),
             outputs=list(node.output),
             inputs=list(node.input),
         )
-        return emitter.nodes
-
-
-def write(site: Site, names, wanted, emitter, orders, prefer, batch) -> tuple[list[Any], tuple[Any, list[Any]]]:
-    """Emit a recurrence: its cells one after the other over one frame."""
-    x, states, mask, reset, starts = arrays(site, names, emitter)
-    steps = frame(x, mask, reset, site.go_backwards, orders)
-    situation = lowering.Situation(site.resets, site.batch or batch, site.features, site.dtype, prefer)
-    flags, finals, choices = site.by_cell(wanted[1:]), [], []
-    result = Result(None, None, [])
-    for i, cell in enumerate(site.cells):
-        top = i == len(site.cells) - 1
-        choice = lowering.choose(cell, replace(situation, features=steps.x.shape[-1]))
-        asked = Wanted(
-            sequence=not top or (wanted[0] and site.return_sequences),
-            last=top and wanted[0] and not site.return_sequences,
-            states=flags[i],
-        )
-        own = replace(steps, starts=site.by_cell(starts)[i] if starts else None)
-        result = choice.lowering.lower(cell, own, site.by_cell(states)[i], asked)
-        for n, state, flag in zip(cell.state_sizes, result.states, flags[i], strict=True):
-            finals.append(zeros(x, n) if flag and state is None else state)
-        steps = replace(steps, x=result.y if result.y is not None else steps.x)
-        choices.append(choice)
-    zero = site.zero_output_for_mask
-    y = (
-        None
-        if not wanted[0]
-        else steps.outputs(result.y, zero)
-        if site.return_sequences
-        else steps.last(result.last, zero)
-    )
-    return choices, (y, finals)
-
-
-def arrays(site: Site, names: list[str], emitter: Emitter):
-    """The site's arrays as values: x, states (None where zero), mask, reset flags, starts."""
-    rest = iter(names)
-    dims = (site.batch, site.length)
-
-    def value(shape, dtype=site.dtype):
-        return Value(emitter, next(rest), shape, dtype)
-
-    x = value((*dims, site.features))
-    states = [
-        None if zero else value((site.batch, n)) for n, zero in zip(site.state_sizes, site.zero_states, strict=True)
-    ]
-    mask = value(dims, np.bool_) if site.masked else None
-    reset = value(dims, np.bool_) if site.resets else None
-    starts = [value((site.batch, n)) for n in site.state_sizes] if site.resets else None
-    return x, states, mask, reset, starts
+        return nodes
 
 
 def bind(emitter: Emitter, value: Value, name: str) -> None:

@@ -47,19 +47,19 @@ class Meetings:
 def patched(meetings: Meetings) -> Iterator[None]:
     """Inside, this thread's recurrent layers ask `meetings`; those of other threads run as ever."""
     owner = threading.get_ident()
-    with LOCK, contextlib.ExitStack() as stack:
+    with LOCK, contextlib.ExitStack() as undo:
         for cls in PATCHED:
-            original = vars(cls)["inner_loop"]
-            stack.callback(setattr, cls, "inner_loop", original)
-            cls.inner_loop = loop_in_place_of(original, meetings, owner)
-        for name in ("_can_attempt_fused_lstm", "_can_attempt_fused_gru"):
+            put(undo, cls, "inner_loop", loop_in_place_of(vars(cls)["inner_loop"], meetings, owner))
+        for name in ("_can_attempt_fused_lstm", "_can_attempt_fused_gru"):  # both directions at once, past inner_loop
             if name in vars(keras.layers.Bidirectional):
-                stack.callback(setattr, keras.layers.Bidirectional, name, vars(keras.layers.Bidirectional)[name])
-                setattr(keras.layers.Bidirectional, name, lambda *_, **__: False)
-        original = keras.layers.TimeDistributed.call
-        stack.callback(setattr, keras.layers.TimeDistributed, "call", original)
-        keras.layers.TimeDistributed.call = rows_in_place_of(original, owner)
+                put(undo, keras.layers.Bidirectional, name, lambda *_, **__: False)
+        put(undo, keras.layers.TimeDistributed, "call", rows_in_place_of(keras.layers.TimeDistributed.call, owner))
         yield
+
+
+def put(undo: contextlib.ExitStack, cls: type, name: str, value: Callable) -> None:
+    undo.callback(setattr, cls, name, vars(cls)[name])
+    setattr(cls, name, value)
 
 
 def loop_in_place_of(original: Callable, meetings: Meetings, owner: int) -> Callable:

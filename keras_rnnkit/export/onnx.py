@@ -56,17 +56,18 @@ def export_onnx(
     """
     started = time.perf_counter()
     require_tensorflow()
-    from keras_rnnkit.export.graph import check_opset, whole_sequence
+    from keras_rnnkit.export.graph import check_opset
     from keras_rnnkit.export.precision import computing_in_float32
-    from keras_rnnkit.export.signature import signature_of
+    from keras_rnnkit.export.signature import check
 
+    check(model)
     check_choice(lowering)
     check_opset(opset)
     destination = files.checked(path)
     notes: list[str] = []
-    signature = signature_of(model, inputs, input_names)
+    settings = {"opset": opset, "prefer": lowering, "batch": batch}
     with computing_in_float32(model) as changed:
-        graph = whole_sequence(model, signature, opset=opset, prefer=lowering, batch=batch)
+        graph = traced(model, inputs, input_names, settings, notes)
         measured = tried(model, graph, tolerance, verify)
     if changed:
         notes.append("The model computes in 16 bits; the graph computes in float32 and was compared in float32.")
@@ -75,6 +76,23 @@ def export_onnx(
     return report(
         graph, measured, str(destination), len(content), time.perf_counter() - started, opset, tolerance, notes
     )
+
+
+def traced(model, inputs, input_names, settings, notes: list[str]):
+    """The graph of a model: with free steps if it can be traced so, otherwise as it was first called."""
+    from keras_rnnkit.export.graph import whole_sequence
+    from keras_rnnkit.export.signature import guesses_axes, signature_of
+
+    try:
+        return whole_sequence(model, signature_of(model, inputs, input_names), **settings)
+    except ExportError:
+        if not guesses_axes(model, inputs):
+            raise
+        signature = signature_of(model, input_names=input_names, as_called=True)
+        graph = whole_sequence(model, signature, **settings)
+    shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in signature.inputs)
+    notes.append(f"The model cannot be traced with a free number of steps; it takes {shapes}, as it was first called.")
+    return graph
 
 
 def tried(model, graph, tolerance: float, verify: bool):

@@ -42,9 +42,11 @@ class Signature:
         return model(*packed, training=False) if self.spread else model(packed, training=False)
 
 
-def signature_of(model, inputs=None, input_names=None) -> Signature:
-    """The signature of a model; `inputs` (arrays, tensors or InputSpecs) where the model cannot tell it itself."""
-    check(model)
+def signature_of(model, inputs=None, input_names=None, as_called: bool = False) -> Signature:
+    """The signature of a model; `inputs` (arrays, tensors or InputSpecs) where the model cannot tell it itself.
+
+    as_called: of a subclassed model, take the shapes of its first call as they were, all but the batch.
+    """
     spread = False
     if inputs is not None:
         structure, specs = from_example(inputs)
@@ -54,7 +56,7 @@ def signature_of(model, inputs=None, input_names=None) -> Signature:
     elif hasattr(model, "_inputs_struct"):
         structure, specs = from_tensors(model._inputs_struct)
     else:
-        structure, specs = from_first_call(model)
+        structure, specs = from_first_call(model, as_called)
     names = input_names or [spec.name for spec in specs]
     if len(names) != len(specs) or len(set(names)) != len(names):
         raise ExportError(
@@ -63,6 +65,11 @@ def signature_of(model, inputs=None, input_names=None) -> Signature:
         )
     specs = [Spec(name, spec.shape, spec.dtype) for name, spec in zip(names, specs, strict=True)]
     return Signature(specs, structure, spread, carried(model))
+
+
+def guesses_axes(model, inputs) -> bool:
+    """Whether it was a guess which axes of the inputs are free."""
+    return inputs is None and not isinstance(model, keras.Sequential) and not hasattr(model, "_inputs_struct")
 
 
 def check(model) -> None:
@@ -103,7 +110,7 @@ def from_example(inputs):
     return tree.map_structure(lambda _: 0, inputs), specs
 
 
-def from_first_call(model):
+def from_first_call(model, as_called: bool):
     """From the shapes that a subclassed model was first called with: Keras keeps no more of it."""
     shapes = model._build_shapes_dict
     if not shapes or len(shapes) != 1:
@@ -116,7 +123,8 @@ def from_first_call(model):
 
     def spec(path, shape):
         dtype = "int32" if reads_tokens and len(shape) == 2 else keras.config.floatx()
-        return Spec("_".join(map(str, path)) or "input", freed(shape, dtype), dtype)
+        free = (None, *shape[1:]) if as_called else freed(shape, dtype)
+        return Spec("_".join(map(str, path)) or "input", free, dtype)
 
     return packed_specs(shapes, spec)
 
@@ -139,7 +147,7 @@ def freed(shape: tuple, dtype: str) -> tuple:
 
 def carried(model) -> list[Any]:
     """The state variables of stateful recurrent layers, from the inputs on."""
-    found = {}
+    found: dict[int, Any] = {}
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
             found |= {id(variable): variable for variable in tree.flatten(layer.states)}

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tf2onnx
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.lower import DOMAIN
@@ -27,12 +28,35 @@ def run_model(model, signature: Signature, inputs: list[Any], states: list[Any])
     return outputs, [scope.get_current_value(variable) for variable in signature.states]
 
 
+class Traced:
+    """A traced function, in the form in which tf2onnx asks for it."""
+
+    def __init__(self, function: Callable, specs: list[tf.TensorSpec]):
+        self.concrete = tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
+
+    def get_concrete_function(self, *_):
+        return self.concrete
+
+    def settle_captures(self, model: ModelProto) -> None:
+        """Tensors that a layer keeps as constants are captured by the trace; tf2onnx takes them for inputs."""
+        captured = {inside.name: outside for outside, inside in self.concrete.graph.captures if not is_variable(inside)}
+        for value in [value for value in model.graph.input if value.name in captured]:
+            array = np.asarray(captured[value.name])
+            model.graph.initializer.append(numpy_helper.from_array(array, value.name))
+            model.graph.input.remove(value)
+
+
+def is_variable(tensor: tf.Tensor) -> bool:
+    return tensor.dtype == tf.resource
+
+
 def to_onnx(function: Callable, specs: list[tf.TensorSpec], opset: int) -> ModelProto:
     """The graph of `function`, a pure function of tensors, as tf2onnx writes it: foreign nodes and all."""
     try:
         with quiet():
-            traced = tf.function(function, input_signature=specs, autograph=False)
+            traced = Traced(function, specs)
             model, _ = tf2onnx.convert.from_function(traced, specs, opset=opset, custom_ops={"PyFunc": DOMAIN})
+            traced.settle_captures(model)
     except ExportError:
         raise
     except Exception as error:

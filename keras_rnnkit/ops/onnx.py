@@ -222,7 +222,7 @@ def reduced(x, axis, keepdims) -> Shape:
 
 
 def reduce(op_type: str, x, axis, keepdims, axes_as_input: bool) -> Value:
-    axes, shape = axes_of(x, axis), reduced(x, axis, keepdims)
+    axes, shape = [a - len(x.shape) for a in axes_of(x, axis)], reduced(x, axis, keepdims)
     if axes_as_input:
         return emit(op_type, x, np.array(axes, np.int64), shape=shape, keepdims=int(keepdims))
     return emit(op_type, x, shape=shape, axes=axes, keepdims=int(keepdims))

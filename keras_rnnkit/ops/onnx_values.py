@@ -174,6 +174,13 @@ def unsqueeze(x: Value, axis: int) -> Value:
     return emit("Unsqueeze", x, np.array([axis], np.int64), shape=(*x.shape[:axis], 1, *x.shape[axis:]))
 
 
+def cut_length(length: int | None, k: slice) -> int | None:
+    """How long an axis is after a slice, as far as it is known."""
+    if length is not None:
+        return len(range(length)[k])
+    return 1 if k == slice(k.start, (k.start or 0) + 1) else None
+
+
 def slices(x: Value, key: Sequence[slice]) -> Value:
     cut = [(axis, k) for axis, k in enumerate(key) if k != slice(None)]
     if not cut:
@@ -184,8 +191,6 @@ def slices(x: Value, key: Sequence[slice]) -> Value:
     shape = list(x.shape)
     for axis, k in cut:
         whole = k.start is None and k.stop is None and k.step == -1
-        shape[axis] = shape[axis] if whole else None if shape[axis] is None else len(range(shape[axis])[k])
-        if shape[axis] is None and k == slice(k.start, (k.start or 0) + 1):
-            shape[axis] = 1
+        shape[axis] = shape[axis] if whole else cut_length(shape[axis], k)
     bounds = [np.array(b, np.int64) for b in (first, last, [axis for axis, _ in cut], steps)]
     return emit("Slice", x, *bounds, shape=shape)

@@ -9,7 +9,7 @@ import numpy as np
 from keras_rnnkit.cells.batchnorm import BatchNormCell
 from keras_rnnkit.cells.conditioned import ConditionedCell
 from keras_rnnkit.cells.wrapper import WrapperCell
-from keras_rnnkit.export.lowering.situation import reader, same_equation
+from keras_rnnkit.export.lowering.situation import length_of, reader, same_equation
 from keras_rnnkit.ops import numpy as numpy_ops
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
@@ -35,8 +35,7 @@ class Affine(NamedTuple):
         below = self.condition
         if below.shape[0] > below.shape[1]:
             v, below = ops.matmul(v, below), np.eye(below.shape[1], dtype=below.dtype)
-        steps = ops.emit("Shape", x, shape=(3,), dtype=np.int64)[:2]
-        shape = ops.concatenate([steps, np.array(v.shape[-1:], np.int64)], axis=0)
+        shape = ops.concatenate([length_of(x, 0, 2), np.array(v.shape[-1:], np.int64)], axis=0)
         spread = ops.emit("Expand", v, shape, shape=(*x.shape[:2], v.shape[-1]))
         return ops.concatenate([x, spread]), np.concatenate([self.kernel, below])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import keras
 from keras import tree
@@ -52,8 +52,8 @@ def has_equation(function) -> bool:
 
 def lower(cell, frame: Frame, states: list[Value | None], wanted: Wanted) -> Result:
     """A Scan over the frame's steps."""
-    w, graph = cell.weights_as(reader(frame.x.dtype)), frame.x.graph
-    start = [zeros(frame.x, n) if s is None else s for n, s in zip(cell.state_sizes, states, strict=True)]
+    w, graph = cell.weights_as(reader(frame.x.dtype)), cast(Emitter, frame.x.graph)
+    start = started(frame.x, cell.state_sizes, states)
     z = cell.inputs(ops, w, frame.x, start)
     fixed = unchanged(cell, w, graph, z, start) if frame.reset is None else []
     loop = Loop(graph)
@@ -71,6 +71,13 @@ def lower(cell, frame: Frame, states: list[Value | None], wanted: Wanted) -> Res
         y=stacks[0] if wanted.sequence else None,
         last=last_output(cell, frame, ends, stacks) if wanted.last else None,
     )
+
+
+def started(x: Value, sizes: list[int], states: list[Value | None]) -> list[Value]:
+    """The states before the first step, zeros where they were not given."""
+    missing = {n for n, s in zip(sizes, states, strict=True) if s is None}
+    made = {n: zeros(x, n) for n in sorted(missing)}
+    return [made[n] if s is None else s for n, s in zip(sizes, states, strict=True)]
 
 
 def last_output(cell, frame: Frame, ends: list[Value], stacks: list[Value]) -> Value:

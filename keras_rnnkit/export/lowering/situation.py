@@ -65,8 +65,15 @@ def reader(dtype) -> Callable[[keras.Variable], Any]:
     return lambda variable: keras.ops.convert_to_numpy(variable.value).astype(dtype)
 
 
+def length_of(x: Value, first: int, count: int = 1) -> Value:
+    """The lengths [count] of the axes of x from `first` on."""
+    if x.graph.opset >= 15:
+        return ops.emit("Shape", x, shape=(count,), dtype=np.int64, start=first, end=first + count)
+    return ops.emit("Shape", x, shape=(len(x.shape),), dtype=np.int64)[first : first + count]
+
+
 def zeros(x: Value, size: int) -> Value:
     """[B, size] of zeros for x [T, B, D]."""
-    batch = ops.emit("Shape", x, shape=(3,), dtype=np.int64)[1:2]
+    batch = length_of(x, 1)
     shape = ops.concatenate([batch, np.array([size], np.int64)], axis=0)
     return ops.emit("ConstantOfShape", shape, shape=(x.shape[1], size), dtype=x.dtype, value=np.zeros(1, x.dtype))
