@@ -1,0 +1,143 @@
+"""Which lowering is chosen, why, and that a wrong one cannot pass."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_rnnkit as rk
+from keras_rnnkit.export import lowering
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.lowering import Situation, built, gru, lstm, vanilla
+from tests.export.conftest import randomised
+from tests.export.table import CASES, sequential
+
+cells, L = rk.cells, keras.layers
+
+REFUSALS = {
+    "ONNX's LSTM has no activation 'gelu'": (lambda: cells.LSTMCell(4, activation="gelu"), Situation()),
+    "ONNX's LSTM has no projection of its output": (lambda: cells.LSTMCell(4, projection=2), Situation()),
+    "LayerNormLSTMCell is not the equation of ONNX's LSTM": (lambda: cells.LayerNormLSTMCell(4), Situation()),
+    "ONNX's GRU cannot start a row anew inside a sequence": (lambda: cells.GRUCell(4), Situation(resets=True)),
+    "onnxruntime runs its GRU in float32, and this layer computes in float64": (
+        lambda: cells.GRUCell(4),
+        Situation(dtype=np.dtype(np.float64)),
+    ),
+    "ZoneoutCell changes more than the projected input, which ONNX's GRU has no place for": (
+        lambda: cells.ZoneoutCell(cells.GRUCell(4)),
+        Situation(),
+    ),
+    "1 - softsign is no gate of ONNX's LSTM": (
+        lambda: cells.CoupledLSTMCell(4, recurrent_activation="softsign"),
+        Situation(),
+    ),
+    "lowering='scan' was asked for": (lambda: cells.VanillaCell(4), Situation(prefer="scan")),
+    "onnxruntime's RNN operator is slower than a Scan from 4 rows on, and batch=32; lowering='native' takes it all the "
+    "same": (lambda: cells.VanillaCell(4), Situation(batch=32)),
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSALS)
+def test_a_scan_says_why_it_is_one(sentence):
+    cell, situation = REFUSALS[sentence]
+    choice = lowering.choose(built(cell(), 3), situation)
+    assert (choice.name, choice.reason) == ("Scan", sentence)
+
+
+@pytest.mark.parametrize("batch, prefer, name", [(1, "auto", "RNN"), (4, "auto", "Scan"), (4, "native", "RNN")])
+def test_the_batch_decides_between_operator_and_scan(batch, prefer, name, tmp_path):
+    model = sequential(L.SimpleRNN(4))
+    report = rk.export_onnx(model, tmp_path / "model.onnx", batch=batch, lowering=prefer, verify=False)
+    assert report.rows[0].lowering == name
+
+
+def test_a_batch_said_by_the_model_decides_too(tmp_path):
+    report = rk.export_onnx(sequential(L.SimpleRNN(4), batch_size=16), tmp_path / "model.onnx", verify=False)
+    assert report.rows[0].lowering == "Scan"
+
+
+class OwnGatesCell(cells.LSTMCell):
+    """An LSTM with one gate changed by somebody."""
+
+    def gates(self, ops, w, z, r, state):
+        _, (h, c) = super().gates(ops, w, z, r, state)
+        h = 0.5 * h
+        return h, [h, c]
+
+
+def test_a_subclass_with_other_gates_is_not_taken_for_its_base(tmp_path):
+    model = randomised(sequential(rk.Recurrent(OwnGatesCell(4))))
+    report = rk.export_onnx(model, tmp_path / "model.onnx")
+    assert report.rows[0].lowering == "Scan" and report.error < 1e-5
+
+
+def relu(x):
+    """Not Keras' relu, though called like it."""
+    return keras.ops.maximum(x, 0.0) * 2.0
+
+
+@pytest.mark.parametrize("layer", [L.LSTM, rk.LSTM])
+def test_a_function_called_like_one_of_keras_is_not_taken_for_it(layer, tmp_path):
+    model = randomised(sequential(layer(4, activation=relu)))
+    report = rk.export_onnx(model, tmp_path / "model.onnx")
+    assert report.rows[0].lowering == "as traced" and "'relu' of LSTMCell has no equation" in report.rows[0].reason
+
+
+SWAPS = {
+    "lstm": (lstm, lambda shape: swapped(lstm_form(shape), 4, 0, 1), lambda: L.LSTM(4)),
+    "lstm-2-3": (lstm, lambda shape: swapped(lstm_form(shape), 4, 2, 3), lambda: L.LSTM(4)),
+    "gru": (gru, lambda shape: swapped(gru_form(shape), 3, 0, 1), lambda: L.GRU(4)),
+    "peephole": (
+        lstm,
+        lambda shape: peepholes_swapped(lstm_form(shape)),
+        lambda: rk.Recurrent(cells.PeepholeLSTMCell(4)),
+    ),
+}
+lstm_form, gru_form = lstm.form, gru.form
+
+
+def swapped(form, count, a, b):
+    """Two gates of the recurrent kernel exchanged."""
+    kernel, recurrent, bias, peepholes = form
+    parts = np.split(recurrent, count, axis=1)
+    parts[a], parts[b] = parts[b], parts[a]
+    return kernel, np.concatenate(parts, axis=1), bias, peepholes
+
+
+def peepholes_swapped(form):
+    *rest, peepholes = form
+    a, b, c = np.split(peepholes, 3, axis=1)
+    return *rest, np.concatenate([a, c, b], axis=1)
+
+
+@pytest.mark.parametrize("name", SWAPS)
+def test_swapped_gates_turn_the_export_red_and_name_the_layer(name, tmp_path, monkeypatch):
+    module, form, layer = SWAPS[name]
+    model = randomised(keras.Sequential([keras.Input((None, 3)), L.Dense(3), layer(), L.Dense(2)]))
+    culprit = model.layers[1].name
+    monkeypatch.setattr(module, "form", form)
+    with pytest.raises(ExportError, match=f"not exact.*It begins in the layer '{culprit}', whose output differs by"):
+        rk.export_onnx(model, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_layers_the_one_that_is_wrong_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(gru, "form", SWAPS["gru"][1])
+    model = randomised(sequential(L.LSTM(4, return_sequences=True, name="good"), L.GRU(4, name="bad")))
+    with pytest.raises(ExportError, match="It begins in the layer 'bad'"):
+        rk.export_onnx(model, tmp_path / "model.onnx")
+
+
+def test_the_table_of_models_has_every_lowering_and_every_cell():
+    lowerings = {name for case in CASES.values() for row in case.lowerings for name in row.split(", ")}
+    assert lowerings >= set(lowering.TABLE)
+    reached = {type(cell) for model in (c.build() for c in CASES.values()) for cell in cells_in(model)}
+    public = {value for value in vars(cells).values() if isinstance(value, type)} - {cells.Cell, cells.GatedCell}
+    assert public - {cells.WrapperCell} <= reached
+
+
+def cells_in(model):
+    return [layer for layer in model._flatten_layers() if isinstance(layer, cells.Cell)]
+
+
+def test_vanilla_says_for_whom_it_is_fast():
+    assert "up to three rows" in vanilla.REASON
