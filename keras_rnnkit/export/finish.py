@@ -31,12 +31,16 @@ def finish(
     shapes: list[tuple],
     output_shapes: list[tuple],
     lowered: list[Lowered],
+    states: set[str],
 ) -> None:
-    """Name inputs, outputs and axes in place, guard the operators that cannot bear empty inputs, and check."""
+    """Name inputs, outputs and axes in place, guard the operators that cannot bear empty inputs, and check.
+
+    states: which of the inputs are states.
+    """
     rename(model.graph, inputs, outputs, lowered)
     name_axes(model.graph, inputs, shapes, output_shapes)
     if any(name in ("LSTM", "GRU") for row in lowered for name in row.lowerings):
-        refuse_empty(model.graph, lowered)
+        refuse_empty(model.graph, lowered, states)
     model.producer_name, model.producer_version = "keras-rnnkit", __version__
     model.doc_string = ""
     check(model)
@@ -112,7 +116,7 @@ def name_output_axes(model: ModelProto, runs: list[tuple[list[np.ndarray], list[
         set_dims(value, dims)
 
 
-def refuse_empty(graph: GraphProto, lowered: list[Lowered]) -> None:
+def refuse_empty(graph: GraphProto, lowered: list[Lowered], states: set[str]) -> None:
     """Make an empty batch or sequence an error: onnxruntime's LSTM and GRU end the process on one.
 
     A reshape to the same shape with one axis left to infer fails if any other axis is empty, and copies nothing.
@@ -120,7 +124,7 @@ def refuse_empty(graph: GraphProto, lowered: list[Lowered]) -> None:
     nodes = []
     for value in graph.input:
         dims, source = axes(value), value.name
-        if len(dims) < 2 or value.name.startswith("state_"):
+        if len(dims) < 2 or value.name in states:
             continue
         for axis in (0, 1):
             shape = np.array([-1 if i == axis else 0 for i in range(len(dims))], np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf2onnx
 from keras import tree
@@ -13,10 +14,10 @@ from onnx import ModelProto
 from keras_rnnkit.explanation import recurrent_layers
 from keras_rnnkit.export import finish
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.forms import Form, State
 from keras_rnnkit.export.lower import Lowered, lower
-from keras_rnnkit.export.meetings import patched
-from keras_rnnkit.export.signature import Signature, output_names
-from keras_rnnkit.export.tensorflow_graph import run_model, to_onnx
+from keras_rnnkit.export.signature import output_names
+from keras_rnnkit.export.tensorflow_graph import to_onnx
 from keras_rnnkit.export.trace import Left, Tracing
 
 OPSETS = range(13, max(tf2onnx.constants.OPSET_TO_IR_VERSION) + 1)
@@ -26,46 +27,63 @@ OPSETS = range(13, max(tf2onnx.constants.OPSET_TO_IR_VERSION) + 1)
 class Graph:
     """The graph, and how it came about. names: the path of each recurrent layer in the model, by its id.
 
-    states: (input, output) names of each carried state.
+    states: (input, output) names of each carried state, in the order of `form.states`.
     """
 
     model: ModelProto
-    signature: Signature
+    form: Form
     names: dict[int, str]
     lowered: list[Lowered]
     left: list[Left]
     states: list[tuple[str, str]]
 
 
-def whole_sequence(model, signature: Signature, *, opset: int, prefer: str = "auto", batch: int | None = None) -> Graph:
-    """The graph that maps whole sequences to outputs, and carried states to the next ones."""
-    tracing, outputs = Tracing(dict(recurrent_layers(model)), prefer), Outputs()
+def graph_of(form: Form, *, opset: int, prefer: str = "auto", batch: int | None = None) -> Graph:
+    """The graph of a form: from inputs and states to outputs and the next states."""
+    tracing, outputs = Tracing(dict(recurrent_layers(form.model)), prefer), Outputs()
+    inputs = [spec.name for spec in form.signature.inputs]
 
     def flat(*arrays):
-        count = len(signature.inputs)
-        values, states = run_model(model, signature, list(arrays[:count]), list(arrays[count:]))
-        named = outputs.met(values, states)
+        values, states = form.run(list(arrays[: len(inputs)]), list(arrays[len(inputs) :]), tracing)
+        named = outputs.met(values, states, [state.shape for state in form.states])
         return {finish.output_name(i): tf.identity(value) for i, value in enumerate(named)}
 
-    specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in signature.inputs]
-    specs += [tf.TensorSpec(variable.shape, variable.dtype) for variable in signature.states]
-    specs = [tf.TensorSpec(spec.shape, spec.dtype, finish.input_name(i)) for i, spec in enumerate(specs)]
-    with patched(tracing):
-        proto = to_onnx(flat, specs, opset)
+    kinds = [(given.shape, given.dtype) for given in form.signature.inputs]
+    kinds += [(state.shape, state.dtype) for state in form.states]
+    specs = [tf.TensorSpec(shape, dtype, finish.input_name(i)) for i, (shape, dtype) in enumerate(kinds)]
+    proto = to_onnx(flat, specs, opset)
     lowered = lower(proto, tracing.sites, prefer, batch)
-    inputs = [spec.name for spec in signature.inputs]
-    states = [(f"state_{i}", f"next_state_{i}") for i, _ in enumerate(signature.states)]
+    states = [(f"state_{i}", f"next_state_{i}") for i, _ in enumerate(form.states)]
     taken = {*inputs, *(name for pair in states for name in pair)}
     finish.finish(
         proto,
         inputs=[*inputs, *(given for given, _ in states)],
-        outputs=[*output_names(model, outputs.structure, taken), *(after for _, after in states)],
-        shapes=[tuple(spec.shape) for spec in specs],
+        outputs=[*output_names(form.model, outputs.structure, taken), *(after for _, after in states)],
+        shapes=[shape for shape, _ in kinds],
         output_shapes=outputs.shapes,
         lowered=lowered,
+        states={given for given, _ in states},
     )
-    finish.describe(proto, mode="sequence", states=states)
-    return Graph(proto, signature, tracing.names, lowered, tracing.left, states)
+    finish.describe(proto, mode=form.mode, states=described(form.states, states))
+    return Graph(proto, form, tracing.names, lowered, tracing.left, states)
+
+
+def described(states: list[State], names: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """What a runner must know of each state: its pair of names, shape of one row, and the value a row starts with.
+
+    A row starts anew when its states are put back to their start; a start that is one number stands for all.
+    """
+    return [
+        {
+            "input": given,
+            "output": after,
+            "layer": state.layer,
+            "shape": list(state.shape[1:]),
+            "dtype": state.dtype,
+            "start": state.start.tolist() if np.any(state.start) else 0,
+        }
+        for state, (given, after) in zip(states, names, strict=True)
+    ]
 
 
 class Outputs:
@@ -74,7 +92,8 @@ class Outputs:
     structure: Any = None
     shapes: list[tuple[int | None, ...]] = []
 
-    def met(self, values, states) -> list[tf.Tensor]:
+    def met(self, values, states, state_shapes) -> list[tf.Tensor]:
+        states = [tf.ensure_shape(state, shape) for state, shape in zip(states, state_shapes, strict=True)]
         flat = [tf.convert_to_tensor(value) for value in [*tree.flatten(values), *states]]
         self.structure = tree.map_structure(lambda _: 0, values)
         self.shapes = [tuple(value.shape) for value in flat]

@@ -16,10 +16,14 @@ LOCK = threading.RLock()
 
 
 class Meetings:
-    """Is asked by every recurrent layer that is called inside `patched`. A subclass says what happens in `met`."""
+    """Is asked by every recurrent layer that is called inside `patched`. A subclass says what happens in `met`.
+
+    inside_rows: how many TimeDistributed there are around the layer: its sequences are then rows of another's steps.
+    """
 
     def __init__(self, names: dict[int, str]):
         self.names = names
+        self.inside_rows = 0
         self._calls: dict[str, int] = {}
         self._inside: set[int] = set()
 
@@ -53,7 +57,12 @@ def patched(meetings: Meetings) -> Iterator[None]:
         for name in ("_can_attempt_fused_lstm", "_can_attempt_fused_gru"):  # both directions at once, past inner_loop
             if name in vars(keras.layers.Bidirectional):
                 put(undo, keras.layers.Bidirectional, name, lambda *_, **__: False)
-        put(undo, keras.layers.TimeDistributed, "call", rows_in_place_of(keras.layers.TimeDistributed.call, owner))
+        put(
+            undo,
+            keras.layers.TimeDistributed,
+            "call",
+            rows_in_place_of(keras.layers.TimeDistributed.call, meetings, owner),
+        )
         yield
 
 
@@ -71,15 +80,24 @@ def loop_in_place_of(original: Callable, meetings: Meetings, owner: int) -> Call
     return inner_loop
 
 
-def rows_in_place_of(original: Callable, owner: int) -> Callable:
+def rows_in_place_of(original: Callable, meetings: Meetings, owner: int) -> Callable:
     """TimeDistributed as one call on B * N rows: TensorFlow traces N calls, or a loop of unknown length.
 
     Exact for layers that treat each row by itself, which Keras' own and ours do when they do not train.
     """
 
     def call(self, inputs, training=None, mask=None):
-        foreign = threading.get_ident() != owner or (mask is not None and len(mask.shape) < 3)
-        if foreign or not all(treats_rows_alone(layer) for layer in self.layer._flatten_layers()):
+        if threading.get_ident() != owner:
+            return original(self, inputs, training=training, mask=mask)
+        meetings.inside_rows += 1
+        try:
+            return rows(self, inputs, training, mask)
+        finally:
+            meetings.inside_rows -= 1
+
+    def rows(self, inputs, training, mask):
+        masked_steps = mask is not None and len(mask.shape) < 3
+        if masked_steps or not all(treats_rows_alone(layer) for layer in self.layer._flatten_layers()):
             return original(self, inputs, training=training, mask=mask)
         keywords = {"training": training} if self.layer._call_has_training_arg else {}
         if mask is not None and self.layer._call_has_mask_arg:

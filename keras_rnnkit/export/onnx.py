@@ -9,17 +9,21 @@ from typing import Any
 import keras
 import onnx
 
-from keras_rnnkit.export import files, lowering
+from keras_rnnkit.export import files
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.forms import Form, Whole
+from keras_rnnkit.export.lowering import CHOICES
 from keras_rnnkit.export.report import ExportReport, Row
 
 OPSET = 18
+MODES = ("sequence", "stream")
 
 
 def export_onnx(
     model: Any,
     path: str | os.PathLike,
     *,
+    mode: str = "sequence",
     opset: int = OPSET,
     inputs: Any = None,
     input_names: list[str] | None = None,
@@ -36,6 +40,9 @@ def export_onnx(
 
     Arguments:
         path: of the file; it appears only when all is well.
+        mode: "sequence" for whole sequences, or "stream" for one chunk of any length of a causal model: all recurrent
+            states, and what causal convolutions look back at, are inputs and outputs; their pairs and the values that
+            a stream starts with stand in the file's metadata. A model that cannot stream is refused with the reason.
         opset: of ONNX.
         inputs: arrays as the model takes them, or keras.InputSpec with a name, shape (None for a free axis) and dtype;
             for subclassed models that take several arguments, or were first called with something else.
@@ -61,14 +68,15 @@ def export_onnx(
     from keras_rnnkit.export.signature import check
 
     check(model)
-    check_choice(lowering)
+    check_choice("mode", mode, MODES)
+    check_choice("lowering", lowering, CHOICES)
     check_opset(opset)
     destination = files.checked(path)
     notes: list[str] = []
     settings = {"opset": opset, "prefer": lowering, "batch": batch}
     with computing_in_float32(model) as changed:
-        graph = traced(model, inputs, input_names, settings, notes)
-        measured = tried(model, graph, tolerance, verify)
+        graph = traced(model, mode, inputs, input_names, settings, notes)
+        measured = tried(graph, tolerance, verify)
     if changed:
         notes.append("The model computes in 16 bits; the graph computes in float32 and was compared in float32.")
     content = serialized(graph.model)
@@ -78,31 +86,45 @@ def export_onnx(
     )
 
 
-def traced(model, inputs, input_names, settings, notes: list[str]):
+def traced(model, mode: str, inputs, input_names, settings, notes: list[str]):
     """The graph of a model: with free steps if it can be traced so, otherwise as it was first called."""
-    from keras_rnnkit.export.graph import whole_sequence
+    from keras_rnnkit.export.graph import graph_of
     from keras_rnnkit.export.signature import guesses_axes, signature_of
 
+    signature = signature_of(model, inputs, input_names)
+    if mode == "stream":
+        return graph_of(stream_of(model, signature), **settings)
     try:
-        return whole_sequence(model, signature_of(model, inputs, input_names), **settings)
+        return graph_of(Whole(model, signature), **settings)
     except ExportError:
         if not guesses_axes(model, inputs):
             raise
         signature = signature_of(model, input_names=input_names, as_called=True)
-        graph = whole_sequence(model, signature, **settings)
+        graph = graph_of(Whole(model, signature), **settings)
     shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in signature.inputs)
     notes.append(f"The model cannot be traced with a free number of steps; it takes {shapes}, as it was first called.")
     return graph
 
 
-def tried(model, graph, tolerance: float, verify: bool):
+def stream_of(model, signature) -> Form:
+    from keras_rnnkit.export.causality import carried_states
+    from keras_rnnkit.export.streaming import Stream
+
+    signature = signature.of_chunks()
+    return Stream(model, signature, carried_states(model, signature))
+
+
+def tried(graph, tolerance: float, verify: bool):
     """The measurements of a verified graph, or None; either way the graph has run, and its outputs' axes are named."""
     from keras_rnnkit.export import verify as side_by_side
+    from keras_rnnkit.export.chunked import verify_chunks
     from keras_rnnkit.export.finish import name_output_axes
     from keras_rnnkit.export.probes import probes
 
-    tries = probes(model, graph.signature)
-    measured = side_by_side.verify(model, graph, tries, tolerance) if verify else side_by_side.only_run(graph, tries)
+    tries = probes(graph.form)
+    measured = side_by_side.verify(graph, tries, tolerance) if verify else side_by_side.only_run(graph, tries)
+    if verify and graph.form.mode == "stream":
+        measured.error = max(measured.error or 0.0, verify_chunks(graph, tolerance))
     name_output_axes(graph.model, measured.runs)
     return measured
 
@@ -154,6 +176,6 @@ def require_tensorflow() -> None:
         )
 
 
-def check_choice(choice: str) -> None:
-    if choice not in lowering.CHOICES:
-        raise ExportError(f"Received: lowering={choice!r}. Expected one of {', '.join(map(repr, lowering.CHOICES))}.")
+def check_choice(argument: str, choice: str, known: tuple[str, ...]) -> None:
+    if choice not in known:
+        raise ExportError(f"Received: {argument}={choice!r}. Expected one of {', '.join(map(repr, known))}.")

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_rnnkit.export.signature import Signature, Spec
+from keras_rnnkit.export.forms import Form, State
+from keras_rnnkit.export.signature import Spec
 
 SIZES = ((2, 7), (1, 1), (3, 12))
 """Batch and steps of each probe, as far as they are free; different in all three, so that axes can be told apart."""
@@ -25,20 +26,25 @@ class Probe:
         return ", ".join(str(list(x.shape)) for x in self.inputs)
 
 
-def probes(model, signature: Signature, seed: int = 0) -> list[Probe]:
+def probes(form: Form, seed: int = 0) -> list[Probe]:
     """One probe for each size, and one in which no two inputs have the same number of steps."""
     rng = np.random.default_rng(seed)
-    limits = Limits(model)
-    sizes = [(batch, [steps] * len(signature.inputs)) for batch, steps in SIZES]
-    if len(signature.inputs) > 1:
-        sizes.append((2, [5 + i for i, _ in enumerate(signature.inputs)]))
+    limits, inputs = Limits(form.model), form.signature.inputs
+    sizes = [(batch, [steps] * len(inputs)) for batch, steps in SIZES]
+    if len(inputs) > 1:
+        sizes.append((2, [5 + i for i, _ in enumerate(inputs)]))
     return [
         Probe(
-            [limits.array(rng, spec, batch, steps) for spec, steps in zip(signature.inputs, lengths, strict=True)],
-            [rng.normal(size=tuple(v.shape)).astype(str(v.dtype)) * 0.5 for v in signature.states],
+            [limits.array(rng, spec, batch, steps) for spec, steps in zip(inputs, lengths, strict=True)],
+            [state_of(rng, state, batch) for state in form.states],
         )
         for batch, lengths in sizes
     ]
+
+
+def state_of(rng, state: State, batch: int) -> np.ndarray:
+    shape = [batch if n is None else n for n in state.shape]
+    return (0.5 * rng.normal(size=shape)).astype(state.dtype)
 
 
 class Limits:

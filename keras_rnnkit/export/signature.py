@@ -1,9 +1,9 @@
-"""The inputs, outputs and carried states of a model, with the names they have in its ONNX graph."""
+"""The inputs and outputs of a model, with the names they have in its ONNX graph."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -12,8 +12,7 @@ from keras import tree
 from keras_rnnkit.export.errors import ExportError
 
 
-@dataclass(frozen=True)
-class Spec:
+class Spec(NamedTuple):
     """An array by name: its shape, None for a free axis, and dtype."""
 
     name: str
@@ -23,18 +22,19 @@ class Spec:
 
 @dataclass(frozen=True)
 class Signature:
-    """inputs: flat, in the order of `structure`, which `call` packs them into.
-
-    states: variables that the model carries from batch to batch; in a graph they are inputs and outputs.
-    """
+    """inputs: flat, in the order of `structure`, which `call` packs them into."""
 
     inputs: list[Spec]
     structure: Any
     spread: bool
-    states: list[Any]
 
     def pack(self, arrays: list[Any]) -> Any:
         return tree.pack_sequence_as(self.structure, arrays)
+
+    def of_chunks(self) -> Signature:
+        """The same for any number of rows and steps."""
+        inputs = [spec._replace(shape=freed((None, *spec.shape[1:]), spec.dtype)) for spec in self.inputs]
+        return replace(self, inputs=inputs)
 
     def call(self, model, arrays: list[Any]):
         """The model's outputs for flat inputs."""
@@ -64,7 +64,7 @@ def signature_of(model, inputs=None, input_names=None, as_called: bool = False) 
             f"Received: {list(names)}."
         )
     specs = [Spec(name, spec.shape, spec.dtype) for name, spec in zip(names, specs, strict=True)]
-    return Signature(specs, structure, spread, carried(model))
+    return Signature(specs, structure, spread)
 
 
 def guesses_axes(model, inputs) -> bool:
@@ -143,15 +143,6 @@ def freed(shape: tuple, dtype: str) -> tuple:
     """The shape with a free batch, and free steps where the second axis is one of steps: [B, T, D], tokens [B, T]."""
     sequence = len(shape) in (3, 5) or (len(shape) == 2 and np.issubdtype(np.dtype(dtype), np.integer))
     return (None, None, *shape[2:]) if sequence else (None, *shape[1:])
-
-
-def carried(model) -> list[Any]:
-    """The state variables of stateful recurrent layers, from the inputs on."""
-    found: dict[int, Any] = {}
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
-            found |= {id(variable): variable for variable in tree.flatten(layer.states)}
-    return list(found.values())
 
 
 def output_names(model, outputs, taken: set[str]) -> list[str]:

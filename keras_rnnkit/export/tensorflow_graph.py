@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tf2onnx
@@ -16,16 +15,6 @@ from onnx import ModelProto, numpy_helper
 
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.lower import DOMAIN
-from keras_rnnkit.export.signature import Signature
-
-
-def run_model(model, signature: Signature, inputs: list[Any], states: list[Any]) -> tuple[Any, list[Any]]:
-    """The model's outputs, and its state variables after them, starting from `states` and changing nothing."""
-    if not states:
-        return signature.call(model, inputs), []
-    with keras.StatelessScope(state_mapping=list(zip(signature.states, states, strict=True))) as scope:
-        outputs = signature.call(model, inputs)
-    return outputs, [scope.get_current_value(variable) for variable in signature.states]
 
 
 class Traced:
@@ -68,7 +57,10 @@ def to_onnx(function: Callable, specs: list[tf.TensorSpec], opset: int) -> Model
 
 
 def first_lines(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    """An error's own words: Keras puts the layer's call before them, its arguments behind, and colours between."""
+    text = re.sub(r"\x1b\[[0-9;]*m|\{\{[^}]*\}\}|\[Op:\w+\]( name:)?", "", str(error))
+    text = re.sub(r"^Exception encountered when calling \S+ ", "", " ".join(text.split()))
+    text = text.split(" Arguments received by ")[0].strip()
     return text if len(text) < 600 else text[:600] + " ..."
 
 

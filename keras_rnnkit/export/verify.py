@@ -13,9 +13,9 @@ from onnx import ModelProto, helper
 
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.graph import Graph
-from keras_rnnkit.export.meetings import Meetings, patched
+from keras_rnnkit.export.meetings import Meetings
 from keras_rnnkit.export.probes import Probe
-from keras_rnnkit.export.tensorflow_graph import first_lines, run_model
+from keras_rnnkit.export.tensorflow_graph import first_lines
 
 
 @dataclass
@@ -53,7 +53,7 @@ def session(model: ModelProto | bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def verify(model, graph: Graph, probes: list[Probe], tolerance: float) -> Measured:
+def verify(graph: Graph, probes: list[Probe], tolerance: float) -> Measured:
     """Run every probe through both; an error above the tolerance raises ExportError and names the layer.
 
     A size that Keras itself refuses (a convolution wider than a single step) is left out.
@@ -63,8 +63,8 @@ def verify(model, graph: Graph, probes: list[Probe], tolerance: float) -> Measur
     for probe in probes:
         recorder = Recorder(graph.names)
         try:
-            with tf.device("/CPU:0"), patched(recorder):
-                outputs, states = run_model(model, graph.signature, probe.inputs, probe.states)
+            with tf.device("/CPU:0"):
+                outputs, states = graph.form.run(probe.inputs, probe.states, recorder)
         except Exception as error:
             failures.append(f"{type(error).__name__}: {first_lines(error)}")
             continue

@@ -70,7 +70,8 @@ def test_states_of_a_stateful_model_are_inputs_and_outputs(exported):
     model, path, report = exported("our_lstm-stateful")
     assert report.states == [(f"state_{i}", f"next_state_{i}") for i in range(4)]
     properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    assert json.loads(properties["keras_rnnkit.states"])[0] == ["state_0", "next_state_0"]
+    state = json.loads(properties["keras_rnnkit.states"])[0]
+    assert (state["input"], state["output"], state["shape"]) == ("state_0", "next_state_0", [4])
     runner = session(path.read_bytes())
     states = {
         given: np.zeros(runner.get_inputs()[i + 1].shape, "float32") for i, (given, _) in enumerate(report.states)

@@ -1,0 +1,177 @@
+"""Whether a model can be run chunk by chunk; if not, which layer looks where a stream has nothing yet."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.forms import State
+from keras_rnnkit.export.meetings import put
+from keras_rnnkit.export.paths import layer_paths
+from keras_rnnkit.export.probes import Limits
+from keras_rnnkit.export.signature import Signature
+from keras_rnnkit.export.streaming import Carrier, run
+from keras_rnnkit.export.tensorflow_graph import first_lines
+from keras_rnnkit.export.verify import Recorder, difference
+
+ROWS, CHUNKS = 2, (5, 1, 3, 4)
+TOLERANCE = 1e-4
+
+REASONS: list[tuple[tuple[type, ...], str]] = [
+    (
+        (
+            keras.layers.Attention,
+            keras.layers.AdditiveAttention,
+            keras.layers.MultiHeadAttention,
+            keras.layers.GroupQueryAttention,
+        ),
+        "it attends over the whole input",
+    ),
+    (
+        (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalMaxPooling1D),
+        "it pools over the whole input; a recurrent layer with return_sequences=False can take its place",
+    ),
+    ((keras.layers.Flatten,), "it lays all steps side by side"),
+]
+
+
+class Call(NamedTuple):
+    """What a layer read and wrote at one of its calls."""
+
+    path: str
+    layer: Any
+    read: list[np.ndarray]
+    wrote: list[np.ndarray]
+
+
+def carried_states(model, signature: Signature) -> list[State]:
+    """The states it takes to run the model chunk by chunk; an error that names the layer if that is not exact."""
+    inputs, carrier = sample(model, signature), Carrier()
+    _, calls = watched(model, signature, inputs, carrier, "a sequence")
+    if carrier.refusals:
+        raise refused(carrier.refusals[0])
+    given, parts = [start_rows(state) for state in carrier.states], []
+    for chunk in chunks(signature, inputs):
+        given, seen = watched(model, signature, chunk, Carrier(given), "a chunk")
+        parts.append(seen)
+    for number, call in enumerate(calls):
+        again = [seen[number] for seen in parts]
+        if agree(call.read, [part.read for part in again]) and not agree(call.wrote, [part.wrote for part in again]):
+            raise refused(f"the layer {call.path!r} {reason(call.layer)}")
+    return carrier.states
+
+
+def refused(why: str) -> ExportError:
+    return ExportError(f"The model cannot be streamed: {why}.")
+
+
+def start_rows(state: State, rows: int = ROWS) -> np.ndarray:
+    return np.repeat(state.start[None], rows, axis=0)
+
+
+def sample(model, signature: Signature) -> list[np.ndarray]:
+    rng, limits = np.random.default_rng(0), Limits(model)
+    return [limits.array(rng, spec, ROWS, sum(CHUNKS)) for spec in signature.inputs]
+
+
+def chunks(signature: Signature, inputs: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """The inputs chunk by chunk; those without steps are the same every time."""
+    ends = np.cumsum(CHUNKS)
+    for start, end in zip(ends - CHUNKS, ends, strict=True):
+        yield [
+            x[:, start:end] if len(spec.shape) > 1 and spec.shape[1] is None else x
+            for spec, x in zip(signature.inputs, inputs, strict=True)
+        ]
+
+
+def watched(model, signature: Signature, inputs, carrier: Carrier, what: str):
+    """The states after one run in Keras, and the calls of its layers in the order in which they ended, its own last."""
+    listener = Listener(layer_paths(model))
+    try:
+        with tf.device("/CPU:0"), listener.listening():
+            outputs, states = run(model, signature, inputs, carrier, Recorder({}))
+    except Exception as error:
+        sizes = ", ".join(str(list(x.shape)) for x in inputs)
+        path, layer = listener.failed[0] if listener.failed else (model.name, model)
+        if getattr(layer, "padding", "causal") != "causal":
+            raise refused(f"the layer {path!r} {reason(layer)}") from error
+        raise refused(f"the layer {path!r} cannot run on {what} of {sizes}. {first_lines(error)}") from error
+    listener.calls.append(Call(model.name, model, list(inputs), arrays(outputs)))
+    return [np.asarray(state) for state in states], listener.calls
+
+
+class Listener:
+    """Keeps what layers read and wrote, and which failed, innermost first."""
+
+    def __init__(self, paths: dict[int, str]):
+        self.paths = paths
+        self.calls: list[Call] = []
+        self.failed: list[tuple[str, Any]] = []
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        owner, original, listener = threading.get_ident(), keras.layers.Layer.__call__, self
+
+        def __call__(self, *args, **kwargs):
+            path = listener.paths.get(id(self)) if threading.get_ident() == owner else None
+            if path is None:
+                return original(self, *args, **kwargs)
+            try:
+                outputs = original(self, *args, **kwargs)
+            except Exception:
+                listener.failed.append((path, self))
+                raise
+            listener.calls.append(Call(path, self, arrays((args, kwargs)), arrays(outputs)))
+            return outputs
+
+        with contextlib.ExitStack() as undo:
+            put(undo, keras.layers.Layer, "__call__", __call__)
+            yield
+
+
+def arrays(values) -> list[np.ndarray]:
+    return [np.asarray(value) for value in tree.flatten(values) if isinstance(value, tf.Tensor | np.ndarray)]
+
+
+def agree(whole: list[np.ndarray], parts: list[list[np.ndarray]]) -> bool:
+    return all(same(value, list(values)) for value, values in zip(whole, zip(*parts, strict=True), strict=True))
+
+
+def same(whole: np.ndarray, parts: list[np.ndarray]) -> bool:
+    return difference(whole, joined(parts))[1] <= TOLERANCE
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Side by side along the steps, or the last where there are none."""
+    steps = [part.shape[1] if part.ndim > 1 else None for part in parts]
+    return np.concatenate(parts, axis=1) if steps == list(CHUNKS) else parts[-1]
+
+
+def reason(layer) -> str:
+    if isinstance(layer, keras.layers.RNN) and layer.go_backwards:
+        return "reads the sequence from its end, which a stream has not reached"
+    if hasattr(layer, "kernel_size"):
+        return convolution_reason(layer)
+    known = next((text for kinds, text in REASONS if isinstance(layer, kinds)), None)
+    if known:
+        return f"cannot run on a chunk: {known}"
+    return (
+        f"({type(layer).__name__}) gives other outputs for chunks than for the whole: it looks at other steps than its "
+        "own, and has no state that could be carried"
+    )
+
+
+def convolution_reason(layer) -> str:
+    if any(n != 1 for n in layer.strides):
+        return f"skips steps (strides={layer.strides}), so what it gives depends on where a chunk begins"
+    return (
+        f"sees later steps (padding={layer.padding!r}); padding='causal' sees earlier ones only, which can be carried"
+    )
