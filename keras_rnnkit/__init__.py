@@ -23,6 +23,7 @@ _HOMES = {
     "explain": "explanation",
     "load_model": "loading",
     "export_onnx": "export.onnx",
+    "export_saved_model": "export.saved_model",
 }
 _EXTRAS = {"keras": "train", "tensorflow": "train"} | dict.fromkeys(("onnx", "tf2onnx", "onnxruntime"), "train,export")
 _MODULES = ("cells", "kernels", "layers", "ops")
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from keras_rnnkit.conversion import convert
     from keras_rnnkit.explanation import explain
     from keras_rnnkit.export.onnx import export_onnx
+    from keras_rnnkit.export.saved_model import export_saved_model
     from keras_rnnkit.layers.bidirectional import Bidirectional
     from keras_rnnkit.layers.facades import GRU, LSTM, VanillaRNN
     from keras_rnnkit.layers.recurrent import Recurrent

@@ -18,7 +18,7 @@ from keras_rnnkit.export.meetings import put
 from keras_rnnkit.export.paths import layer_paths
 from keras_rnnkit.export.probes import Limits
 from keras_rnnkit.export.signature import Signature
-from keras_rnnkit.export.streaming import Carrier, run
+from keras_rnnkit.export.streaming import Carrier, Stream, run
 from keras_rnnkit.export.tensorflow_graph import first_lines
 from keras_rnnkit.export.verify import Recorder, difference
 
@@ -52,8 +52,9 @@ class Call(NamedTuple):
     wrote: list[np.ndarray]
 
 
-def carried_states(model, signature: Signature) -> list[State]:
-    """The states it takes to run the model chunk by chunk; an error that names the layer if that is not exact."""
+def stream_of(model, signature: Signature) -> Stream:
+    """The model over a chunk; an error that names the layer if chunk by chunk would not be the whole."""
+    signature = signature.of_chunks()
     inputs, carrier = sample(model, signature), Carrier()
     _, calls = watched(model, signature, inputs, carrier, "a sequence")
     if carrier.refusals:
@@ -66,7 +67,7 @@ def carried_states(model, signature: Signature) -> list[State]:
         again = [seen[number] for seen in parts]
         if agree(call.read, [part.read for part in again]) and not agree(call.wrote, [part.wrote for part in again]):
             raise refused(f"the layer {call.path!r} {reason(call.layer)}")
-    return carrier.states
+    return Stream(model, signature, carrier.states)
 
 
 def refused(why: str) -> ExportError:

@@ -9,7 +9,7 @@ import numpy as np
 from keras import tree
 
 from keras_rnnkit.export.meetings import Meetings, patched
-from keras_rnnkit.export.signature import Signature
+from keras_rnnkit.export.signature import Signature, output_names
 
 
 class State(NamedTuple):
@@ -67,3 +67,19 @@ def variables(model) -> list[tuple[str, Any]]:
         if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
             found |= {id(variable): (layer.name, variable) for variable in tree.flatten(layer.states)}
     return list(found.values())
+
+
+def state_names(form: Form) -> list[tuple[str, str]]:
+    """(input, output) names of each state."""
+    return [(f"state_{i}", f"next_state_{i}") for i, _ in enumerate(form.states)]
+
+
+def input_names(form: Form) -> list[str]:
+    return [*(spec.name for spec in form.signature.inputs), *(given for given, _ in state_names(form))]
+
+
+def named_outputs(form: Form, values: Any, states: list[Any]) -> dict[str, Any]:
+    """What `form.run` returns, flat, by the names it has outside."""
+    after = [name for _, name in state_names(form)]
+    names = output_names(form.model, tree.map_structure(lambda _: 0, values), {*input_names(form), *after})
+    return dict(zip([*names, *after], [*tree.flatten(values), *states], strict=True))

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tf2onnx
-from keras import tree
 from onnx import ModelProto
 
 from keras_rnnkit.explanation import recurrent_layers
 from keras_rnnkit.export import finish
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.forms import Form, State
+from keras_rnnkit.export.forms import Form, State, input_names, named_outputs, state_names
 from keras_rnnkit.export.lower import Lowered, lower
-from keras_rnnkit.export.signature import output_names
 from keras_rnnkit.export.tensorflow_graph import to_onnx
 from keras_rnnkit.export.trace import Left, Tracing
 
@@ -40,25 +38,23 @@ class Graph:
 
 def graph_of(form: Form, *, opset: int, prefer: str = "auto", batch: int | None = None) -> Graph:
     """The graph of a form: from inputs and states to outputs and the next states."""
-    tracing, outputs = Tracing(dict(recurrent_layers(form.model)), prefer), Outputs()
-    inputs = [spec.name for spec in form.signature.inputs]
+    tracing, outputs = Tracing(dict(recurrent_layers(form.model)), prefer), Outputs(form)
+    count = len(form.signature.inputs)
 
     def flat(*arrays):
-        values, states = form.run(list(arrays[: len(inputs)]), list(arrays[len(inputs) :]), tracing)
-        named = outputs.met(values, states, [state.shape for state in form.states])
-        return {finish.output_name(i): tf.identity(value) for i, value in enumerate(named)}
+        values, states = form.run(list(arrays[:count]), list(arrays[count:]), tracing)
+        return {finish.output_name(i): tf.identity(value) for i, value in enumerate(outputs.met(values, states))}
 
     kinds = [(given.shape, given.dtype) for given in form.signature.inputs]
     kinds += [(state.shape, state.dtype) for state in form.states]
     specs = [tf.TensorSpec(shape, dtype, finish.input_name(i)) for i, (shape, dtype) in enumerate(kinds)]
     proto = to_onnx(flat, specs, opset)
     lowered = lower(proto, tracing.sites, prefer, batch)
-    states = [(f"state_{i}", f"next_state_{i}") for i, _ in enumerate(form.states)]
-    taken = {*inputs, *(name for pair in states for name in pair)}
+    states = state_names(form)
     finish.finish(
         proto,
-        inputs=[*inputs, *(given for given, _ in states)],
-        outputs=[*output_names(form.model, outputs.structure, taken), *(after for _, after in states)],
+        inputs=input_names(form),
+        outputs=outputs.names,
         shapes=[shape for shape, _ in kinds],
         output_shapes=outputs.shapes,
         lowered=lowered,
@@ -87,16 +83,18 @@ def described(states: list[State], names: list[tuple[str, str]]) -> list[dict[st
 
 
 class Outputs:
-    """What a model returns, as met while it was traced: the structure, and the shapes with the states behind."""
+    """What a form returns, as met while it was traced: the names, and the shapes."""
 
-    structure: Any = None
-    shapes: list[tuple[int | None, ...]] = []
+    def __init__(self, form: Form):
+        self.form = form
+        self.names: list[str] = []
+        self.shapes: list[tuple[int | None, ...]] = []
 
-    def met(self, values, states, state_shapes) -> list[tf.Tensor]:
-        states = [tf.ensure_shape(state, shape) for state, shape in zip(states, state_shapes, strict=True)]
-        flat = [tf.convert_to_tensor(value) for value in [*tree.flatten(values), *states]]
-        self.structure = tree.map_structure(lambda _: 0, values)
-        self.shapes = [tuple(value.shape) for value in flat]
+    def met(self, values, states) -> list[tf.Tensor]:
+        states = [tf.ensure_shape(s, known.shape) for s, known in zip(states, self.form.states, strict=True)]
+        outputs = named_outputs(self.form, values, states)
+        flat = [tf.convert_to_tensor(value) for value in outputs.values()]
+        self.names, self.shapes = list(outputs), [tuple(value.shape) for value in flat]
         return flat
 
 

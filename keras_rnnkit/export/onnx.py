@@ -11,7 +11,7 @@ import onnx
 
 from keras_rnnkit.export import files
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.forms import Form, Whole
+from keras_rnnkit.export.forms import Whole
 from keras_rnnkit.export.lowering import CHOICES
 from keras_rnnkit.export.report import ExportReport, Row
 
@@ -88,6 +88,7 @@ def export_onnx(
 
 def traced(model, mode: str, inputs, input_names, settings, notes: list[str]):
     """The graph of a model: with free steps if it can be traced so, otherwise as it was first called."""
+    from keras_rnnkit.export.causality import stream_of
     from keras_rnnkit.export.graph import graph_of
     from keras_rnnkit.export.signature import guesses_axes, signature_of
 
@@ -104,14 +105,6 @@ def traced(model, mode: str, inputs, input_names, settings, notes: list[str]):
     shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in signature.inputs)
     notes.append(f"The model cannot be traced with a free number of steps; it takes {shapes}, as it was first called.")
     return graph
-
-
-def stream_of(model, signature) -> Form:
-    from keras_rnnkit.export.causality import carried_states
-    from keras_rnnkit.export.streaming import Stream
-
-    signature = signature.of_chunks()
-    return Stream(model, signature, carried_states(model, signature))
 
 
 def tried(graph, tolerance: float, verify: bool):
