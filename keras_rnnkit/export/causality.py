@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,13 +12,14 @@ from keras import tree
 
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.forms import State
-from keras_rnnkit.export.meetings import put
+from keras_rnnkit.export.listening import Call, Listener
+from keras_rnnkit.export.meetings import Meetings
 from keras_rnnkit.export.paths import layer_paths
 from keras_rnnkit.export.probes import Limits
 from keras_rnnkit.export.signature import Signature
 from keras_rnnkit.export.streaming import Carrier, Stream, run
 from keras_rnnkit.export.tensorflow_graph import first_lines
-from keras_rnnkit.export.verify import Recorder, difference
+from keras_rnnkit.export.verify import difference
 
 ROWS, CHUNKS = 2, (5, 1, 3, 4)
 TOLERANCE = 1e-4
@@ -41,15 +40,6 @@ REASONS: list[tuple[tuple[type, ...], str]] = [
     ),
     ((keras.layers.Flatten,), "it lays all steps side by side"),
 ]
-
-
-class Call(NamedTuple):
-    """What a layer read and wrote at one of its calls."""
-
-    path: str
-    layer: Any
-    read: list[np.ndarray]
-    wrote: list[np.ndarray]
 
 
 def stream_of(model, signature: Signature) -> Stream:
@@ -98,56 +88,23 @@ def watched(model, signature: Signature, inputs, carrier: Carrier, what: str):
     listener = Listener(layer_paths(model))
     try:
         with tf.device("/CPU:0"), listener.listening():
-            outputs, states = run(model, signature, inputs, carrier, Recorder({}))
+            outputs, states = run(model, signature, inputs, carrier, Meetings({}))
     except Exception as error:
         sizes = ", ".join(str(list(x.shape)) for x in inputs)
         path, layer = listener.failed[0] if listener.failed else (model.name, model)
         if getattr(layer, "padding", "causal") != "causal":
             raise refused(f"the layer {path!r} {reason(layer)}") from error
         raise refused(f"the layer {path!r} cannot run on {what} of {sizes}. {first_lines(error)}") from error
-    listener.calls.append(Call(model.name, model, list(inputs), arrays(outputs)))
+    listener.calls.append(Call(model.name, model, list(inputs), tree.flatten(outputs)))
     return [np.asarray(state) for state in states], listener.calls
 
 
-class Listener:
-    """Keeps what layers read and wrote, and which failed, innermost first."""
-
-    def __init__(self, paths: dict[int, str]):
-        self.paths = paths
-        self.calls: list[Call] = []
-        self.failed: list[tuple[str, Any]] = []
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        owner, original, listener = threading.get_ident(), keras.layers.Layer.__call__, self
-
-        def __call__(self, *args, **kwargs):
-            path = listener.paths.get(id(self)) if threading.get_ident() == owner else None
-            if path is None:
-                return original(self, *args, **kwargs)
-            try:
-                outputs = original(self, *args, **kwargs)
-            except Exception:
-                listener.failed.append((path, self))
-                raise
-            listener.calls.append(Call(path, self, arrays((args, kwargs)), arrays(outputs)))
-            return outputs
-
-        with contextlib.ExitStack() as undo:
-            put(undo, keras.layers.Layer, "__call__", __call__)
-            yield
-
-
-def arrays(values) -> list[np.ndarray]:
-    return [np.asarray(value) for value in tree.flatten(values) if isinstance(value, tf.Tensor | np.ndarray)]
-
-
-def agree(whole: list[np.ndarray], parts: list[list[np.ndarray]]) -> bool:
+def agree(whole: list[Any], parts: list[list[Any]]) -> bool:
     return all(same(value, list(values)) for value, values in zip(whole, zip(*parts, strict=True), strict=True))
 
 
-def same(whole: np.ndarray, parts: list[np.ndarray]) -> bool:
-    return difference(whole, joined(parts))[1] <= TOLERANCE
+def same(whole: Any, parts: list[Any]) -> bool:
+    return difference(np.asarray(whole), joined([np.asarray(part) for part in parts]))[1] <= TOLERANCE
 
 
 def joined(parts: list[np.ndarray]) -> np.ndarray:

@@ -25,7 +25,7 @@ OPSETS = range(13, max(tf2onnx.constants.OPSET_TO_IR_VERSION) + 1)
 class Graph:
     """The graph, and how it came about. names: the path of each recurrent layer in the model, by its id.
 
-    states: (input, output) names of each carried state, in the order of `form.states`.
+    states: (input, output) names of each carried state, in the order of `form.states`. settings: of `graph_of`.
     """
 
     model: ModelProto
@@ -34,6 +34,7 @@ class Graph:
     lowered: list[Lowered]
     left: list[Left]
     states: list[tuple[str, str]]
+    settings: dict[str, Any]
 
 
 def graph_of(form: Form, *, opset: int, prefer: str = "auto", batch: int | None = None) -> Graph:
@@ -61,7 +62,8 @@ def graph_of(form: Form, *, opset: int, prefer: str = "auto", batch: int | None 
         states={given for given, _ in states},
     )
     finish.describe(proto, mode=form.mode, states=described(form.states, states))
-    return Graph(proto, form, tracing.names, lowered, tracing.left, states)
+    settings = {"opset": opset, "prefer": prefer, "batch": batch}
+    return Graph(proto, form, tracing.names, lowered, tracing.left, states, settings)
 
 
 def described(states: list[State], names: list[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from keras_rnnkit.export.precision import computing_in_float32
 from keras_rnnkit.export.probes import Probe, probes
 from keras_rnnkit.export.signature import check, signature_of
 from keras_rnnkit.export.tensorflow_graph import quiet
-from keras_rnnkit.export.verify import Recorder, difference
+from keras_rnnkit.export.verify import difference
 
 
 class Plain(Meetings):
@@ -161,7 +161,7 @@ def compare(folder: Path, forms: list[Form], tolerance: float) -> float:
 def difference_of(signature, form: Form, probe: Probe, tolerance: float) -> float:
     arrays = [*probe.inputs, *probe.states]
     with tf.device("/CPU:0"):
-        expected = named_outputs(form, *form.run(probe.inputs, probe.states, Recorder({})))
+        expected = named_outputs(form, *form.run(probe.inputs, probe.states, Meetings({})))
         found = signature(**dict(zip(input_names(form), map(tf.constant, arrays), strict=True)))
     errors = [difference(np.asarray(value), np.asarray(found[name])) for name, value in expected.items()]
     worst = max(scaled for _, scaled in errors)

@@ -11,8 +11,9 @@ import tensorflow as tf
 from keras import tree
 from onnx import ModelProto, helper
 
+from keras_rnnkit.export.bisection import EveryLayer, first_difference
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.graph import Graph
+from keras_rnnkit.export.graph import Graph, graph_of
 from keras_rnnkit.export.meetings import Meetings
 from keras_rnnkit.export.probes import Probe
 from keras_rnnkit.export.tensorflow_graph import first_lines
@@ -22,25 +23,24 @@ from keras_rnnkit.export.tensorflow_graph import first_lines
 class Measured:
     """Differences found, None if none were looked for; `runs`: what went in and came out of the graph.
 
-    layers: by the name of a recurrence, that of its output; before: that of what it read.
+    layers: by the name of a recurrence, that of its output.
     """
 
     error: float | None = None
     runs: list[tuple[list[np.ndarray], list[np.ndarray]]] = field(default_factory=list)
     layers: dict[str, float] = field(default_factory=dict)
-    before: dict[str, float] = field(default_factory=dict)
 
 
 class Recorder(Meetings):
-    """Lets recurrent layers run as they do, and keeps what each read and wrote."""
+    """Lets recurrent layers run as they do, and keeps what each wrote."""
 
     def __init__(self, names: dict[int, str]):
         super().__init__(names)
-        self.seen: dict[str, tuple[Any, Any]] = {}
+        self.wrote: dict[str, Any] = {}
 
     def met(self, layer, name, original, sequences, initial_state, mask, training):
         last, outputs, states = original(layer, sequences, initial_state, mask, training=training)
-        self.seen[name] = (sequences, outputs if layer.return_sequences else last)
+        self.wrote[name] = outputs if layer.return_sequences else last
         return last, outputs, states
 
 
@@ -77,7 +77,7 @@ def verify(graph: Graph, probes: list[Probe], tolerance: float) -> Measured:
         measured.runs.append(([*probe.inputs, *probe.states], found))
         measured.error = max([measured.error or 0.0, *(error for error, _ in errors)])
         if not exact:
-            refuse(graph, probe, errors, measured, tolerance)
+            refuse(graph, probe, errors, tolerance)
     if not measured.runs:
         raise ExportError(
             f"Keras runs the model on none of the inputs made up to verify it. The first error: {failures[0]}"
@@ -106,13 +106,32 @@ def run(runner, graph: Graph, probe: Probe) -> list[np.ndarray]:
         raise ExportError(f"onnxruntime does not run the graph on inputs {probe.size}: {first_lines(error)}") from error
 
 
-def refuse(graph: Graph, probe: Probe, errors, measured: Measured, tolerance: float) -> None:
+def refuse(graph: Graph, probe: Probe, errors, tolerance: float) -> None:
     worst = max(range(len(errors)), key=lambda i: errors[i][1])
     raise ExportError(
         f"The graph is not exact: its output {graph.model.graph.output[worst].name!r} differs from Keras' by "
-        f"{errors[worst][0]:.3g}, allowed are {tolerance:g} (inputs {probe.size}). {culprit(measured, tolerance)} "
+        f"{errors[worst][0]:.3g}, allowed are {tolerance:g} (inputs {probe.size}). {culprit(graph, probe, tolerance)} "
         "No file was written; a larger tolerance= accepts the graph, another lowering= writes it in another way."
     )
+
+
+def culprit(graph: Graph, probe: Probe, tolerance: float) -> str:
+    """Where the difference begins."""
+    form = EveryLayer(graph.form)
+    try:
+        watching = graph_of(form, **graph.settings)
+    except ExportError as error:
+        return f"In which layer it begins could not be found: {error}"
+    names = [value.name for value in watching.model.graph.output]
+    found = dict(zip(names, run(session(watching.model), watching, probe), strict=True))
+    with tf.device("/CPU:0"):
+        expected, _ = form.run(probe.inputs, probe.states, Meetings({}))
+
+    def differs(a: np.ndarray, b: np.ndarray) -> float | None:
+        error, scaled = difference(a, b)
+        return error if scaled > tolerance else None
+
+    return first_difference(form, expected, found, differs) or "Every layer agrees, so it arises outside of them."
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
@@ -129,44 +148,31 @@ def difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     return error, error / max(1.0, float(np.max(np.abs(finite), initial=0.0)))
 
 
-def culprit(measured: Measured, tolerance: float) -> str:
-    """Where the difference begins."""
-    for name, error in measured.layers.items():
-        if measured.before.get(name, 0.0) > tolerance:
-            return f"It begins before the layer {name!r}, whose input differs by {measured.before[name]:.3g}."
-        if error > tolerance:
-            return f"It begins in the layer {name!r}, whose output differs by {error:.3g}."
-    return "All recurrent layers agree, so it arises in a layer after them."
-
-
 class Watched:
-    """The graph with what its recurrences read and write as further outputs: where does a difference begin?"""
+    """The graph with what its recurrences write as further outputs."""
 
     def __init__(self, graph: Graph):
         self.graph = graph
         self.runner: Any = None
-        self.extra: list[tuple[str, str]] = []
+        self.extra: list[str] = []
 
     def measure(self, probe: Probe, recorder: Recorder, measured: Measured) -> None:
         if self.runner is None:
             self.runner = session(self._watching())
-        values = dict(zip(self.extra, run(self.runner, self.graph, probe)[-len(self.extra) :], strict=False))
-        for name, (read, wrote) in recorder.seen.items():
-            for table, kind, value in ((measured.before, "read", read), (measured.layers, "wrote", wrote)):
-                if (name, kind) in values:
-                    error, _ = difference(np.asarray(value), values[name, kind])
-                    table[name] = max(table.get(name, 0.0), error)
+        values = run(self.runner, self.graph, probe)[len(self.graph.model.graph.output) :]
+        for name, value in zip(self.extra, values, strict=True):
+            error, _ = difference(np.asarray(recorder.wrote[name]), value)
+            measured.layers[name] = max(measured.layers.get(name, 0.0), error)
 
     def _watching(self) -> ModelProto:
         model = ModelProto()
         model.CopyFrom(self.graph.model)
-        written = {name for node in model.graph.node for name in node.output} | {i.name for i in model.graph.input}
+        written = {name for node in model.graph.node for name in node.output}
         for lowered in self.graph.lowered:
-            dtype = helper.np_dtype_to_tensor_dtype(lowered.site.dtype)
-            for kind, name in (("read", lowered.inputs[0]), ("wrote", lowered.outputs[0])):
-                if name in written:
-                    copy = f"watched_{len(self.extra)}"
-                    model.graph.node.append(helper.make_node("Identity", [name], [copy]))
-                    model.graph.output.append(helper.make_tensor_value_info(copy, dtype, None))
-                    self.extra.append((lowered.site.name, kind))
+            if lowered.outputs[0] in written:
+                dtype = helper.np_dtype_to_tensor_dtype(lowered.site.dtype)
+                copy = f"watched_{len(self.extra)}"
+                model.graph.node.append(helper.make_node("Identity", [lowered.outputs[0]], [copy]))
+                model.graph.output.append(helper.make_tensor_value_info(copy, dtype, None))
+                self.extra.append(lowered.site.name)
         return model

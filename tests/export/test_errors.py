@@ -5,6 +5,7 @@ import os
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_rnnkit as rk
 from keras_rnnkit.export import files
@@ -149,3 +150,17 @@ def test_a_model_bound_to_its_steps_is_exported_with_them(tmp_path):
     report = rk.export_onnx(model, tmp_path / "model.onnx")
     assert report.inputs == {"input": ["batch", 6, 3]}
     assert "cannot be traced with a free number of steps" in report.notes[0]
+
+
+class Moody(keras.layers.Layer):
+    """Computes something else where it is traced."""
+
+    def call(self, x):
+        return x if tf.executing_eagerly() else x + 1e-3
+
+
+def test_the_layer_in_which_a_difference_begins_is_named(refused):
+    inside = keras.Sequential([L.Dense(3), Moody(name="moody")], name="inside")
+    model = sequential(L.GRU(4, return_sequences=True), inside, L.GRU(4, return_sequences=True), L.Dense(2))
+    refused(randomised(model), "not exact.*It begins in the layer 'inside/moody', whose output differs by 0.001")
+    refused(model, "not exact.*It begins in the layer 'inside/moody'", mode="stream")
