@@ -25,7 +25,6 @@ class ExportReport:
     states: (input, output) names of the states that a stateful model carries.
     """
 
-    path: str
     rows: list[Row]
     error: float | None
     tolerance: float
@@ -35,8 +34,10 @@ class ExportReport:
     seconds: float
     inputs: dict[str, list[Any]]
     outputs: dict[str, list[Any]]
+    path: str = ""
     states: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    mode: str = "sequence"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a manifest."""

@@ -1,0 +1,101 @@
+"""A model becomes the content of an ONNX file, with a report of what was done."""
+
+from __future__ import annotations
+
+import time
+
+import onnx
+
+from keras_rnnkit.export import files
+from keras_rnnkit.export.causality import stream_of
+from keras_rnnkit.export.chunked import verify_chunks
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.finish import axes, every_node, name_output_axes
+from keras_rnnkit.export.forms import Whole
+from keras_rnnkit.export.graph import Graph, graph_of
+from keras_rnnkit.export.precision import computing_in_float32
+from keras_rnnkit.export.probes import probes
+from keras_rnnkit.export.report import ExportReport, Row
+from keras_rnnkit.export.settings import Settings
+from keras_rnnkit.export.signature import check, guesses_axes, signature_of
+from keras_rnnkit.export.verify import Measured, only_run, verify
+
+
+def made(model, settings: Settings) -> tuple[bytes, ExportReport]:
+    """The content of a file that has been verified, and the report, whose path is empty."""
+    started = time.perf_counter()
+    check(model)
+    notes: list[str] = []
+    with computing_in_float32(model) as changed:
+        settings.progress("tracing")
+        graph = traced(model, settings, notes)
+        settings.progress("verifying" if settings.verify else "running")
+        measured = tried(graph, settings)
+    if changed:
+        notes.append("The model computes in 16 bits; the graph computes in float32 and was compared in float32.")
+    content = serialized(graph.model)
+    return content, report(graph, measured, settings, len(content), time.perf_counter() - started, notes)
+
+
+def traced(model, settings: Settings, notes: list[str]) -> Graph:
+    """The graph of a model: with free steps if it can be traced so, otherwise as it was first called."""
+    signature = signature_of(model, settings.inputs, settings.input_names)
+    if settings.mode == "stream":
+        return graph_of(stream_of(model, signature), **settings.of_graph)
+    try:
+        return graph_of(Whole(model, signature), **settings.of_graph)
+    except ExportError:
+        if not guesses_axes(model, settings.inputs):
+            raise
+        signature = signature_of(model, input_names=settings.input_names, as_called=True)
+        graph = graph_of(Whole(model, signature), **settings.of_graph)
+    shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in signature.inputs)
+    notes.append(f"The model cannot be traced with a free number of steps; it takes {shapes}, as it was first called.")
+    return graph
+
+
+def tried(graph: Graph, settings: Settings) -> Measured:
+    """The measurements of a verified graph, or none; either way the graph has run, and its outputs' axes are named."""
+    tries = probes(graph.form)
+    measured = verify(graph, tries, settings.tolerance) if settings.verify else only_run(graph, tries)
+    if settings.verify and graph.form.mode == "stream":
+        measured.error = max(measured.error or 0.0, verify_chunks(graph, settings.tolerance))
+    name_output_axes(graph.model, measured.runs)
+    return measured
+
+
+def report(graph: Graph, measured: Measured, settings: Settings, size: int, seconds: float, notes) -> ExportReport:
+    rows = [
+        Row(
+            layer=lowered.site.name,
+            lowering=", ".join(lowered.lowerings),
+            reason="; ".join(dict.fromkeys(lowered.reasons)),
+            nodes=lowered.nodes,
+            error=measured.layers.get(lowered.site.name),
+        )
+        for lowered in graph.lowered
+    ]
+    rows += [Row(left.name, "as traced", left.reason, 0) for left in graph.left]
+    return ExportReport(
+        mode=settings.mode,
+        rows=rows,
+        error=measured.error,
+        tolerance=settings.tolerance,
+        opset=settings.opset,
+        size=size,
+        nodes=sum(1 for _ in every_node(graph.model.graph)),
+        seconds=seconds,
+        inputs={value.name: axes(value) for value in graph.model.graph.input},
+        outputs={value.name: axes(value) for value in graph.model.graph.output},
+        states=graph.states,
+        notes=notes,
+    )
+
+
+def serialized(model: onnx.ModelProto) -> bytes:
+    if model.ByteSize() > files.LIMIT:
+        raise ExportError(
+            f"The graph has {model.ByteSize() / 1e9:.1f} GB, and a one-file ONNX graph may have 2.1 GB. Export the "
+            "parts of the model by themselves."
+        )
+    return model.SerializeToString()

@@ -1,0 +1,46 @@
+"""What an export can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.graph import check_opset
+from keras_rnnkit.export.lowering import CHOICES
+
+MODES = ("sequence", "stream")
+
+
+def silently(stage: str) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of `export_onnx` besides the model and the path; its docstring explains them."""
+
+    mode: str = "sequence"
+    opset: int = 18
+    inputs: Any = None
+    input_names: list[str] | None = None
+    batch: int | None = None
+    lowering: str = "auto"
+    verify: bool = True
+    tolerance: float = 1e-5
+    progress: Callable[[str], Any] = silently
+
+    def __post_init__(self):
+        check_choice("mode", self.mode, MODES)
+        check_choice("lowering", self.lowering, CHOICES)
+        check_opset(self.opset)
+
+    @property
+    def of_graph(self) -> dict[str, Any]:
+        return {"opset": self.opset, "prefer": self.lowering, "batch": self.batch}
+
+
+def check_choice(argument: str, choice: str, known: tuple[str, ...]) -> None:
+    if choice not in known:
+        raise ExportError(f"Received: {argument}={choice!r}. Expected one of {', '.join(map(repr, known))}.")
