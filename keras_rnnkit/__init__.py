@@ -24,16 +24,18 @@ _HOMES = {
     "load_model": "loading",
     "export_onnx": "export.onnx",
     "export_saved_model": "export.saved_model",
+    "export_bundle": "export.bundle",
 }
 _EXTRAS = {"keras": "train", "tensorflow": "train"} | dict.fromkeys(("onnx", "tf2onnx", "onnxruntime"), "train,export")
-_MODULES = ("cells", "kernels", "layers", "ops")
+_MODULES = ("cells", "kernels", "layers", "ops", "runtime")
 
 __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:
-    from keras_rnnkit import cells, kernels, layers, ops
+    from keras_rnnkit import cells, kernels, layers, ops, runtime
     from keras_rnnkit.conversion import convert
     from keras_rnnkit.explanation import explain
+    from keras_rnnkit.export.bundle import export_bundle
     from keras_rnnkit.export.onnx import export_onnx
     from keras_rnnkit.export.saved_model import export_saved_model
     from keras_rnnkit.layers.bidirectional import Bidirectional
@@ -60,9 +62,9 @@ def _load(module: str, name: str) -> Any:
         return importlib.import_module(f"keras_rnnkit.{module}")
     except ModuleNotFoundError as error:
         if error.name in _EXTRAS:
+            extra = "serve" if name == "runtime" else _EXTRAS[error.name]
             raise ImportError(
-                f"keras_rnnkit.{name} needs {error.name}, which is not installed: "
-                f"pip install 'keras-rnnkit[{_EXTRAS[error.name]}]'"
+                f"keras_rnnkit.{name} needs {error.name}, which is not installed: pip install 'keras-rnnkit[{extra}]'"
             ) from error
         raise
 

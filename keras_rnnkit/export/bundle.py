@@ -1,0 +1,153 @@
+"""`export_bundle`: a folder with every graph of a model, and a manifest that says what they are."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from keras_rnnkit import __version__
+from keras_rnnkit.export import files
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.onnx import require_tensorflow
+from keras_rnnkit.export.report import ExportReport
+from keras_rnnkit.runtime import manifest as manifests
+
+PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class BundleReport:
+    """reports: of each graph, by mode; refused: why there is no graph for a mode that was not asked for by name."""
+
+    path: str
+    reports: dict[str, ExportReport]
+    saved_model: Any = None
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def error(self) -> float | None:
+        """The largest of all graphs."""
+        errors = [report.error for report in (*self.reports.values(), self.saved_model) if report and report.error]
+        return max(errors, default=None)
+
+    def __str__(self) -> str:
+        parts = [f"{mode}\n{report}" for mode, report in self.reports.items()]
+        parts += [f"saved_model\n{self.saved_model}"] if self.saved_model else []
+        parts += [f"no {mode}\n{why}" for mode, why in self.refused.items()]
+        return "\n\n".join([*parts, self.path])
+
+
+def export_bundle(
+    model: Any,
+    folder: str | os.PathLike,
+    *,
+    modes: Iterable[str] | None = None,
+    saved_model: bool = True,
+    vocabulary: Any = None,
+    progress: Callable[[str], Any] | None = None,
+    **settings: Any,
+) -> BundleReport:
+    """Writes a folder that holds all a server needs of a model: ONNX graphs, a SavedModel, and `manifest.json`.
+
+    The folder appears, or replaces an earlier bundle, only when all is written and verified. The manifest has the
+    inputs, outputs and states of each graph, how each layer was lowered, the errors measured, the versions of the
+    packages that wrote it, and the sha256 of every file.
+
+    Arguments:
+        modes: "sequence", "stream", "generate"; a mode that the model cannot be exported in is an error. None takes
+            whole sequences, and streams where the model can be run chunk by chunk.
+        saved_model: write a SavedModel too.
+        vocabulary: what turns text into tokens and back, with a method `save(path)`; it becomes `vocabulary.json`.
+        progress: a function that is told each stage as it begins.
+        settings: the other arguments of `export_onnx`.
+
+    >>> import tempfile, keras, keras_rnnkit as rk
+    >>> model = keras.Sequential([keras.Input((None, 3), name="x"), rk.GRU(4, return_sequences=True, name="reader")])
+    >>> folder = os.path.join(tempfile.mkdtemp(), "reader")
+    >>> report = rk.export_bundle(model, folder, saved_model=False)
+    >>> sorted(os.listdir(folder)), report.error < 1e-5
+    (['manifest.json', 'sequence.onnx', 'step.onnx'], True)
+    >>> stream = rk.runtime.load(folder).stream()
+    >>> stream.push([[[0.1, 0.2, 0.3]]]).shape
+    (1, 1, 4)
+    """
+    require_tensorflow()
+    from keras_rnnkit.export.make import made
+    from keras_rnnkit.export.settings import MODES, Settings, check_choice, silently
+
+    tell = progress or silently
+    asked = ["sequence", "stream"] if modes is None else list(modes)
+    for mode in asked:
+        check_choice("modes", mode, MODES)
+    destination = files.checked_folder(folder, manifests.NAME)
+    reports, refused = {}, {}
+    with files.folder(destination) as temporary:
+        for mode in asked:
+            own = Settings(mode=mode, progress=partial(told, tell, mode), **settings)
+            try:
+                content, report = made(model, own)
+            except ExportError as error:
+                if modes is not None or mode == "sequence":
+                    raise
+                refused[mode] = str(error)
+                continue
+            (temporary / manifests.FILES[mode]).write_bytes(content)
+            reports[mode] = replace(report, path=str(destination / manifests.FILES[mode]))
+        saved = written_model(model, temporary, settings, tell) if saved_model else None
+        if vocabulary is not None:
+            vocabulary.save(temporary / "vocabulary.json")
+        written = BundleReport(str(destination), reports, saved, refused)
+        text = json.dumps(manifest(written, temporary), indent=2, allow_nan=False)
+        (temporary / manifests.NAME).write_text(text + "\n", encoding="utf-8")
+    return written
+
+
+def told(tell: Callable[[str], Any], mode: str, stage: str) -> None:
+    tell(f"{mode}: {stage}")
+
+
+def written_model(model, folder: Path, settings: dict[str, Any], tell: Callable[[str], Any]):
+    from keras_rnnkit.export.saved_model import export_saved_model
+
+    tell("saved_model: tracing and verifying")
+    known = ("inputs", "input_names", "verify", "tolerance")
+    report = export_saved_model(model, folder / "saved_model", **{k: settings[k] for k in known if k in settings})
+    return replace(report, path="saved_model")
+
+
+def manifest(report: BundleReport, folder: Path) -> dict[str, Any]:
+    """What `manifest.json` says; `folder` holds the files already."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "format": manifests.FORMAT,
+        "name": Path(report.path).name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "graphs": {mode: described(mode, graph) for mode, graph in report.reports.items()},
+        "saved_model": report.saved_model and {**report.saved_model.to_dict(), "folder": "saved_model"},
+        "vocabulary": "vocabulary.json" if (folder / "vocabulary.json").exists() else None,
+        "refused": report.refused,
+        "files": {
+            path.relative_to(folder).as_posix(): {"sha256": manifests.sha256(path), "size": path.stat().st_size}
+            for path in paths
+        },
+    }
+
+
+def described(mode: str, report: ExportReport) -> dict[str, Any]:
+    known = report.to_dict()
+    del known["path"], known["mode"], known["seconds"]
+    return {"file": manifests.FILES[mode], **known, "layers": known.pop("rows"), "quantized": {}}
+
+
+def versions() -> dict[str, str]:
+    found = {"keras_rnnkit": __version__, "python": platform.python_version()}
+    return found | {name: importlib.metadata.version(name) for name in PACKAGES}

@@ -1,0 +1,86 @@
+"""A bundle: the folder that `keras_rnnkit.export_bundle` writes, ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from keras_rnnkit.runtime import manifest as manifests
+from keras_rnnkit.runtime.errors import BundleError, InputError
+from keras_rnnkit.runtime.graph import Graph
+from keras_rnnkit.runtime.stream import Stream
+
+
+def load(
+    folder: str | Path,
+    quantized: str | None = None,
+    threads: int = 1,
+    providers: list[str] | None = None,
+) -> Bundle:
+    """The bundle in a folder, after its manifest and the sha256 of every file were checked.
+
+    Arguments:
+        quantized: "int8" or "float16" for the graphs with such weights, where the bundle has them.
+        threads, providers: of onnxruntime, as `Graph` takes them.
+    """
+    folder = Path(folder)
+    manifest = manifests.read(folder)
+    manifests.check_files(folder, manifest)
+    return Bundle(folder, manifest, quantized, threads, providers)
+
+
+class Bundle:
+    """A model's graphs, opened when they are first used. `manifest`: what the folder says of itself."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any], quantized: str | None, threads: int, providers):
+        self.folder = folder
+        self.manifest = manifest
+        self.quantized = quantized
+        self._settings = {"threads": threads, "providers": providers}
+        if quantized is not None and not any(quantized in graph["quantized"] for graph in manifest["graphs"].values()):
+            raise BundleError(
+                f"The bundle {str(folder)!r} has no {quantized} graphs. Export it with quantize={quantized!r}."
+            )
+
+    @cached_property
+    def sequence(self) -> Graph:
+        return self.graph("sequence")
+
+    @cached_property
+    def step(self) -> Graph:
+        return self.graph("stream")
+
+    def graph(self, mode: str) -> Graph:
+        """The graph of a mode."""
+        graphs = self.manifest["graphs"]
+        if mode not in graphs:
+            why = self.manifest.get("refused", {}).get(mode, f"Export it with modes=(..., {mode!r}).")
+            raise BundleError(f"The bundle {str(self.folder)!r} has no graph for {mode!r}. {why}")
+        known = graphs[mode]
+        file = known["quantized"].get(self.quantized, known)["file"] if self.quantized else known["file"]
+        return Graph(self.folder / file, **self._settings)
+
+    def predict(self, inputs: Any) -> Any:
+        """The outputs for whole sequences: an array, or a dict of arrays by name where the model has several.
+
+        A stateful model starts anew at every call; `stream` goes on where it stopped.
+        """
+        feeds = dict(inputs) if isinstance(inputs, Mapping) else self._single(inputs)
+        rows = next((len(self.sequence.checked(name, value)) for name, value in feeds.items()), 1)
+        found = self.sequence.run({**feeds, **self.sequence.start(rows)})
+        outputs = {name: found[name] for name in self.sequence.outputs}
+        return outputs if len(outputs) > 1 else next(iter(outputs.values()))
+
+    def _single(self, inputs: Any) -> dict[str, Any]:
+        names = self.sequence.inputs
+        if len(names) != 1:
+            raise InputError(
+                f"The model has the inputs {', '.join(map(repr, names))}. Pass a dict of arrays by these names."
+            )
+        return {names[0]: inputs}
+
+    def stream(self, rows: int = 1, **fixed: Any) -> Stream:
+        """A stream of `rows` rows; `fixed`: inputs that stay the same for all chunks."""
+        return Stream(self.step, rows, fixed)
