@@ -12,7 +12,7 @@ import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
@@ -129,16 +129,91 @@ def explain(
     ] = None,
 ) -> None:
     """Show the kernel that runs each recurrent layer, and why not a faster one."""
-    if not file.exists():
-        refuse(f"There is no file {file}.", USAGE)
-    if not zipfile.is_zipfile(file):
-        refuse(f"{file} is not a .keras file. Save the model with model.save('name.keras').", USAGE)
+    check_file(file)
     need("train", "keras")
     import_modules(imports or [])
     import keras_rnnkit as rk
 
     if not rk.explain(load(file), print_fn=typer.echo):
         raise typer.Exit(REFUSED)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="A model saved by model.save('name.keras').")],
+    out: Annotated[Path, typer.Argument(help="A folder for a bundle, or a file NAME.onnx for one graph.")],
+    stream: Annotated[bool, typer.Option("--stream", help="The model over chunks, its states in and out.")] = False,
+    lowering: Annotated[str, typer.Option(help="auto, native (ONNX's own operators) or scan.")] = "auto",
+    batch: Annotated[int | None, typer.Option(help="How many rows the graph will run, where it is known.")] = None,
+    opset: Annotated[int, typer.Option(help="Of ONNX.")] = 18,
+    tolerance: Annotated[float, typer.Option(help="The largest difference from Keras that is allowed.")] = 1e-5,
+    saved_model: Annotated[bool, typer.Option(help="Write a SavedModel into the bundle too.")] = True,
+    imports: Annotated[
+        list[str] | None, typer.Option("--import", help="A module that registers your own layers; may be repeated.")
+    ] = None,
+) -> None:
+    """Write a model as verified ONNX: a bundle with all that a server needs, or one file."""
+    check_file(file)
+    need("train,export", "keras", "tensorflow", "tf2onnx", "onnxruntime")
+    import_modules(imports or [])
+    import keras_rnnkit as rk
+    from keras_rnnkit.export.errors import ExportError
+
+    model = load(file)
+    settings: dict[str, Any] = {"lowering": lowering, "batch": batch, "opset": opset, "tolerance": tolerance}
+    try:
+        with stages(f"exporting {file.name}") as progress:
+            if out.suffix == ".onnx":
+                mode = "stream" if stream else "sequence"
+                report: Any = rk.export_onnx(model, out, mode=mode, progress=progress, **settings)
+            else:
+                modes = ["sequence", *(["stream"] if stream else [])]
+                report = rk.export_bundle(
+                    model, out, modes=modes, saved_model=saved_model, progress=progress, **settings
+                )
+    except ExportError as error:
+        refuse(str(error))
+    typer.echo(str(report))
+
+
+@app.command("inspect")
+def look_into(
+    path: Annotated[Path, typer.Argument(metavar="BUNDLE|FILE.onnx", help="What export wrote.")],
+) -> None:
+    """Show what a bundle or an ONNX file takes, gives and holds; check a bundle's files."""
+    if not path.exists():
+        refuse(f"There is no file or folder {path}.", USAGE)
+    need("serve", "onnxruntime")
+    from keras_rnnkit.inspection import lines
+    from keras_rnnkit.runtime import BundleError
+
+    try:
+        for line in lines(path):
+            typer.echo(line)
+    except BundleError as error:
+        refuse(str(error))
+
+
+@contextmanager
+def stages(title: str) -> Iterator[Callable[[str], None]]:
+    """Shows the stage of long work and its time beside it; one line a stage where nobody watches."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    bar = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+    )
+    with bar if console.is_terminal else nullcontext():
+        task = bar.add_task(title)
+        yield lambda stage: bar.update(task, description=stage) if console.is_terminal else console.print(stage)
+
+
+def check_file(file: Path) -> None:
+    if not file.exists():
+        refuse(f"There is no file {file}.", USAGE)
+    if not zipfile.is_zipfile(file):
+        refuse(f"{file} is not a .keras file. Save the model with model.save('name.keras').", USAGE)
 
 
 def import_modules(names: list[str]) -> None:

@@ -27,7 +27,9 @@ def saved(tmp_path):
     return save
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"], ["explain", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["demo", "--help"], ["explain", "--help"], ["export", "--help"], ["inspect", "--help"]]
+)
 def test_help_does_not_load_tensorflow(arguments):
     code = (
         f"import sys; sys.argv = ['rnnkit', *{arguments!r}]\n"

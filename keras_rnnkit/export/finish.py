@@ -41,9 +41,16 @@ def finish(
     name_axes(model.graph, inputs, shapes, output_shapes)
     if any(name in ("LSTM", "GRU") for row in lowered for name in row.lowerings):
         refuse_empty(model.graph, lowered, states)
+    forget_unused_domains(model)
     model.producer_name, model.producer_version = "keras-rnnkit", __version__
     model.doc_string = ""
     check(model)
+
+
+def forget_unused_domains(model: ModelProto) -> None:
+    used = {node.domain for node in every_node(model.graph)} | {""}
+    for entry in [entry for entry in model.opset_import if entry.domain not in used]:
+        model.opset_import.remove(entry)
 
 
 def describe(model: ModelProto, **facts) -> None:
