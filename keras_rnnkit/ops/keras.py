@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from keras import activations as _activations
 from keras import ops as _k
 
 matmul = _k.matmul
@@ -47,8 +48,8 @@ def cast(x, like):
     return _k.cast(x, like.dtype)
 
 
-def activation(function: Callable, x):
-    return function(x)
+def activation(function: Callable | str, x):
+    return _activations.get(function)(x)
 
 
 def sum(x, axis=-1, keepdims=False):

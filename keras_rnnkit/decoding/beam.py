@@ -1,0 +1,89 @@
+"""Beam search."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_rnnkit.decoding.strategy import WHOLE, Strategy, equal
+from keras_rnnkit.ops.protocol import Array, Ops
+
+NEVER = -1e9
+"""The score of what is not to be chosen; infinity would make NaN of zero times it."""
+
+
+class Hypotheses(NamedTuple):
+    """Where each of K hypotheses of B sequences stands. token: [B * K]; the others [B, K], as in `Picked`."""
+
+    token: Array
+    score: Array
+    length: Array
+    finished: Array
+
+
+class Beam(Strategy):
+    """Keeps the `width` best beginnings, and lets each go on with every token.
+
+        score = sum of log p(token);  ranked at the end by score / ((5 + length) / 6) ** length_penalty
+
+    Paper: Wu, Google's neural machine translation system, 2016 (the penalty; 0 ranks by the score itself). A finished
+    hypothesis keeps its place as it is as long as no more than width - 1 others are better.
+
+    The rows of a sequence stand one below the other: row b * width + k is hypothesis k of sequence b.
+    """
+
+    def __init__(self, width: int = 4, length_penalty: float = 0.0):
+        if int(width) != width or width < 1:
+            raise ValueError(f"width is a number of hypotheses, 1 or more. Received: width={width}.")
+        self.width = self.rows = int(width)
+        self.length_penalty = length_penalty
+
+    def begin(self, ops: Ops, logits: Array) -> Hypotheses:
+        """One live hypothesis; the others would only repeat it."""
+        none = ops.sum(ops.zeros_like(logits), axis=-1)
+        score = ops.reshape(none, (-1, self.width)) + np.array([0.0] + [NEVER] * (self.width - 1), np.float32)
+        whole = ops.cast(none, WHOLE)
+        length = ops.reshape(whole, (-1, self.width))
+        return Hypotheses(whole, score, length, ops.zeros_like(score))
+
+    def advance(self, ops, carry, logits, noise, end):
+        count = logits.shape[-1]
+        gain = ops.reshape(ops.activation("log_softmax", logits), (-1, self.width, count))
+        if end is not None:
+            stay = np.where(np.arange(count) == end, 0.0, NEVER).astype(np.float32)
+            gain = ops.where(ops.expand_dims(carry.finished, 2) > 0.5, stay, gain)
+        total = ops.reshape(ops.expand_dims(carry.score, 2) + gain, (-1, self.width * count))
+        score, place = ops.top_k(total, self.width)
+        place = ops.cast(place, WHOLE)
+        parent = self.parent_of(ops, place, count)
+        token = place - parent * count
+        finished = ops.take_along_axis(carry.finished, parent, axis=1)
+        length = ops.take_along_axis(carry.length, parent, axis=1) + ops.cast(finished < 0.5, WHOLE)
+        if end is not None:
+            finished = ops.maximum(finished, equal(ops, token, end, like=finished))
+        rows = ops.reshape(parent + self.first_rows(ops, parent), (-1,))
+        return Hypotheses(ops.reshape(token, (-1,)), score, length, finished), rows
+
+    def parent_of(self, ops: Ops, place: Array, count: int) -> Array:
+        """Which hypothesis a place among all their tokens belongs to."""
+        parent = ops.zeros_like(place)
+        for k in range(1, self.width):
+            parent = parent + ops.cast(place >= k * count, WHOLE)
+        return parent
+
+    def first_rows(self, ops: Ops, like: Array) -> Array:
+        """The row of each sequence's first hypothesis, [B, K]."""
+        return ops.cumsum(ops.zeros_like(like) + self.width, axis=0) - self.width
+
+    def result(self, ops, carry, tokens):
+        """The best hypothesis first: tokens [B, K, N], scores [B, K], lengths [B, K]."""
+        length = ops.cast(carry.length, carry.score)
+        rank = carry.score / ops.exp(self.length_penalty * ops.log((5.0 + length) / 6.0))
+        _, order = ops.top_k(rank, self.width)
+        order = ops.cast(order, WHOLE)
+        rows = ops.reshape(order + self.first_rows(ops, order), (-1,))
+        tokens = ops.take(tokens, rows, axis=0)
+        shape = (-1, self.width, tokens.shape[1])
+        tokens = ops.reshape(tokens, shape if shape[-1] is not None else (-1, self.width, 0))
+        return tokens, ops.take_along_axis(carry.score, order, axis=1), ops.take_along_axis(carry.length, order, axis=1)

@@ -1,0 +1,104 @@
+"""The token loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_rnnkit.decoding.strategy import WHOLE, Strategy
+from keras_rnnkit.ops.protocol import Array, Ops
+
+Step = Callable[[Array, list[Array]], tuple[Array, Sequence[Array]]]
+"""(logits [R, V], states) = step(tokens [R], states)."""
+
+
+class Generated(NamedTuple):
+    """tokens [B, N], scores [B], lengths [B]; with a beam of K [B, K, N], [B, K], [B, K], the best first.
+
+    N is as long as the longest row; shorter ones repeat the end token. A score is a sum of log-probabilities.
+    """
+
+    tokens: Array
+    scores: Array
+    lengths: Array
+
+
+def noise(seed: int, batch: int, steps: int) -> np.ndarray:
+    """Uniform numbers [batch, steps] for `Sampling`: the same seed makes the same text wherever the model runs."""
+    return np.random.default_rng(seed).random((batch, steps), dtype=np.float32)
+
+
+def generate(
+    ops: Ops,
+    step: Step,
+    logits: Array,
+    states: Sequence[Array],
+    strategy: Strategy,
+    steps: int,
+    noise: Array | None = None,
+    end: int | None = None,
+) -> Generated:
+    """Tokens from the scores of the first one on, until every row has met `end`, at most `steps`.
+
+    Arguments:
+        ops: the reading that logits and states belong to, `keras_rnnkit.ops.numpy` or `keras_rnnkit.ops.keras`.
+        step: the model over one token.
+        logits: [B, V], the scores of the first token. states: what goes with them, each [B, ...].
+        noise: [B, steps or more], uniform in [0, 1), for a strategy that draws.
+
+    >>> import keras_rnnkit.ops.numpy as ops
+    >>> from keras_rnnkit.decoding import Greedy
+    >>> follow = np.array([[0, 9, 0], [0, 0, 9], [9, 0, 0]], np.float32)  # 0 -> 1 -> 2 -> 0
+    >>> generate(ops, lambda token, states: (follow[token], states), follow[[0]], [], Greedy(), steps=5, end=0).tokens
+    array([[1, 2, 0]])
+    """
+    *_, (carry, tokens) = walk(ops, step, logits, states, strategy, steps, noise, end)
+    return Generated(*strategy.result(ops, carry, tokens))
+
+
+def walk(ops, step, logits, states, strategy, steps, noise, end) -> Iterator[tuple[Any, Array]]:
+    """After each token: what the strategy carries, and all tokens so far [R, n]."""
+    check(strategy, steps, noise, logits)
+    logits, states = widened(ops, strategy, logits, list(states))
+    carry, tokens = strategy.begin(ops, logits), None
+    for t in range(steps):
+        carry, rows = strategy.advance(ops, carry, logits, None if noise is None else noise[:, t], end)
+        tokens = appended(ops, tokens, rows, carry.token)
+        yield carry, tokens
+        if t == steps - 1 or float(ops.sum(ops.reshape(carry.finished, (-1,)) - 1.0)) > -0.5:
+            return
+        if rows is not None:
+            states = [ops.take(state, rows, axis=0) for state in states]
+        logits, states = step(carry.token, list(states))
+
+
+def widened(ops: Ops, strategy: Strategy, logits: Array, states: list[Array]) -> tuple[Array, list[Array]]:
+    """Each row as often as the strategy has hypotheses."""
+    if strategy.rows == 1:
+        return logits, states
+    each = ops.cast(ops.zeros_like(logits[:, :1]), WHOLE) + np.ones((1, strategy.rows), np.int64)
+    rows = ops.reshape(ops.cumsum(each, axis=0) - 1, (-1,))
+    return ops.take(logits, rows, axis=0), [ops.take(state, rows, axis=0) for state in states]
+
+
+def appended(ops: Ops, tokens: Array | None, rows: Array | None, token: Array) -> Array:
+    """All tokens so far [R, n + 1], each row going on from where `rows` says."""
+    column = ops.expand_dims(token, 1)
+    if tokens is None:
+        return column
+    return ops.concatenate([tokens if rows is None else ops.take(tokens, rows, axis=0), column], axis=1)
+
+
+def check(strategy: Strategy, steps: int, noise: Array | None, logits: Array) -> None:
+    if steps < 1:
+        raise ValueError(f"steps is a number of tokens, 1 or more. Received: steps={steps}.")
+    if not strategy.needs_noise:
+        return
+    rows, shape = logits.shape[0], [] if noise is None else list(noise.shape)
+    if len(shape) != 2 or shape[0] != rows or shape[1] < steps:
+        raise ValueError(
+            f"{type(strategy).__name__} draws, and needs noise [{rows}, {steps}], uniform in [0, 1), such as "
+            f"decoding.noise(seed, {rows}, {steps}). Received: {shape or None}."
+        )

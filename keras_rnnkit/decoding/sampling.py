@@ -1,0 +1,106 @@
+"""Greedy decoding, and sampling with temperature, top-k and top-p."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keras_rnnkit.decoding.strategy import WHOLE, Strategy
+from keras_rnnkit.ops.protocol import Array, Ops
+
+
+class Greedy(Strategy):
+    """The likeliest token; of equally likely ones the first.
+
+    >>> import keras_rnnkit.ops.numpy as ops
+    >>> Greedy().pick(ops, np.array([[0.1, 0.7, 0.2]]), None)
+    array([1])
+    """
+
+    def pick(self, ops: Ops, logits: Array, noise: Array) -> Array:
+        return ops.argmax(logits, axis=-1)
+
+
+class Sampling(Strategy):
+    """A token drawn from the model's distribution, with one uniform number u of noise.
+
+        p = softmax(logits / temperature), of the tokens kept
+        token = the first whose cumulated p is more than u
+
+    Tokens are cumulated in the order of the vocabulary, with top_k or top_p from the likeliest down.
+
+    Arguments:
+        temperature: below 1 likely tokens become likelier; towards 0 it is `Greedy`.
+        top_k: keep so many of the likeliest tokens; None or 0 keeps all.
+        top_p: keep the fewest likeliest tokens whose probabilities reach that sum; None or 1 keeps all
+            (Holtzman, The curious case of neural text degeneration, 2020).
+
+    >>> import keras_rnnkit.ops.numpy as ops
+    >>> logits = np.log([[0.2, 0.5, 0.3]]).astype("float32")
+    >>> [int(Sampling().pick(ops, logits, np.array([u], "float32"))[0]) for u in (0.1, 0.3, 0.8)]
+    [0, 1, 2]
+    >>> [int(Sampling(top_k=2).pick(ops, logits, np.array([u], "float32"))[0]) for u in (0.1, 0.3, 0.8)]
+    [1, 1, 2]
+    """
+
+    needs_noise = True
+
+    def __init__(self, temperature: Any = 1.0, top_k: Any = None, top_p: Any = None):
+        self.temperature = checked_temperature(temperature)
+        self.top_k = checked_top_k(top_k)
+        self.top_p = checked_top_p(top_p)
+
+    def pick(self, ops: Ops, logits: Array, noise: Array) -> Array:
+        order, logits = None, logits / self.temperature
+        if self.top_k is not None or self.top_p is not None:
+            count = logits.shape[-1]
+            logits, order = ops.top_k(logits, min(self.top_k, count) if isinstance(self.top_k, int) else count)
+        p = ops.activation("softmax", logits)
+        if order is not None:
+            p = self.kept(ops, p)
+        place = inverse(ops, ops.cumsum(p, axis=-1), noise)
+        return place if order is None else ops.take_along_axis(order, ops.expand_dims(place, 1), axis=1)[:, 0]
+
+    def kept(self, ops: Ops, p: Array) -> Array:
+        """Sorted probabilities with zeros for what is not kept."""
+        count = p.shape[-1]
+        if self.top_k is not None and not isinstance(self.top_k, int):
+            k = ops.where(self.top_k < 1, count, self.top_k)
+            p = ops.where(np.arange(count) < k, p, 0.0)
+        if self.top_p is not None:
+            reach = self.top_p if isinstance(self.top_p, float) else ops.where(self.top_p < 1.0, self.top_p, 2.0)
+            before = ops.cumsum(p, axis=-1) - p
+            p = ops.where(before < reach * ops.sum(p, axis=-1, keepdims=True), p, 0.0)
+        return p
+
+
+def inverse(ops: Ops, cumulated: Array, noise: Array) -> Array:
+    """The first place [B] at which cumulated [B, V] is more than that part of its whole; never one of no weight."""
+    whole = cumulated[:, -1:]
+    place = ops.sum(ops.cast(cumulated <= ops.expand_dims(noise, 1) * whole, WHOLE), axis=-1)
+    return ops.minimum(place, ops.sum(ops.cast(cumulated < whole, WHOLE), axis=-1))
+
+
+# Numbers are checked; arrays and values of a graph are taken as they come.
+
+
+def checked_temperature(temperature: Any) -> Any:
+    if isinstance(temperature, int | float) and not 0 < temperature < float("inf"):
+        raise ValueError(
+            "temperature must be more than 0; the likeliest token alone is Greedy(). Received: "
+            f"temperature={temperature}."
+        )
+    return temperature
+
+
+def checked_top_k(top_k: Any) -> Any:
+    if isinstance(top_k, int | float) and (top_k < 0 or int(top_k) != top_k):
+        raise ValueError(f"top_k is a number of tokens, 0 or None for all. Received: top_k={top_k}.")
+    return (int(top_k) or None) if isinstance(top_k, int | float) else top_k
+
+
+def checked_top_p(top_p: Any) -> Any:
+    if isinstance(top_p, int | float) and not 0 < top_p <= 1:
+        raise ValueError(f"top_p is a probability, more than 0 and at most 1. Received: top_p={top_p}.")
+    return (None if top_p == 1 else float(top_p)) if isinstance(top_p, int | float) else top_p
