@@ -143,6 +143,9 @@ def export(
     file: Annotated[Path, typer.Argument(help="A model saved by model.save('name.keras').")],
     out: Annotated[Path, typer.Argument(help="A folder for a bundle, or a file NAME.onnx for one graph.")],
     stream: Annotated[bool, typer.Option("--stream", help="The model over chunks, its states in and out.")] = False,
+    generate: Annotated[bool, typer.Option("--generate", help="The token loop inside the graph.")] = False,
+    strategy: Annotated[str, typer.Option(help="Of --generate: sample, greedy or beam.")] = "sample",
+    end: Annotated[int | None, typer.Option(help="Of --generate: the token id that ends a row.")] = None,
     lowering: Annotated[str, typer.Option(help="auto, native (ONNX's own operators) or scan.")] = "auto",
     batch: Annotated[int | None, typer.Option(help="How many rows the graph will run, where it is known.")] = None,
     opset: Annotated[int, typer.Option(help="Of ONNX.")] = 18,
@@ -161,19 +164,27 @@ def export(
 
     model = load(file)
     settings: dict[str, Any] = {"lowering": lowering, "batch": batch, "opset": opset, "tolerance": tolerance}
+    settings |= {"strategy": strategy, "end": end}
     try:
         with stages(f"exporting {file.name}") as progress:
             if out.suffix == ".onnx":
-                mode = "stream" if stream else "sequence"
-                report: Any = rk.export_onnx(model, out, mode=mode, progress=progress, **settings)
+                report: Any = rk.export_onnx(
+                    model, out, mode=only_mode(stream, generate), progress=progress, **settings
+                )
             else:
-                modes = ["sequence", *(["stream"] if stream else [])]
+                modes = ["sequence", *(["stream"] if stream else []), *(["generate"] if generate else [])]
                 report = rk.export_bundle(
                     model, out, modes=modes, saved_model=saved_model, progress=progress, **settings
                 )
     except ExportError as error:
         refuse(str(error))
     typer.echo(str(report))
+
+
+def only_mode(stream: bool, generate: bool) -> str:
+    if stream and generate:
+        refuse("One .onnx file holds one graph. Choose --stream or --generate, or name a folder for both.", USAGE)
+    return "stream" if stream else "generate" if generate else "sequence"
 
 
 @app.command("inspect")

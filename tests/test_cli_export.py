@@ -82,3 +82,17 @@ def test_a_foreign_onnx_file(tmp_path):
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, tmp_path / "other.onnx")
     assert "takes x  float32[n]" in rnnkit("inspect", tmp_path / "other.onnx").output
+
+
+def test_the_token_loop(tmp_path):
+    x = keras.Input((None,), dtype="int32", name="tokens")
+    y = L.Dense(9, name="scores")(rk.GRU(4, return_sequences=True)(L.Embedding(9, 3)(x)))
+    keras.Model(x, y).save(tmp_path / "lm.keras")
+    out = tmp_path / "out"
+    done = rnnkit("export", tmp_path / "lm.keras", out, "--stream", "--generate", "--end", 2, "--no-saved-model")
+    assert done.exit_code == 0, done.output
+    assert (rk.runtime.load(out).generate([1, 3], steps=4, seed=1).tokens < 9).all()
+    both = rnnkit("export", tmp_path / "lm.keras", tmp_path / "a.onnx", "--stream", "--generate")
+    assert both.exit_code == 2 and "Choose --stream or --generate" in both.stderr
+    rnnkit("export", tmp_path / "lm.keras", tmp_path / "a.onnx", "--generate", "--strategy", "beam")
+    assert "gives generated  [batch, 4, generated_time]" in rnnkit("inspect", tmp_path / "a.onnx").output

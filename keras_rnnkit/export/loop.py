@@ -47,7 +47,8 @@ class Loop:
     def close(self, carried: list[Any], stacked: list[Any]) -> tuple[list[Value], list[Value]]:
         """The last carried values, and the stacked ones [T, B, ...]."""
         length = self.sequences[0].shape[0]
-        results = self._results([*carried, *stacked])
+        inputs = {v.name for v in (*self._carried, *self._each.values())}
+        results = results_of(self.body, [*carried, *stacked], inputs)
         graph = helper.make_graph(
             rewritten(self.body.nodes, self.body.initializers, {v.name for v in results}, self.body.opset),
             self.body.name("body"),
@@ -67,17 +68,17 @@ class Loop:
         )
         return values[:count], values[count:]
 
-    def _results(self, values: list[Any]) -> list[Value]:
-        """The values as results of the body: each the output of one of its nodes, no two the same."""
-        inputs = {v.name for v in (*self._carried, *self._each.values())}
-        results: list[Value] = []
-        for value in values:
-            taken = value.graph is not self.body or value.name in inputs or value.name in {r.name for r in results}
-            if taken:
-                (name,) = self.body.node("Identity", [value.name])
-                value = Value(self.body, name, value.shape, value.dtype)
-            results.append(value)
-        return results
+
+def results_of(body: Emitter, values: list[Any], inputs: set[str]) -> list[Value]:
+    """The values as results of a body: each the output of one of its nodes, no two the same."""
+    results: list[Value] = []
+    for value in values:
+        taken = value.graph is not body or value.name in inputs or value.name in {r.name for r in results}
+        if taken:
+            (name,) = body.node("Identity", [value.name])
+            value = Value(body, name, value.shape, value.dtype)
+        results.append(value)
+    return results
 
 
 def described(value: Value) -> ValueInfoProto:

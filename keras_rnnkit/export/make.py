@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import onnx
 
@@ -12,6 +13,8 @@ from keras_rnnkit.export.chunked import verify_chunks
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.finish import axes, every_node, name_output_axes
 from keras_rnnkit.export.forms import Whole
+from keras_rnnkit.export.generated import tokens_and_scores, verify_generation
+from keras_rnnkit.export.generation import decoding, generation
 from keras_rnnkit.export.graph import Graph, graph_of
 from keras_rnnkit.export.precision import computing_in_float32
 from keras_rnnkit.export.probes import probes
@@ -31,6 +34,9 @@ def made(model, settings: Settings) -> tuple[bytes, ExportReport]:
         graph = traced(model, settings, notes)
         settings.progress("verifying" if settings.verify else "running")
         measured = tried(graph, settings)
+        if settings.mode == "generate":
+            settings.progress("writing the loop")
+            graph, measured.error = generating(graph, settings)
     if changed:
         notes.append("The model computes in 16 bits; the graph computes in float32 and was compared in float32.")
     content = serialized(graph.model)
@@ -40,7 +46,7 @@ def made(model, settings: Settings) -> tuple[bytes, ExportReport]:
 def traced(model, settings: Settings, notes: list[str]) -> Graph:
     """The graph of a model: with free steps if it can be traced so, otherwise as it was first called."""
     signature = signature_of(model, settings.inputs, settings.input_names)
-    if settings.mode == "stream":
+    if settings.mode in ("stream", "generate"):
         return graph_of(stream_of(model, signature), **settings.of_graph)
     try:
         return graph_of(Whole(model, signature), **settings.of_graph)
@@ -52,6 +58,14 @@ def traced(model, settings: Settings, notes: list[str]) -> Graph:
     shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in signature.inputs)
     notes.append(f"The model cannot be traced with a free number of steps; it takes {shapes}, as it was first called.")
     return graph
+
+
+def generating(step: Graph, settings: Settings) -> tuple[Graph, float | None]:
+    """The graph of the token loop around a step, and the largest error of its scores."""
+    how = decoding(settings.strategy, settings.end, tokens_and_scores(step.form))
+    proto = generation(step, how)
+    error = verify_generation(step.form, proto, how) if settings.verify else None
+    return replace(step, model=proto, states=[]), error
 
 
 def tried(graph: Graph, settings: Settings) -> Measured:

@@ -28,6 +28,8 @@ def export_onnx(
     lowering: str = "auto",
     verify: bool = True,
     tolerance: float = 1e-5,
+    strategy: Any = "sample",
+    end: int | None = None,
     progress: Callable[[str], Any] | None = None,
 ) -> ExportReport:
     """Writes a model as one ONNX file with native LSTM, GRU and RNN operators, and verifies it against Keras.
@@ -41,6 +43,8 @@ def export_onnx(
         mode: "sequence" for whole sequences, or "stream" for one chunk of any length of a causal model: all recurrent
             states, and what causal convolutions look back at, are inputs and outputs; their pairs and the values that
             a stream starts with stand in the file's metadata. A model that cannot stream is refused with the reason.
+            "generate" puts the token loop into the graph, for a causal model from tokens to scores of the next one: a
+            prompt goes in, `generated` tokens, their `scores` (log-probabilities) and `lengths` come out of one run.
         opset: of ONNX.
         inputs: arrays as the model takes them, or keras.InputSpec with a name, shape (None for a free axis) and dtype;
             for subclassed models that take several arguments, or were first called with something else.
@@ -50,6 +54,9 @@ def export_onnx(
         lowering: "auto", "native" (an ONNX operator wherever one is exact), or "scan" (never one).
         verify: run Keras and onnxruntime side by side on inputs of several sizes, with masks of every shape.
         tolerance: the largest difference allowed, in proportion to the largest output where that is above 1.
+        strategy: of "generate": "sample" (inputs `noise` [batch, steps], `temperature`, `top_k`, `top_p`; top_k=1 is
+            greedy), "greedy" or "beam" (input `steps`), or a `keras_rnnkit.decoding.Strategy` with its numbers.
+        end: the token at which a row ends; when all have, the loop stops.
         progress: a function that is told each stage as it begins.
 
     Returns a report; print it for a table.
@@ -65,7 +72,7 @@ def export_onnx(
     from keras_rnnkit.export.settings import Settings, silently
 
     settings = Settings(
-        mode, opset, inputs, input_names, batch, lowering, verify, tolerance, progress=progress or silently
+        mode, opset, inputs, input_names, batch, lowering, verify, tolerance, strategy, end, progress or silently
     )
     destination = files.checked(path)
     content, report = made(model, settings)

@@ -10,7 +10,7 @@ from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.graph import check_opset
 from keras_rnnkit.export.lowering import CHOICES
 
-MODES = ("sequence", "stream")
+MODES = ("sequence", "stream", "generate")
 
 
 def silently(stage: str) -> None:
@@ -29,6 +29,8 @@ class Settings:
     lowering: str = "auto"
     verify: bool = True
     tolerance: float = 1e-5
+    strategy: Any = "sample"
+    end: int | None = None
     progress: Callable[[str], Any] = silently
 
     def __post_init__(self):

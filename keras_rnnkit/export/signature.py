@@ -41,6 +41,11 @@ class Signature:
         packed = self.pack(arrays)
         return model(*packed, training=False) if self.spread else model(packed, training=False)
 
+    def tokens(self) -> Spec | None:
+        """The input of token ids [batch, time], if there is one and one only."""
+        found = [s for s in self.inputs if s.shape == (None, None) and np.issubdtype(np.dtype(s.dtype), np.integer)]
+        return found[0] if len(found) == 1 else None
+
 
 def signature_of(model, inputs=None, input_names=None, as_called: bool = False) -> Signature:
     """The signature of a model; `inputs` (arrays, tensors or InputSpecs) where the model cannot tell it itself.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from keras_rnnkit.decoding import Generated, Sampling, Strategy
+from keras_rnnkit.runtime import generation
 from keras_rnnkit.runtime import manifest as manifests
 from keras_rnnkit.runtime.errors import BundleError, InputError
 from keras_rnnkit.runtime.graph import Graph
@@ -38,22 +41,28 @@ class Bundle:
         self.folder = folder
         self.manifest = manifest
         self.quantized = quantized
+        self._graphs: dict[str, Graph] = {}
         self._settings = {"threads": threads, "providers": providers}
         if quantized is not None and not any(quantized in graph["quantized"] for graph in manifest["graphs"].values()):
             raise BundleError(
                 f"The bundle {str(folder)!r} has no {quantized} graphs. Export it with quantize={quantized!r}."
             )
 
-    @cached_property
+    @property
     def sequence(self) -> Graph:
         return self.graph("sequence")
 
-    @cached_property
+    @property
     def step(self) -> Graph:
         return self.graph("stream")
 
     def graph(self, mode: str) -> Graph:
-        """The graph of a mode."""
+        """The graph of a mode, opened once."""
+        if mode not in self._graphs:
+            self._graphs[mode] = self._opened(mode)
+        return self._graphs[mode]
+
+    def _opened(self, mode: str) -> Graph:
         graphs = self.manifest["graphs"]
         if mode not in graphs:
             why = self.manifest.get("refused", {}).get(mode, f"Export it with modes=(..., {mode!r}).")
@@ -80,6 +89,44 @@ class Bundle:
                 f"The model has the inputs {', '.join(map(repr, names))}. Pass a dict of arrays by these names."
             )
         return {names[0]: inputs}
+
+    def generate(
+        self,
+        prompt: Any,
+        steps: int = 100,
+        strategy: Strategy | None = None,
+        seed: int = 0,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        end: int | None = None,
+        **fixed: Any,
+    ) -> Generated:
+        """Tokens that go on from a prompt: their ids, the sums of their log-probabilities, their lengths.
+
+        Arguments:
+            prompt: token ids [time], or [batch, time] for several of one length.
+            steps: how many tokens at most.
+            strategy: of `keras_rnnkit.decoding`; None takes the one that was exported, in one run of its graph.
+            seed: of the noise that sampling draws from; the same seed gives the same tokens as in Keras.
+            temperature, top_k, top_p: of sampling, where that was exported.
+            end: the token that ends a row, for a strategy of your own; the exported one has its end.
+            fixed: other inputs of the model.
+        """
+        prompt = np.atleast_2d(np.asarray(prompt))
+        if strategy is None:
+            numbers = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+            return generation.by_graph(self.graph("generate"), prompt, steps, seed, numbers, fixed)
+        return generation.by_steps(self.step, prompt, strategy, steps, seed, end, fixed)
+
+    def tokens(
+        self, prompt: Any, steps: int = 100, strategy: Strategy | None = None, seed: int = 0, end=None, **fixed: Any
+    ) -> Iterator[np.ndarray]:
+        """The tokens [batch] one after the other as they come, for a strategy that never takes one back."""
+        prompt, strategy = np.atleast_2d(np.asarray(prompt)), strategy or Sampling()
+        if strategy.rows > 1:
+            raise InputError(f"{type(strategy).__name__} changes tokens it gave before. Use generate().")
+        return generation.one_by_one(self.step, prompt, strategy, steps, seed, end, fixed)
 
     def stream(self, rows: int = 1, **fixed: Any) -> Stream:
         """A stream of `rows` rows; `fixed`: inputs that stay the same for all chunks."""

@@ -1,0 +1,230 @@
+"""The token loop inside a graph gives what Keras' token loop gives, token for token."""
+
+import json
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+import keras_rnnkit as rk
+from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
+from keras_rnnkit.export import generated
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.verify import session
+from tests.export.conftest import randomised
+from tests.export.table import sequential
+
+L = keras.layers
+V, END = 12, 3
+
+
+def language_model(*recurrent, mask_zero=False, activation=None):
+    return sequential(
+        L.Embedding(V, 5, mask_zero=mask_zero),
+        *recurrent,
+        L.Dense(V, activation=activation, name="scores"),
+        shape=(None,),
+        dtype="int32",
+    )
+
+
+def conditioned():
+    x, v = keras.Input((None,), dtype="int32", name="words"), keras.Input((4,), name="image")
+    cell = rk.cells.ConditionedCell(rk.cells.LSTMCell(6), 4)
+    y = rk.Recurrent(cell, return_sequences=True)(L.Embedding(V, 5)(x), condition=v)
+    return keras.Model({"words": x, "image": v}, L.Dense(V)(y))
+
+
+MODELS = {
+    "gru": lambda: language_model(rk.GRU(6, return_sequences=True)),
+    "two layers": lambda: language_model(L.LSTM(6, return_sequences=True), L.GRU(5, return_sequences=True)),
+    "last step only": lambda: language_model(rk.VanillaRNN(6)),
+    "probabilities": lambda: language_model(rk.LSTM(6, return_sequences=True), activation="softmax"),
+    "masked": lambda: language_model(rk.LSTM(6, return_sequences=True), mask_zero=True),
+    "a cell of ours": lambda: language_model(rk.Recurrent(rk.cells.LayerNormLSTMCell(6), return_sequences=True)),
+    "learned start": lambda: language_model(rk.GRU(6, return_sequences=True, learn_initial_state=True)),
+    "a condition": conditioned,
+}
+
+
+class Rare(Strategy):
+    """A user's strategy: the third likeliest token."""
+
+    def pick(self, ops, logits, noise):
+        return ops.top_k(logits, 3)[1][:, 2]
+
+
+STRATEGIES = {
+    "greedy": "greedy",
+    "sample": "sample",
+    "beam": "beam",
+    "fixed sampling": Sampling(0.8, top_k=4),
+    "penalised beam": Beam(3, length_penalty=0.7),
+    "a user's": Rare(),
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """written(model, strategy) -> (model, path): each file once. The export itself compares with Keras' loop."""
+    folder, known = tmp_path_factory.mktemp("generate"), {}
+
+    def write(model="two layers", strategy="greedy"):
+        if (model, strategy) not in known:
+            built = randomised(MODELS[model](), spread=0.9)
+            path = folder / f"{len(known)}.onnx"
+            report = rk.export_onnx(built, path, mode="generate", strategy=STRATEGIES[strategy], end=END)
+            assert report.error < 1e-4
+            known[model, strategy] = built, path
+        return known[model, strategy]
+
+    return write
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_models(written, model):
+    written(model, "sample")
+    written(model, "beam")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_strategies(written, strategy):
+    """Against a loop over Keras that shares nothing with the export's own comparison but the strategy."""
+    model, path = written("two layers", strategy)
+    chosen = STRATEGIES[strategy]
+    named = {"greedy": Greedy(), "sample": Sampling(0.7, 5, 0.95), "beam": Beam(4)}
+    chosen = named[chosen] if isinstance(chosen, str) else chosen
+    prompt, steps = np.array([[1, 5, 4]], "int32"), 10
+    u = rk.decoding.noise(7, 1, steps)
+    feeds = {"x": prompt, "noise": u, "steps": np.array(steps)}
+    feeds |= {"temperature": np.float32(0.7), "top_k": np.array(5), "top_p": np.float32(0.95)}
+    runner = session(path.read_bytes())
+    tokens, scores, lengths = runner.run(None, {i.name: np.asarray(feeds[i.name]) for i in runner.get_inputs()})
+    if chosen.rows == 1:
+        assert tokens[0].tolist() == grown(model, chosen, prompt[0], u[0])
+        assert lengths[0] == len(tokens[0])
+    for line, score, length in zip(tokens.reshape(chosen.rows, -1), scores.flat, lengths.flat, strict=True):
+        np.testing.assert_allclose(score, score_of(model, prompt[0], line[:length]), atol=1e-4)
+
+
+def log_p(model, tokens):
+    y = keras.ops.convert_to_numpy(model(np.array([tokens], "int32")))[0]
+    return y - np.log(np.exp(y).sum(-1, keepdims=True))
+
+
+def grown(model, strategy, prompt, u):
+    """The whole sequence through Keras anew for every token: no states at all."""
+    tokens = list(prompt)
+    for t in range(len(u)):
+        tokens.append(int(strategy.pick(rk.ops.numpy, log_p(model, tokens)[-1:], u[t : t + 1])[0]))
+        if tokens[-1] == END:
+            break
+    return tokens[len(prompt) :]
+
+
+def score_of(model, prompt, tokens):
+    rows = log_p(model, [*prompt, *tokens])[len(prompt) - 1 :]
+    return sum(row[token] for row, token in zip(rows, tokens, strict=False))
+
+
+def test_the_loop_stops_when_all_rows_have_ended(tmp_path):
+    model = language_model(rk.GRU(4, return_sequences=True))
+    model.layers[-1].set_weights([np.zeros((4, V)), np.where(np.arange(V) == END, 9.0, 0.0)])
+    rk.export_onnx(model, tmp_path / "model.onnx", mode="generate", strategy="greedy", end=END)
+    tokens, _, lengths = session((tmp_path / "model.onnx").read_bytes()).run(
+        None, {"x": np.array([[1], [2]], "int32"), "steps": np.array(50)}
+    )
+    assert tokens.tolist() == [[END], [END]] and lengths.tolist() == [1, 1]
+
+
+def test_without_an_end_token_all_steps_are_made(tmp_path):
+    rk.export_onnx(MODELS["gru"](), tmp_path / "model.onnx", mode="generate", strategy="beam")
+    tokens, *_ = session((tmp_path / "model.onnx").read_bytes()).run(
+        None, {"x": np.array([[1], [2]], "int32"), "steps": np.array(9)}
+    )
+    assert tokens.shape == (2, 4, 9)
+
+
+def test_the_file_says_how_it_is_run(written):
+    _, path = written("two layers", "sample")
+    facts = {entry.key: json.loads(entry.value) for entry in onnx.load(path).metadata_props}
+    assert facts == {
+        "keras_rnnkit.mode": "generate",
+        "keras_rnnkit.states": [],
+        "keras_rnnkit.tokens": "x",
+        "keras_rnnkit.strategy": "sample",
+        "keras_rnnkit.beams": 1,
+        "keras_rnnkit.end": END,
+        "keras_rnnkit.defaults": {"temperature": 1.0, "top_k": 0, "top_p": 1.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (
+            lambda: sequential(rk.GRU(3, return_sequences=True)),
+            "cannot generate: it takes 'x' float32.*and not one input of tokens",
+        ),
+        (lambda: language_model(L.Bidirectional(L.GRU(3, return_sequences=True))), "cannot be streamed"),
+        (
+            lambda: keras.Model(
+                (x := keras.Input((None,), dtype="int32")), L.GRU(3, return_state=True)(L.Embedding(5, 2)(x))
+            ),
+            "cannot generate: its outputs are",
+        ),
+    ],
+)
+def test_models_that_cannot_generate(build, sentence, tmp_path):
+    with pytest.raises(ExportError, match=sentence):
+        rk.export_onnx(build(), tmp_path / "model.onnx", mode="generate")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_strategy(tmp_path):
+    with pytest.raises(
+        ExportError, match="Received: strategy='nucleus'. Expected one of 'sample', 'greedy', 'beam', or"
+    ):
+        rk.export_onnx(MODELS["gru"](), tmp_path / "model.onnx", mode="generate", strategy="nucleus")
+
+
+def test_other_tokens_than_keras_are_an_error(tmp_path, monkeypatch):
+    class Odd(Strategy):
+        def pick(self, ops, logits, noise):
+            return ops.argmax(logits if ops is generated.kops else -logits, axis=-1)
+
+    with pytest.raises(ExportError, match="The graph generates other tokens than Keras"):
+        rk.export_onnx(randomised(MODELS["gru"]()), tmp_path / "model.onnx", mode="generate", strategy=Odd())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles") / "words"
+    model = randomised(MODELS["two layers"](), spread=0.9)
+    rk.export_bundle(model, folder, modes=["stream", "generate"], end=END, saved_model=False)
+    return rk.runtime.load(folder)
+
+
+def test_a_bundle_generates_by_its_graph_as_by_its_steps(bundle):
+    by_graph = bundle.generate([1, 5, 4], steps=12, seed=3, temperature=0.8, top_k=6, top_p=0.9)
+    by_steps = bundle.generate([1, 5, 4], steps=12, seed=3, strategy=Sampling(0.8, 6, 0.9), end=END)
+    for a, b in zip(by_graph, by_steps, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+    streamed = list(bundle.tokens([1, 5, 4], steps=12, seed=3, strategy=Sampling(0.8, 6, 0.9), end=END))
+    np.testing.assert_array_equal(np.stack(streamed, 1), by_steps.tokens)
+
+
+def test_a_bundle_generates_by_any_strategy(bundle):
+    found = bundle.generate([[1, 2], [3, 4]], steps=5, strategy=Beam(3), end=END)
+    assert found.tokens.shape[:2] == (2, 3) and (np.diff(found.scores, axis=1) <= 0).all()
+    with pytest.raises(rk.runtime.InputError, match="Beam changes tokens it gave before"):
+        bundle.tokens([1], strategy=Beam(2))
+
+
+def test_settings_that_make_no_sense(bundle):
+    with pytest.raises(ValueError, match="top_p is a probability"):
+        bundle.generate([1], top_p=7.0)
+    with pytest.raises(rk.runtime.InputError, match="none of it empty"):
+        bundle.generate(np.zeros((1, 0), "int32"))
