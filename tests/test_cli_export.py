@@ -96,3 +96,17 @@ def test_the_token_loop(tmp_path):
     assert both.exit_code == 2 and "Choose --stream or --generate" in both.stderr
     rnnkit("export", tmp_path / "lm.keras", tmp_path / "a.onnx", "--generate", "--strategy", "beam")
     assert "gives generated  [batch, 4, generated_time]" in rnnkit("inspect", tmp_path / "a.onnx").output
+
+
+def test_weights_in_fewer_bits(saved, tmp_path):
+    np.savez(tmp_path / "data.npz", x=np.ones((2, 5, 3), "float32"))
+    out = tmp_path / "out"
+    done = rnnkit(
+        "export", saved / "causal.keras", out, "--int8", "--calibration", tmp_path / "data.npz", "--no-saved-model"
+    )
+    assert done.exit_code == 0, done.output
+    assert "int8: sequence.int8.onnx" in rnnkit("inspect", out).output
+    assert rnnkit("export", saved / "causal.keras", out, "--int8", "--float16").exit_code == 2
+    (tmp_path / "no.npz").write_text("no")
+    bad = rnnkit("export", saved / "causal.keras", out, "--int8", "--calibration", tmp_path / "no.npz")
+    assert bad.exit_code == 2 and "is no .npz file of arrays" in bad.stderr

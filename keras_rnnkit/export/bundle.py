@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,14 @@ PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 
 @dataclass(frozen=True)
 class BundleReport:
-    """reports: of each graph, by mode; refused: why there is no graph for a mode that was not asked for by name."""
+    """reports: of each graph, by mode; quantized: of those with weights in fewer bits.
+
+    refused: why there is no graph for a mode that was not asked for by name.
+    """
 
     path: str
     reports: dict[str, ExportReport]
+    quantized: dict[str, ExportReport] = field(default_factory=dict)
     saved_model: Any = None
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -40,6 +44,7 @@ class BundleReport:
 
     def __str__(self) -> str:
         parts = [f"{mode}\n{report}" for mode, report in self.reports.items()]
+        parts += [f"{mode}, {report.quantized}\n{report}" for mode, report in self.quantized.items()]
         parts += [f"saved_model\n{self.saved_model}"] if self.saved_model else []
         parts += [f"no {mode}\n{why}" for mode, why in self.refused.items()]
         return "\n\n".join([*parts, self.path])
@@ -50,6 +55,7 @@ def export_bundle(
     folder: str | os.PathLike,
     *,
     modes: Iterable[str] | None = None,
+    quantize: str | None = None,
     saved_model: bool = True,
     vocabulary: Any = None,
     progress: Callable[[str], Any] | None = None,
@@ -64,6 +70,7 @@ def export_bundle(
     Arguments:
         modes: "sequence", "stream", "generate"; a mode that the model cannot be exported in is an error. None takes
             whole sequences, and streams where the model can be run chunk by chunk.
+        quantize: "int8" or "float16" for graphs with such weights beside the exact ones, `step.int8.onnx`.
         saved_model: write a SavedModel too.
         vocabulary: what turns text into tokens and back, with a method `save(path)`; it becomes `vocabulary.json`.
         progress: a function that is told each stage as it begins.
@@ -88,7 +95,7 @@ def export_bundle(
     for mode in asked:
         check_choice("modes", mode, MODES)
     destination = files.checked_folder(folder, manifests.NAME)
-    reports, refused = {}, {}
+    reports, quantized, refused = {}, {}, {}
     with files.folder(destination) as temporary:
         for mode in asked:
             own = Settings(mode=mode, progress=partial(told, tell, mode), **settings)
@@ -101,10 +108,15 @@ def export_bundle(
                 continue
             (temporary / manifests.FILES[mode]).write_bytes(content)
             reports[mode] = replace(report, path=str(destination / manifests.FILES[mode]))
+            if quantize is not None:
+                content, report = made(model, replace(own, quantize=quantize))
+                name = manifests.quantized_file(mode, quantize)
+                (temporary / name).write_bytes(content)
+                quantized[mode] = replace(report, path=str(destination / name))
         saved = written_model(model, temporary, settings, tell) if saved_model else None
         if vocabulary is not None:
             vocabulary.save(temporary / "vocabulary.json")
-        written = BundleReport(str(destination), reports, saved, refused)
+        written = BundleReport(str(destination), reports, quantized, saved, refused)
         text = json.dumps(manifest(written, temporary), indent=2, allow_nan=False)
         (temporary / manifests.NAME).write_text(text + "\n", encoding="utf-8")
     return written
@@ -131,7 +143,7 @@ def manifest(report: BundleReport, folder: Path) -> dict[str, Any]:
         "name": Path(report.path).name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
-        "graphs": {mode: described(mode, graph) for mode, graph in report.reports.items()},
+        "graphs": {mode: described(mode, graph, report.quantized.get(mode)) for mode, graph in report.reports.items()},
         "saved_model": report.saved_model and {**report.saved_model.to_dict(), "folder": "saved_model"},
         "vocabulary": "vocabulary.json" if (folder / "vocabulary.json").exists() else None,
         "refused": report.refused,
@@ -142,10 +154,20 @@ def manifest(report: BundleReport, folder: Path) -> dict[str, Any]:
     }
 
 
-def described(mode: str, report: ExportReport) -> dict[str, Any]:
+def described(mode: str, report: ExportReport, quantized: ExportReport | None) -> dict[str, Any]:
     known = report.to_dict()
-    del known["path"], known["mode"], known["seconds"]
-    return {"file": manifests.FILES[mode], **known, "layers": known.pop("rows"), "quantized": {}}
+    for name in ("rows", "path", "mode", "seconds", "quantized", "quantized_error"):
+        del known[name]
+    variants = {}
+    if quantized is not None and quantized.quantized is not None:
+        file = manifests.quantized_file(mode, quantized.quantized)
+        layers = known_layers(quantized)
+        variants[quantized.quantized] = {"file": file, "error": quantized.quantized_error, "layers": layers}
+    return {"file": manifests.FILES[mode], **known, "layers": known_layers(report), "quantized": variants}
+
+
+def known_layers(report: ExportReport) -> list[dict[str, Any]]:
+    return [asdict(row) for row in report.rows]
 
 
 def versions() -> dict[str, str]:

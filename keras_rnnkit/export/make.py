@@ -18,6 +18,7 @@ from keras_rnnkit.export.generation import decoding, generation
 from keras_rnnkit.export.graph import Graph, graph_of
 from keras_rnnkit.export.precision import computing_in_float32
 from keras_rnnkit.export.probes import probes
+from keras_rnnkit.export.quantize import quantized
 from keras_rnnkit.export.report import ExportReport, Row
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.export.signature import check, guesses_axes, signature_of
@@ -34,13 +35,19 @@ def made(model, settings: Settings) -> tuple[bytes, ExportReport]:
         graph = traced(model, settings, notes)
         settings.progress("verifying" if settings.verify else "running")
         measured = tried(graph, settings)
+        rough = None
+        if settings.quantize:
+            settings.progress(f"quantizing to {settings.quantize}")
+            model_in_few_bits, rough = quantized(graph, settings.quantize, settings.calibration, settings.max_error)
+            graph = replace(graph, model=model_in_few_bits)
         if settings.mode == "generate":
             settings.progress("writing the loop")
-            graph, measured.error = generating(graph, settings)
+            graph, measured.error = generating(graph, settings, measured)
     if changed:
         notes.append("The model computes in 16 bits; the graph computes in float32 and was compared in float32.")
     content = serialized(graph.model)
-    return content, report(graph, measured, settings, len(content), time.perf_counter() - started, notes)
+    described = report(graph, measured, settings, len(content), time.perf_counter() - started, notes)
+    return content, replace(described, quantized=settings.quantize, quantized_error=rough)
 
 
 def traced(model, settings: Settings, notes: list[str]) -> Graph:
@@ -60,11 +67,15 @@ def traced(model, settings: Settings, notes: list[str]) -> Graph:
     return graph
 
 
-def generating(step: Graph, settings: Settings) -> tuple[Graph, float | None]:
-    """The graph of the token loop around a step, and the largest error of its scores."""
+def generating(step: Graph, settings: Settings, measured: Measured) -> tuple[Graph, float | None]:
+    """The graph of the token loop around a step, and the largest error of its scores.
+
+    Quantised weights may well choose other tokens than Keras; of them the error of the step tells.
+    """
     how = decoding(settings.strategy, settings.end, tokens_and_scores(step.form))
     proto = generation(step, how)
-    error = verify_generation(step.form, proto, how) if settings.verify else None
+    comparable = settings.verify and not settings.quantize
+    error = verify_generation(step.form, proto, how) if comparable else measured.error
     return replace(step, model=proto, states=[]), error
 
 

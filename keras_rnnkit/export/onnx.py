@@ -30,6 +30,9 @@ def export_onnx(
     tolerance: float = 1e-5,
     strategy: Any = "sample",
     end: int | None = None,
+    quantize: str | None = None,
+    calibration: Any = None,
+    max_error: float | None = None,
     progress: Callable[[str], Any] | None = None,
 ) -> ExportReport:
     """Writes a model as one ONNX file with native LSTM, GRU and RNN operators, and verifies it against Keras.
@@ -57,6 +60,10 @@ def export_onnx(
         strategy: of "generate": "sample" (inputs `noise` [batch, steps], `temperature`, `top_k`, `top_p`; top_k=1 is
             greedy), "greedy" or "beam" (input `steps`), or a `keras_rnnkit.decoding.Strategy` with its numbers.
         end: the token at which a row ends; when all have, the loop stops.
+        quantize: "int8" for products of 8-bit integers, which are faster where the weights are many, or "float16" for
+            a file of half the size. The graph is verified first, with the weights as they are.
+        calibration: data as the model takes them, on which the error of quantized weights is measured.
+        max_error: the largest such error allowed, in proportion like `tolerance`; 0.1 for int8, 0.01 for float16.
         progress: a function that is told each stage as it begins.
 
     Returns a report; print it for a table.
@@ -72,7 +79,20 @@ def export_onnx(
     from keras_rnnkit.export.settings import Settings, silently
 
     settings = Settings(
-        mode, opset, inputs, input_names, batch, lowering, verify, tolerance, strategy, end, progress or silently
+        mode=mode,
+        opset=opset,
+        inputs=inputs,
+        input_names=input_names,
+        batch=batch,
+        lowering=lowering,
+        verify=verify,
+        tolerance=tolerance,
+        strategy=strategy,
+        end=end,
+        quantize=quantize,
+        calibration=calibration,
+        max_error=max_error,
+        progress=progress or silently,
     )
     destination = files.checked(path)
     content, report = made(model, settings)

@@ -22,6 +22,7 @@ class ExportReport:
     """Of one ONNX file; prints as a table.
 
     error: largest absolute difference of any output from Keras', over all probes; None without verification.
+    quantized: "int8" or "float16" if the weights are, and quantized_error what that changes at most.
     states: (input, output) names of the states that a stateful model carries.
     """
 
@@ -38,6 +39,8 @@ class ExportReport:
     states: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     mode: str = "sequence"
+    quantized: str | None = None
+    quantized_error: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a manifest."""
@@ -57,6 +60,8 @@ class ExportReport:
             "not verified" if self.error is None else f"error {in_short(self.error)} (allowed {self.tolerance:g})"
         )
         size = size_in_short(self.size)
+        if self.quantized:
+            verified += f", {in_short(self.quantized_error)} more with {self.quantized} weights"
         return f"{self.path}: {verified}, {self.nodes} nodes, opset {self.opset}, {size}, {self.seconds:.1f} s"
 
 

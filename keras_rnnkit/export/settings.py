@@ -11,6 +11,7 @@ from keras_rnnkit.export.graph import check_opset
 from keras_rnnkit.export.lowering import CHOICES
 
 MODES = ("sequence", "stream", "generate")
+QUANTIZATIONS = ("int8", "float16")
 
 
 def silently(stage: str) -> None:
@@ -31,16 +32,22 @@ class Settings:
     tolerance: float = 1e-5
     strategy: Any = "sample"
     end: int | None = None
+    quantize: str | None = None
+    calibration: Any = None
+    max_error: float | None = None
     progress: Callable[[str], Any] = silently
 
     def __post_init__(self):
         check_choice("mode", self.mode, MODES)
         check_choice("lowering", self.lowering, CHOICES)
+        if self.quantize is not None:
+            check_choice("quantize", self.quantize, QUANTIZATIONS)
         check_opset(self.opset)
 
     @property
     def of_graph(self) -> dict[str, Any]:
-        return {"opset": self.opset, "prefer": self.lowering, "batch": self.batch}
+        prefer = "int8" if self.quantize == "int8" and self.lowering == "auto" else self.lowering
+        return {"opset": self.opset, "prefer": prefer, "batch": self.batch}
 
 
 def check_choice(argument: str, choice: str, known: tuple[str, ...]) -> None:

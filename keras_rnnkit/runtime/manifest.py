@@ -17,6 +17,14 @@ FILES = {"sequence": "sequence.onnx", "stream": "step.onnx", "generate": "genera
 """The file of each mode."""
 
 
+def quantized_file(mode: str, kind: str) -> str:
+    """
+    >>> quantized_file("stream", "int8")
+    'step.int8.onnx'
+    """
+    return FILES[mode].replace(".onnx", f".{kind}.onnx")
+
+
 def read(folder: Path) -> dict[str, Any]:
     """The manifest of a bundle, as a dict."""
     path = folder / NAME

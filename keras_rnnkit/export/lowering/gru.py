@@ -17,7 +17,7 @@ GATES = [0, 1, 2]
 
 def refusal(cell, situation: Situation) -> str | None:
     """Why the operator cannot run the cell exactly, or None."""
-    return native.refusal("GRU", (GRUCell,), cell, situation)
+    return native.refusal_of_int8("GRU", situation) or native.refusal("GRU", (GRUCell,), cell, situation)
 
 
 def lower(cell, frame, states, wanted):

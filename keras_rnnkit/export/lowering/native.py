@@ -47,6 +47,11 @@ def refusal(op: str, families: tuple[type, ...], cell, situation: Situation) -> 
     return unknown and f"ONNX's {op} has no activation {activations.name(unknown)!r}"
 
 
+def refusal_of_int8(op: str, situation: Situation) -> str | None:
+    """Why an operator is no choice for int8 weights: onnxruntime has one for the LSTM only."""
+    return f"onnxruntime has no {op} of int8 weights" if situation.prefer == "int8" else None
+
+
 def is_known(function) -> bool:
     """Whether this is Keras' own function of that name: a user's may have the name and compute something else."""
     name = activations.name(function)

@@ -18,8 +18,8 @@ from keras_rnnkit.ops.onnx import Value
 class Situation:
     """resets: some rows start anew inside the sequence. batch: the number of rows, where it is known.
 
-    features: width of x. prefer: "auto" (exact, then fast), "native" (an ONNX operator wherever one is exact) or
-    "scan" (never one).
+    features: width of x. prefer: "auto" (exact, then fast), "native" (an ONNX operator wherever one is exact), "scan"
+    (never one) or "int8" (one that has int8 weights).
     """
 
     resets: bool = False

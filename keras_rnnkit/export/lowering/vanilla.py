@@ -17,7 +17,7 @@ ROWS_FOR_SCAN = 4
 
 def refusal(cell, situation: Situation) -> str | None:
     """Why the operator cannot run the cell exactly, or is not the fastest, or None."""
-    sentence = native.refusal("RNN", (VanillaCell,), cell, situation)
+    sentence = native.refusal_of_int8("RNN", situation) or native.refusal("RNN", (VanillaCell,), cell, situation)
     if sentence is None and situation.prefer == "auto" and (situation.batch or 0) >= ROWS_FOR_SCAN:
         return (
             f"onnxruntime's RNN operator is slower than a Scan from {ROWS_FOR_SCAN} rows on, and batch="

@@ -1,0 +1,118 @@
+"""Weights in fewer bits: every kind of recurrence, the error measured and bounded."""
+
+import json
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+import keras_rnnkit as rk
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.verify import session
+from tests.export.conftest import randomised
+from tests.export.table import sequential
+
+L = keras.layers
+U = 48
+
+MODELS = {
+    "lstm": (lambda: sequential(L.LSTM(U, return_sequences=True), L.Dense(3)), "DynamicQuantizeLSTM"),
+    "gru": (lambda: sequential(rk.GRU(U, return_sequences=True), L.Dense(3)), "MatMulInteger"),
+    "gru before": (lambda: sequential(L.GRU(U, reset_after=False), L.Dense(3)), "MatMulInteger"),
+    "vanilla": (lambda: sequential(rk.VanillaRNN(U), L.Dense(3)), "MatMulInteger"),
+    "masked lstm": (lambda: sequential(L.Masking(), L.LSTM(U), L.Dense(3)), "DynamicQuantizeLSTM"),
+    "peephole": (lambda: sequential(rk.Recurrent(rk.cells.PeepholeLSTMCell(U)), L.Dense(3)), "DynamicQuantizeLSTM"),
+    "layer norm": (lambda: sequential(rk.Recurrent(rk.cells.LayerNormLSTMCell(U)), L.Dense(3)), "MatMulInteger"),
+    "both directions": (lambda: sequential(L.Bidirectional(L.LSTM(U)), L.Dense(3)), "DynamicQuantizeLSTM"),
+}
+
+
+def built(name):
+    return randomised(MODELS[name][0](), spread=0.15)
+
+
+def run(path, x):
+    return session(path.read_bytes()).run(None, {"x": x})[0]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_int8(name, tmp_path, op_types):
+    model = built(name)
+    report = rk.export_onnx(model, tmp_path / "int8.onnx", quantize="int8")
+    rk.export_onnx(model, tmp_path / "exact.onnx")
+    assert MODELS[name][1] in op_types(tmp_path / "int8.onnx")
+    assert 0 < report.quantized_error < 0.1 and "with int8 weights" in str(report)
+    x = np.random.default_rng(0).normal(size=(2, 9, 3)).astype("float32")
+    found, expected = run(tmp_path / "int8.onnx", x), keras.ops.convert_to_numpy(model(x))
+    assert 0 < np.max(np.abs(found - expected)) < 0.1 * max(1, np.max(np.abs(expected)))
+    assert (tmp_path / "int8.onnx").stat().st_size < 0.7 * (tmp_path / "exact.onnx").stat().st_size
+
+
+def test_a_gru_says_why_it_is_a_scan(tmp_path):
+    report = rk.export_onnx(built("gru"), tmp_path / "model.onnx", quantize="int8")
+    assert (report.rows[0].lowering, report.rows[0].reason) == ("Scan", "onnxruntime has no GRU of int8 weights")
+
+
+def test_float16_weights(tmp_path, op_types):
+    model = built("gru")
+    report = rk.export_onnx(model, tmp_path / "half.onnx", quantize="float16")
+    rk.export_onnx(model, tmp_path / "exact.onnx")
+    assert report.rows[0].lowering == "GRU" and 0 < report.quantized_error < 0.01
+    assert (tmp_path / "half.onnx").stat().st_size < 0.6 * (tmp_path / "exact.onnx").stat().st_size
+    x = np.random.default_rng(0).normal(size=(2, 9, 3)).astype("float32")
+    np.testing.assert_allclose(run(tmp_path / "half.onnx", x), keras.ops.convert_to_numpy(model(x)), atol=0.01)
+
+
+def test_a_weight_that_float16_cannot_hold_stays_as_it_is(tmp_path):
+    model = built("gru")
+    kernel, *rest = model.layers[1].get_weights()
+    kernel[0, 0] = 1e6
+    model.layers[1].set_weights([kernel, *rest])
+    rk.export_onnx(model, tmp_path / "model.onnx", quantize="float16")
+    kinds = {i.dims[0]: i.data_type for i in onnx.load(tmp_path / "model.onnx").graph.initializer if len(i.dims) == 2}
+    assert kinds[U] == onnx.TensorProto.FLOAT
+
+
+@pytest.mark.parametrize("kind", ["int8", "float16"])
+def test_an_error_above_the_bound_is_refused(kind, tmp_path):
+    with pytest.raises(ExportError, match=f"With {kind} weights the output .* allowed are 1e-06"):
+        rk.export_onnx(built("lstm"), tmp_path / "model.onnx", quantize=kind, max_error=1e-6)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_error_is_that_on_the_calibration_data(tmp_path):
+    model, rng = built("gru"), np.random.default_rng(1)
+    x = rng.normal(size=(4, 20, 3)).astype("float32")
+    report = rk.export_onnx(model, tmp_path / "model.onnx", quantize="int8", calibration=x)
+    rk.export_onnx(model, tmp_path / "exact.onnx", lowering="scan")
+    error = np.max(np.abs(run(tmp_path / "model.onnx", x) - run(tmp_path / "exact.onnx", x)))
+    np.testing.assert_allclose(report.quantized_error, error, rtol=1e-3)
+    with pytest.raises(ExportError, match=r"calibration= takes arrays .*: x \[None, None, 3\]. Received: \[4, 20, 2\]"):
+        rk.export_onnx(model, tmp_path / "other.onnx", quantize="int8", calibration=x[..., :2])
+
+
+def test_an_unknown_kind(tmp_path):
+    with pytest.raises(ExportError, match="Received: quantize='int4'. Expected one of 'int8', 'float16'"):
+        rk.export_onnx(built("gru"), tmp_path / "model.onnx", quantize="int4")
+
+
+def test_a_bundle_has_both(tmp_path):
+    model = randomised(
+        sequential(L.Embedding(20, 16), L.GRU(U, return_sequences=True), L.Dense(20), shape=(None,), dtype="int32"),
+        spread=0.15,
+    )
+    modes = ["sequence", "stream", "generate"]
+    report = rk.export_bundle(model, tmp_path / "bundle", modes=modes, quantize="int8", saved_model=False, end=0)
+    graphs = json.loads((tmp_path / "bundle" / "manifest.json").read_text())["graphs"]
+    for mode in modes:
+        known = graphs[mode]["quantized"]["int8"]
+        assert known["error"] == report.quantized[mode].quantized_error > 0
+        assert known["file"].endswith(".int8.onnx") and (tmp_path / "bundle" / known["file"]).exists()
+    exact, rough = rk.runtime.load(tmp_path / "bundle"), rk.runtime.load(tmp_path / "bundle", quantized="int8")
+    x = np.random.default_rng(0).integers(0, 20, size=(2, 7))
+    assert 0 < np.max(np.abs(exact.predict(x) - rough.predict(x))) < 0.1
+    stream = rough.stream(rows=2)
+    parts = [stream.push(x[:, :3]), stream.push(x[:, 3:])]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), rough.predict(x), atol=0.05)
+    assert rough.generate([1, 2], steps=5).tokens.shape[0] == 1
