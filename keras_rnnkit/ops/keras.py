@@ -45,6 +45,7 @@ def one_hot(indices, depth, like):
 
 
 def cast(x, like):
+    like = _k.convert_to_tensor(like)  # as wide as the backend has it: JAX knows no int64 unless told to
     return _k.cast(x, like.dtype)
 
 

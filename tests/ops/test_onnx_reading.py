@@ -19,9 +19,9 @@ OPSETS = (13, 15, 17, 18)
 
 
 def evaluated(write, arrays, opset=18):
-    """What onnxruntime makes of the values that `write(*inputs)` returns; the batch axis of each input is free."""
+    """What onnxruntime makes of the values that `write(*inputs)` returns; the first axis of each input is free."""
     graph = Emitter(opset)
-    inputs = [Value(graph, f"input_{i}", (None, *a.shape[1:]), a.dtype) for i, a in enumerate(arrays)]
+    inputs = [Value(graph, f"input_{i}", (None, *a.shape[1:])[: a.ndim], a.dtype) for i, a in enumerate(arrays)]
     values = leaves(write(*inputs))
     names = {v.name: v for v in inputs}
 
