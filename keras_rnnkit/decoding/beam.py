@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_rnnkit.decoding.strategy import WHOLE, Strategy, equal
+from keras_rnnkit.decoding.strategy import SINGLE, WHOLE, Strategy, equal
 from keras_rnnkit.ops.protocol import Array, Ops
 
-NEVER = -1e9
-"""The score of what is not to be chosen; infinity would make NaN of zero times it."""
+NONE_YET = -1e9
+"""The score of a place for which there is no hypothesis yet. Finite, so that it can be reported as JSON."""
 
 
 class Hypotheses(NamedTuple):
@@ -30,7 +30,19 @@ class Beam(Strategy):
     Paper: Wu, Google's neural machine translation system, 2016 (the penalty; 0 ranks by the score itself). A finished
     hypothesis keeps its place as it is as long as no more than width - 1 others are better.
 
-    The rows of a sequence stand one below the other: row b * width + k is hypothesis k of sequence b.
+    The rows of a sequence stand one below the other: row b * width + k is hypothesis k of sequence b. Where there are
+    fewer continuations than places, the places left over are reported last, with scores of -1e9 and below.
+
+    Arguments:
+        width: hypotheses kept of each sequence, K; with 1 it is `Greedy`.
+        length_penalty: 0 ranks by the score, which favours short hypotheses; 0.6 to 1 is common.
+
+    >>> import keras_rnnkit.ops.numpy as ops
+    >>> from keras_rnnkit.decoding import generate
+    >>> p = np.array([[0.4, 0.6, 0.0], [0.3, 0.3, 0.4], [0.9, 0.1, 0.0]], np.float32) + 1e-9  # by the token before
+    >>> follow = lambda token, states: (np.log(p)[token], states)
+    >>> generate(ops, follow, np.log(p)[[0]], [], Beam(2), steps=3).tokens.tolist()  # 0.6 * 0.4 * 0.9, ...
+    [[[1, 2, 0], [0, 1, 2]]]
     """
 
     def __init__(self, width: int = 4, length_penalty: float = 0.0):
@@ -41,17 +53,18 @@ class Beam(Strategy):
 
     def begin(self, ops: Ops, logits: Array) -> Hypotheses:
         """One live hypothesis; the others would only repeat it."""
-        none = ops.sum(ops.zeros_like(logits), axis=-1)
-        score = ops.reshape(none, (-1, self.width)) + np.array([0.0] + [NEVER] * (self.width - 1), np.float32)
+        none = ops.sum(ops.zeros_like(ops.cast(logits, SINGLE)), axis=-1)
+        score = ops.reshape(none, (-1, self.width)) + np.array([0.0] + [NONE_YET] * (self.width - 1), np.float32)
         whole = ops.cast(none, WHOLE)
         length = ops.reshape(whole, (-1, self.width))
         return Hypotheses(whole, score, length, ops.zeros_like(score))
 
     def advance(self, ops, carry, logits, noise, end):
         count = logits.shape[-1]
-        gain = ops.reshape(ops.activation("log_softmax", logits), (-1, self.width, count))
+        gain = ops.activation("log_softmax", ops.cast(logits, SINGLE))
+        gain = ops.reshape(gain, (-1, self.width, count))
         if end is not None:
-            stay = np.where(np.arange(count) == end, 0.0, NEVER).astype(np.float32)
+            stay = np.where(np.arange(count) == end, 0.0, -np.inf).astype(np.float32)
             gain = ops.where(ops.expand_dims(carry.finished, 2) > 0.5, stay, gain)
         total = ops.reshape(ops.expand_dims(carry.score, 2) + gain, (-1, self.width * count))
         score, place = ops.top_k(total, self.width)

@@ -58,9 +58,37 @@ def generate(
     return Generated(*strategy.result(ops, carry, tokens))
 
 
+def stream(
+    ops: Ops,
+    step: Step,
+    logits: Array,
+    states: Sequence[Array],
+    strategy: Strategy,
+    steps: int,
+    noise: Array | None = None,
+    end: int | None = None,
+) -> Iterator[Array]:
+    """The tokens [B] of `generate` as they come, for a strategy that never takes one back.
+
+    >>> import keras_rnnkit.ops.numpy as ops
+    >>> from keras_rnnkit.decoding import Greedy
+    >>> follow = np.array([[0, 9, 0], [0, 0, 9], [9, 0, 0]], np.float32)
+    >>> for token in stream(ops, lambda token, states: (follow[token], states), follow[[0]], [], Greedy(), steps=2):
+    ...     print(token)
+    [1]
+    [2]
+    """
+    if strategy.rows > 1:
+        raise ValueError(
+            f"stream gives tokens that stay, and {type(strategy).__name__} keeps {strategy.rows} hypotheses and may "
+            "drop what it gave. Use generate, or a strategy of one row a sequence such as Sampling."
+        )
+    return (carry.token for carry, _ in walk(ops, step, logits, states, strategy, steps, noise, end))
+
+
 def walk(ops, step, logits, states, strategy, steps, noise, end) -> Iterator[tuple[Any, Array]]:
     """After each token: what the strategy carries, and all tokens so far [R, n]."""
-    check(strategy, steps, noise, logits)
+    check(strategy, steps, noise, logits, end)
     logits, states = widened(ops, strategy, logits, list(states))
     carry, tokens = strategy.begin(ops, logits), None
     for t in range(steps):
@@ -91,9 +119,14 @@ def appended(ops: Ops, tokens: Array | None, rows: Array | None, token: Array) -
     return ops.concatenate([tokens if rows is None else ops.take(tokens, rows, axis=0), column], axis=1)
 
 
-def check(strategy: Strategy, steps: int, noise: Array | None, logits: Array) -> None:
+def check(strategy: Strategy, steps: int, noise: Array | None, logits: Array, end: int | None) -> None:
     if steps < 1:
         raise ValueError(f"steps is a number of tokens, 1 or more. Received: steps={steps}.")
+    if end is not None and not 0 <= end < logits.shape[-1]:
+        raise ValueError(
+            f"end is one of the {logits.shape[-1]} tokens, 0 to {logits.shape[-1] - 1}, or None if none ends a row. "
+            f"Received: end={end}."
+        )
     if not strategy.needs_noise:
         return
     rows, shape = logits.shape[0], [] if noise is None else list(noise.shape)

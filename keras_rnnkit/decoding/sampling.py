@@ -25,16 +25,17 @@ class Greedy(Strategy):
 class Sampling(Strategy):
     """A token drawn from the model's distribution, with one uniform number u of noise.
 
-        p = softmax(logits / temperature), of the tokens kept
-        token = the first whose cumulated p is more than u
+        p = softmax(logits / temperature), 0 for tokens not kept
+        token = the first whose cumulated p is more than u * sum(p)
 
-    Tokens are cumulated in the order of the vocabulary, with top_k or top_p from the likeliest down.
+    Tokens are cumulated in the order of the vocabulary, whatever is kept: a setting that keeps all tokens draws what no
+    setting draws. The numbers may be arrays, or inputs of a graph.
 
     Arguments:
-        temperature: below 1 likely tokens become likelier; towards 0 it is `Greedy`.
-        top_k: keep so many of the likeliest tokens; None or 0 keeps all.
-        top_p: keep the fewest likeliest tokens whose probabilities reach that sum; None or 1 keeps all
-            (Holtzman, The curious case of neural text degeneration, 2020).
+        temperature: below 1 likely tokens become likelier; towards 0 it is `Greedy`, 0 itself is refused.
+        top_k: keep so many of the likeliest tokens, of equal ones the first; None or 0 keeps all, 1 is `Greedy`.
+        top_p: keep the fewest likeliest tokens whose probabilities reach that part of the whole, at least one; None or
+            1 keeps all (Holtzman, The curious case of neural text degeneration, 2020). Of the tokens that top_k keeps.
 
     >>> import keras_rnnkit.ops.numpy as ops
     >>> logits = np.log([[0.2, 0.5, 0.3]]).astype("float32")
@@ -52,34 +53,50 @@ class Sampling(Strategy):
         self.top_p = checked_top_p(top_p)
 
     def pick(self, ops: Ops, logits: Array, noise: Array) -> Array:
-        order, logits = None, logits / self.temperature
+        p = self.probabilities(ops, logits)
         if self.top_k is not None or self.top_p is not None:
-            count = logits.shape[-1]
-            logits, order = ops.top_k(logits, min(self.top_k, count) if isinstance(self.top_k, int) else count)
-        p = ops.activation("softmax", logits)
-        if order is not None:
-            p = self.kept(ops, p)
-        place = inverse(ops, ops.cumsum(p, axis=-1), noise)
-        return place if order is None else ops.take_along_axis(order, ops.expand_dims(place, 1), axis=1)[:, 0]
+            p = ops.where(self.kept(ops, logits), p, 0.0)
+        return inverse(ops, p, noise)
 
-    def kept(self, ops: Ops, p: Array) -> Array:
-        """Sorted probabilities with zeros for what is not kept."""
-        count = p.shape[-1]
+    def probabilities(self, ops: Ops, logits: Array) -> Array:
+        below = logits - ops.max(logits, axis=-1, keepdims=True)  # a low temperature cannot make infinity of it
+        return ops.activation("softmax", below / ops.cast(self.temperature, logits))
+
+    def kept(self, ops: Ops, logits: Array) -> Array:
+        """Which tokens are kept, [B, V]: those above the least that is kept, and the first of its equals."""
+        count = logits.shape[-1]
+        ranked, _ = ops.top_k(logits, min(self.top_k, count) if isinstance(self.top_k, int) else count)
+        number = self.number_kept(ops, ranked)
+        least = ops.take_along_axis(ranked, number - 1, axis=1)
+        more, tied = ops.cast(logits > least, WHOLE), ops.cast(logits >= least, WHOLE)
+        tied = tied - more
+        place = ops.sum(more, axis=-1, keepdims=True) + ops.cumsum(tied, axis=-1)  # of a tied token
+        return more + tied * ops.cast(place <= number, WHOLE) > 0
+
+    def number_kept(self, ops: Ops, ranked: Array) -> Array:
+        """How many tokens are kept, [B, 1], at least one; ranked: logits, the largest first."""
+        p, count = self.probabilities(ops, ranked), ranked.shape[-1]
         if self.top_k is not None and not isinstance(self.top_k, int):
-            k = ops.where(self.top_k < 1, count, self.top_k)
-            p = ops.where(np.arange(count) < k, p, 0.0)
+            p = ops.where(np.arange(count) < ops.where(self.top_k < 1, count, self.top_k), p, 0.0)
         if self.top_p is not None:
             reach = self.top_p if isinstance(self.top_p, float) else ops.where(self.top_p < 1.0, self.top_p, 2.0)
             before = ops.cumsum(p, axis=-1) - p
             p = ops.where(before < reach * ops.sum(p, axis=-1, keepdims=True), p, 0.0)
-        return p
+        return ops.sum(ops.cast(p > 0.0, WHOLE), axis=-1, keepdims=True)
 
 
-def inverse(ops: Ops, cumulated: Array, noise: Array) -> Array:
-    """The first place [B] at which cumulated [B, V] is more than that part of its whole; never one of no weight."""
-    whole = cumulated[:, -1:]
-    place = ops.sum(ops.cast(cumulated <= ops.expand_dims(noise, 1) * whole, WHOLE), axis=-1)
-    return ops.minimum(place, ops.sum(ops.cast(cumulated < whole, WHOLE), axis=-1))
+BELOW_ONE = 1.0 - 2.0**-23
+"""Times a float32 it is less than that float32; 1 - 2 ** -24, which noise may be, is not always."""
+
+
+def inverse(ops: Ops, p: Array, noise: Array) -> Array:
+    """The first place [B] at which the cumulated p [B, V] is more than that part of its whole; never one of no weight.
+
+    Cumulated sums need not grow where they are added in parallel, so a token of no weight is left out by its weight.
+    """
+    reached = ops.where(p > 0.0, ops.cumsum(p, axis=-1), 0.0)
+    part = ops.expand_dims(ops.minimum(ops.cast(noise, p), BELOW_ONE), 1)
+    return ops.argmax(ops.cast(reached > part * ops.max(reached, axis=-1, keepdims=True), p), axis=-1)
 
 
 # Numbers are checked; arrays and values of a graph are taken as they come.

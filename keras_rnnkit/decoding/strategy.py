@@ -10,13 +10,16 @@ from keras_rnnkit.ops.protocol import Array, Ops
 
 WHOLE = np.zeros(0, np.int64)
 """What whole numbers are cast to."""
+SINGLE = np.zeros(0, np.float32)
+"""What scores are cast to: the small steps of half precision would change what is drawn."""
 
 
 class Picked(NamedTuple):
     """Where each sequence stands, each [B].
 
-    token: the last one. score: sum of the log-probabilities of all tokens so far, by the model itself.
-    length: how many they are, the end token among them. finished: 1.0 after the end token, 0.0 before.
+    token: the last one. score: sum of the log-probabilities of all tokens so far, by the model itself: before any
+    temperature or filter. length: how many they are, the end token among them. finished: 1.0 after the end token,
+    0.0 before.
     """
 
     token: Array
@@ -50,7 +53,7 @@ class Strategy:
 
     def begin(self, ops: Ops, logits: Array) -> Any:
         """Before the first token; logits [B, V] tell how many rows there are."""
-        score = ops.sum(ops.zeros_like(logits), axis=-1)
+        score = ops.sum(ops.zeros_like(ops.cast(logits, SINGLE)), axis=-1)
         none = ops.cast(score, WHOLE)
         return Picked(token=none, score=score, length=none, finished=score)
 
@@ -59,6 +62,7 @@ class Strategy:
 
         A finished row stays as it is, and repeats the end token.
         """
+        logits = ops.cast(logits, SINGLE)
         log_p = ops.activation("log_softmax", logits)
         token = ops.cast(self.pick(ops, logits, noise), WHOLE)
         gain = ops.take_along_axis(log_p, ops.expand_dims(token, 1), axis=1)[:, 0]
