@@ -20,6 +20,7 @@ from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hint
 import typer
 
 from keras_rnnkit import __version__
+from keras_rnnkit.bench.settings import ExportBench
 from keras_rnnkit.demo.settings import Settings as DemoSettings
 from keras_rnnkit.demo.settings import SettingsError
 
@@ -212,6 +213,23 @@ def arrays_of(file: Path) -> Any:
     except (OSError, ValueError, AttributeError) as error:
         refuse(f"{file} is no .npz file of arrays ({error}). Write one with numpy.savez(file, name=array).", USAGE)
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))
+
+
+bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine, side by side.")
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.command("export")
+@options_of(ExportBench)
+def bench_export(settings: ExportBench) -> None:
+    """Our ONNX files against those of model.export(format="onnx"), in one run."""
+    need("train,export", "keras", "tensorflow", "tf2onnx", "onnxruntime")
+    from keras_rnnkit.bench import export as table
+
+    with stages("bench export") as progress:
+        rows = table.run(settings, progress)
+    for line in table.lines(rows, settings):
+        typer.echo(line)
 
 
 @app.command("inspect")

@@ -126,15 +126,15 @@ def name_output_axes(model: ModelProto, runs: list[tuple[list[np.ndarray], list[
 def refuse_empty(graph: GraphProto, lowered: list[Lowered], states: set[str]) -> None:
     """Make an empty batch or sequence an error: onnxruntime's LSTM and GRU end the process on one.
 
-    A reshape to the same shape with one axis left to infer fails if any other axis is empty, and copies nothing.
+    A reshape to the same shape with one axis left to infer fails if any other axis is empty.
     """
     nodes = []
     for value in graph.input:
-        dims, source = axes(value), value.name
-        if len(dims) < 2 or value.name in states:
+        rank, source = len(axes(value)), value.name
+        if rank < 2 or value.name in states:
             continue
-        for axis in (0, 1):
-            shape = np.array([-1 if i == axis else 0 for i in range(len(dims))], np.int64)
+        for axis in (0, 1) if rank == 2 else (rank - 1,):
+            shape = np.array([-1 if i == axis else 0 for i in range(rank)], np.int64)
             guard = f"no_empty_{value.name}/{axis}"
             graph.initializer.append(numpy_helper.from_array(shape, f"{guard}/shape"))
             nodes.append(helper.make_node("Reshape", [source, f"{guard}/shape"], [guard], name=guard))

@@ -18,6 +18,7 @@ class Frame:
     x: [T, B, D]. reset: [T, B, 1] booleans, or None; starts: what each state [B, size] goes back to then.
     valid: [T, B, 1] booleans, the steps at which states change; None if all are.
     lengths: [B] int32, where all valid steps of a row are its first ones; None otherwise.
+    rows: how many there are, where it is known. integers: whether products are to be of integers.
     """
 
     x: Value
@@ -25,6 +26,8 @@ class Frame:
     reset: Value | None = None
     lengths: Value | None = None
     starts: list[Value] | None = None
+    rows: int | None = None
+    integers: bool = False
 
     def outputs(self, y: Value, zero: bool) -> Value:
         """[B, T, U] from y [T, B, U]; `zero`: zeros at masked steps, instead of the last valid output."""

@@ -47,10 +47,10 @@ class Loop:
     def close(self, carried: list[Any], stacked: list[Any]) -> tuple[list[Value], list[Value]]:
         """The last carried values, and the stacked ones [T, B, ...]."""
         length = self.sequences[0].shape[0]
-        inputs = {v.name for v in (*self._carried, *self._each.values())}
-        results = results_of(self.body, [*carried, *stacked], inputs)
+        shapes = {v.name: v.shape for v in (*self._carried, *self._each.values())}
+        results = results_of(self.body, [*carried, *stacked], set(shapes))
         graph = helper.make_graph(
-            rewritten(self.body.nodes, self.body.initializers, {v.name for v in results}, self.body.opset),
+            rewritten(self.body.nodes, self.body.initializers, {v.name for v in results}, self.body.opset, shapes),
             self.body.name("body"),
             [described(v) for v in (*self._carried, *self._each.values())],
             [described(v) for v in results],

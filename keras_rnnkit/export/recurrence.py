@@ -56,6 +56,7 @@ def write(given: Arrays, wanted: list[bool], orders: dict[Any, Compaction], pref
     site = given.site
     steps = frame(given.x, given.mask, given.reset, site.go_backwards, orders)
     situation = lowering.Situation(site.resets, site.batch or batch, site.features, site.dtype, prefer)
+    steps = replace(steps, rows=situation.batch, integers=prefer == "int8")
     choices, states, result = [], [], Result(None, None, [])
     for i, cell in enumerate(site.cells):
         choice = lowering.choose(cell, situation)

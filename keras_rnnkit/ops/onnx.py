@@ -73,7 +73,10 @@ def split(x, parts, axis=-1):
         raise ValueError(f"split needs an axis of known length. Received: axis {axis} of {x!r}.")
     width = x.shape[axis] // parts
     shape = (*x.shape[:axis], width, *x.shape[axis + 1 :])
-    return emit_many("Split", x, np.full(parts, width, np.int64), outputs=[(shape, x.dtype)] * parts, axis=axis)
+    outputs = [(shape, x.dtype)] * parts
+    if x.graph.opset >= 18:
+        return emit_many("Split", x, outputs=outputs, axis=axis, num_outputs=parts)
+    return emit_many("Split", x, np.full(parts, width, np.int64), outputs=outputs, axis=axis)
 
 
 @folding

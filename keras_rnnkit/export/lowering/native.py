@@ -69,7 +69,7 @@ def write(op: str, cell, frame: Frame, states: list[Value | None], wanted: Wante
     own, rest = states[: len(core.state_sizes)], states[len(core.state_sizes) :]
     x, kernel = shape.inputs(frame.x, rest[0] if rest else None)
     kernel, recurrent, bias, peepholes = form(shape._replace(kernel=kernel))
-    starts = [None if s is None else ops.expand_dims(s, 0) for s in own]
+    starts = [None if s is None else shaped(s, (1, None, s.shape[-1])) for s in own]
     inputs = [x, kernel, recurrent, bias, frame.lengths, *starts, *([None] * (2 - len(own)) if op == "LSTM" else [])]
     if peepholes is not None:
         inputs.append(peepholes)
@@ -81,12 +81,20 @@ def write(op: str, cell, frame: Frame, states: list[Value | None], wanted: Wante
         **node_activations(core),
         **attributes,
     )
-    final = [None if s is None else frame.final(ops.squeeze(s, 0), start) for s, start in zip(last, own, strict=True)]
+    ends = [None if s is None else shaped(s, (None, s.shape[-1])) for s in last]
+    final = [None if s is None else frame.final(s, start) for s, start in zip(ends, own, strict=True)]
     return Result(
-        y=None if y is None else ops.squeeze(y, 1),
-        last=ops.squeeze(last[0], 0) if wanted.last else None,
+        y=None if y is None else shaped(y, (0, None, y.shape[-1]), y.shape[0]),
+        last=ends[0] if wanted.last else None,
         states=[*final, *rest],
     )
+
+
+def shaped(x: Value, shape: tuple[int | None, ...], steps: int | None = None) -> Value:
+    """x with one axis more or less: a reshape takes less time than Squeeze and Unsqueeze do. 0: the axis as it was."""
+    rows = x.shape[-2]
+    known = [steps if n == 0 else rows if n is None else n for n in shape]
+    return ops.emit("Reshape", x, np.array([-1 if n is None else n for n in shape], np.int64), shape=known)
 
 
 def outputs(x: Value, core, wanted: Wanted) -> list[Any]:
@@ -97,13 +105,22 @@ def outputs(x: Value, core, wanted: Wanted) -> list[Any]:
     return [((steps, 1, batch, core.units), x.dtype) if wanted.sequence else None, *last]
 
 
+DEFAULTS = (["tanh"], ["sigmoid", "tanh"], ["sigmoid", "tanh", "tanh"])
+"""The activations of RNN, GRU and LSTM where a node says nothing."""
+
+
 def node_activations(core) -> dict[str, Any]:
-    """The operator's `activations` in its order: gates, candidate, and for the LSTM the output's."""
+    """The operator's `activations` in its order: gates, candidate, and for the LSTM the output's.
+
+    Nothing for those it has by default, which it then need not look up at every run.
+    """
     functions = {
         1: [core.activation],
         3: [getattr(core, "recurrent_activation", None), core.activation],
         4: [getattr(core, "recurrent_activation", None), core.activation, core.activation],
     }[4 if len(core.state_sizes) == 2 else core.gate_count]
+    if [activations.name(f) for f in functions] in DEFAULTS:
+        return {}
     names, alphas, betas = zip(*(ACTIVATIONS[activations.name(f)] for f in functions), strict=True)
     alpha, beta = [list(chain.from_iterable(values)) or None for values in (alphas, betas)]
     return {"activations": list(names), "activation_alpha": alpha, "activation_beta": beta}

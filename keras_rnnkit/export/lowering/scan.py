@@ -11,6 +11,7 @@ from keras_rnnkit.export.emitter import Emitter
 from keras_rnnkit.export.frame import Frame
 from keras_rnnkit.export.loop import Loop
 from keras_rnnkit.export.lowering.situation import Result, Situation, Wanted, innermost, reader, zeros
+from keras_rnnkit.export.lowering.unpacked import unpack
 from keras_rnnkit.ops import activations
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
@@ -64,6 +65,7 @@ def lower(cell, frame: Frame, states: list[Value | None], wanted: Wanted) -> Res
         before = loop.carry(zeros(frame.x, cell.output_size))
         y = ops.where(loop.each(frame.valid), y, before)
         carried.append(y)
+    unpack(loop, frame)
     ends, stacks = loop.close(carried, [y] if wanted.sequence or (wanted.last and not cell.emits_state) else [])
     rest = iter(ends)
     return Result(

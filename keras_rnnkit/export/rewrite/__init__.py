@@ -10,11 +10,17 @@ from keras_rnnkit.export.rewrite.pattern import Nodes
 RULES = (layer_normalization,)
 
 
-def rewritten(nodes: list[NodeProto], initializers: dict[str, TensorProto], results: set[str], opset: int):
-    """The nodes of one graph after all rules; `results` are the names that are read from outside."""
+def rewritten(
+    nodes: list[NodeProto],
+    initializers: dict[str, TensorProto],
+    results: set[str],
+    opset: int,
+    shapes: dict[str, tuple[int | None, ...]] | None = None,
+):
+    """The nodes of one graph after all rules; `results`: the names read from outside; `shapes`: of its inputs."""
     for rule in RULES:
         if opset >= rule.OPSET:
-            nodes = rule.apply(Nodes(nodes, initializers, results))
+            nodes = rule.apply(Nodes(nodes, initializers, results, shapes or {}))
     return nodes
 
 

@@ -57,7 +57,7 @@ def at(graph: Nodes, division: NodeProto) -> Match | None:
         return None
     shift = graph.only_reader(scaling.output[0], "Add")
     bias = shift and graph.other_input(shift, scaling.output[0])
-    if shift is not None and bias is not None and is_vector(graph, bias):
+    if shift is not None and bias is not None and (is_vector(graph, bias) or is_row_by_row(graph, bias, gain, x)):
         return Match(x, gain, bias, float(epsilon), shift.output[0], [*inside, scaling, shift])
     return Match(x, gain, None, float(epsilon), scaling.output[0], [*inside, scaling])
 
@@ -71,6 +71,14 @@ def over_last(graph: Nodes, reduction: NodeProto) -> bool:
 def is_vector(graph: Nodes, name: str) -> bool:
     array = graph.constant(name)
     return array is not None and array.ndim == 1
+
+
+def is_row_by_row(graph: Nodes, bias: str, gain: str, x: str) -> bool:
+    """Whether the bias has one vector for each row of x [B, D]: the operator takes that too, and saves an addition."""
+    product = graph.writer_of(x, "MatMul")
+    rows = graph.shapes.get(product.input[0]) if product is not None else None
+    width, shape = graph.constant(gain), graph.shapes.get(bias)
+    return bool(rows and shape and width is not None and len(rows) == len(shape) == 2 and shape[1] == len(width))
 
 
 def one_node(match: Match) -> NodeProto:

@@ -11,9 +11,16 @@ from keras_rnnkit.export.emitter import names_read
 
 
 class Nodes:
-    """The nodes of one graph, its constants, and the names that are read from outside it."""
+    """The nodes of one graph, its constants, the names that are read from outside it, and the shapes of its inputs."""
 
-    def __init__(self, nodes: list[NodeProto], initializers: dict[str, TensorProto], results: set[str]):
+    def __init__(
+        self,
+        nodes: list[NodeProto],
+        initializers: dict[str, TensorProto],
+        results: set[str],
+        shapes: dict[str, tuple[int | None, ...]],
+    ):
+        self.shapes = shapes
         self.nodes = nodes
         self.initializers = initializers
         self.writer = {name: node for node in nodes for name in node.output if name}

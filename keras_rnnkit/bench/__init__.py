@@ -1,0 +1,1 @@
+"""Measurements that a user can run side by side on their own machine."""
