@@ -160,6 +160,7 @@ def export(
     opset: Annotated[int, typer.Option(help="Of ONNX.")] = 18,
     tolerance: Annotated[float, typer.Option(help="The largest difference from Keras that is allowed.")] = 1e-5,
     saved_model: Annotated[bool, typer.Option(help="Write a SavedModel into the bundle too.")] = True,
+    compare: Annotated[bool, typer.Option("--compare", help="Of one file: time it beside Keras' own export.")] = False,
     imports: Annotated[
         list[str] | None, typer.Option("--import", help="A module that registers your own layers; may be repeated.")
     ] = None,
@@ -178,14 +179,12 @@ def export(
     try:
         with stages(f"exporting {file.name}") as progress:
             if out.suffix == ".onnx":
-                report: Any = rk.export_onnx(
-                    model, out, mode=only_mode(stream, generate), progress=progress, **settings
-                )
+                settings |= {"mode": only_mode(stream, generate), "compare": compare}
+                report: Any = rk.export_onnx(model, out, progress=progress, **settings)
             else:
                 modes = ["sequence", *(["stream"] if stream else []), *(["generate"] if generate else [])]
-                report = rk.export_bundle(
-                    model, out, modes=modes, saved_model=saved_model, progress=progress, **settings
-                )
+                settings |= {"modes": modes, "saved_model": saved_model}
+                report = rk.export_bundle(model, out, progress=progress, **settings)
     except ExportError as error:
         refuse(str(error))
     typer.echo(str(report))

@@ -1,14 +1,15 @@
-"""Which kernel runs each recurrent layer, and why not a faster one."""
+"""Which kernel runs each recurrent layer, and why not a faster one; what becomes of it when it is exported."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
 
 from keras_rnnkit import kernels
+from keras_rnnkit.layers.traversal import recurrent_layers
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,14 @@ class Row:
     layer: str
     cell: str
     kernel: str
+    onnx: str
+    streams: str
     reason: str
 
 
 def explain(model: Any, print_fn: Callable[[str], Any] | None = print) -> list[Row]:
-    """Prints a table of a model's recurrent layers: the kernel that runs each, and why not a faster one.
+    """Prints a table of a model's recurrent layers: the kernel that runs each, and why not a faster one; what it
+    becomes in ONNX; whether it can run on a stream, chunk by chunk.
 
     Arguments:
         model: a Keras model or layer; layers inside wrappers and nested models are found.
@@ -33,8 +37,8 @@ def explain(model: Any, print_fn: Callable[[str], Any] | None = print) -> list[R
     >>> import keras_rnnkit as rk
     >>> model = keras.Sequential([keras.Input((None, 8)), rk.GRU(16, name="reader"), keras.layers.Dense(2)])
     >>> (row,) = rk.explain(model, print_fn=None)
-    >>> row.layer, row.kernel
-    ('reader', 'hoisted')
+    >>> row.layer, row.kernel, row.onnx, row.streams
+    ('reader', 'hoisted', 'GRU', 'yes')
     """
     if not isinstance(model, keras.layers.Layer):
         raise ValueError(f"explain takes a Keras model or layer. Received: {type(model).__name__}.")
@@ -45,26 +49,24 @@ def explain(model: Any, print_fn: Callable[[str], Any] | None = print) -> list[R
     return rows
 
 
-def recurrent_layers(layer, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
-    """The recurrent layers inside `layer`, each once, with the names that lead to it."""
-    seen = set() if seen is None else seen
-    if id(layer) in seen:
-        return
-    seen.add(id(layer))
-    if isinstance(layer, keras.layers.RNN):
-        yield (path or layer.name), layer
-        return
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
-        yield from recurrent_layers(inner, f"{path}/{inner.name}" if path else inner.name, seen)
-
-
 def described(path: str, layer) -> Row:
-    cell = type(layer.cell).__name__
+    cell, masked = type(layer.cell).__name__, receives_mask(layer)
+    exported = (operator_of(layer), "no" if layer.go_backwards else "yes")
     if not hasattr(layer, "runs_on"):
-        return Row(path, cell, "Keras' own", "a stock layer; rk.convert(model) gives it our kernels")
-    masked = receives_mask(layer)
+        return Row(path, cell, "Keras' own", *exported, "a stock layer; rk.convert(model) gives it our kernels")
     name = layer.runs_on(masked=masked)
-    return Row(path, cell, name, why_not_faster(layer, name, masked))
+    return Row(path, cell, name, *exported, why_not_faster(layer, name, masked))
+
+
+def operator_of(layer) -> str:
+    """The operators that its cells become, or why that cannot be told."""
+    if not layer.built:
+        return "not built"
+    try:
+        from keras_rnnkit.export.lowering.reading import lowerings_of
+    except ModuleNotFoundError:  # the packages for export are an extra
+        return "not installed"
+    return ", ".join(lowerings_of(layer)) or "as traced"
 
 
 def why_not_faster(layer, name: str, masked: bool) -> str:

@@ -40,6 +40,8 @@ def test_a_bundle(saved, tmp_path):
 
 
 def test_one_file(saved, tmp_path):
+    whole = rnnkit("export", saved / "causal.keras", tmp_path / "whole.onnx", "--compare")
+    assert "of Keras' own export" in whole.stdout
     assert rnnkit("export", saved / "causal.keras", tmp_path / "step.onnx", "--stream").exit_code == 0
     seen = rnnkit("inspect", tmp_path / "step.onnx").output
     assert seen.startswith("step.onnx: stream, ") and "1 GRU" in seen

@@ -13,7 +13,7 @@ def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/export.md"])
 def test_examples_print_what_the_page_says(page, capsys):
     (example,) = blocks(page, "python")
     keras.utils.clear_session(free_memory=False)  # layers without a name are numbered

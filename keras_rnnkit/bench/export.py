@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import tempfile
@@ -20,10 +18,11 @@ import onnxruntime
 
 import keras_rnnkit as rk
 from keras_rnnkit.bench.settings import ExportBench
-from keras_rnnkit.bench.timing import Times, machine, side_by_side
 from keras_rnnkit.export.files import write
 from keras_rnnkit.export.finish import every_node
-from keras_rnnkit.export.tensorflow_graph import first_lines, quiet
+from keras_rnnkit.export.latency import stock_file
+from keras_rnnkit.export.tensorflow_graph import first_lines
+from keras_rnnkit.timing import Times, machine, side_by_side
 
 L = keras.layers
 
@@ -136,8 +135,7 @@ def sample(settings: ExportBench) -> np.ndarray:
 
 def exported_by_keras(model, path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     path.unlink(missing_ok=True)
-    with quiet(), contextlib.redirect_stdout(io.StringIO()):
-        model.export(str(path), format="onnx", verbose=False)
+    stock_file(model, path)
     return opened(path, threads)
 
 

@@ -10,13 +10,13 @@ import tensorflow as tf
 import tf2onnx
 from onnx import ModelProto
 
-from keras_rnnkit.explanation import recurrent_layers
 from keras_rnnkit.export import finish
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.forms import Form, State, input_names, named_outputs, state_names
 from keras_rnnkit.export.lower import Lowered, lower
 from keras_rnnkit.export.tensorflow_graph import to_onnx
 from keras_rnnkit.export.trace import Left, Tracing
+from keras_rnnkit.layers.traversal import recurrent_layers
 
 OPSETS = range(13, max(tf2onnx.constants.OPSET_TO_IR_VERSION) + 1)
 

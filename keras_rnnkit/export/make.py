@@ -16,6 +16,7 @@ from keras_rnnkit.export.forms import Whole
 from keras_rnnkit.export.generated import tokens_and_scores, verify_generation
 from keras_rnnkit.export.generation import decoding, generation
 from keras_rnnkit.export.graph import Graph, graph_of
+from keras_rnnkit.export.latency import beside_stock
 from keras_rnnkit.export.precision import computing_in_float32
 from keras_rnnkit.export.probes import probes
 from keras_rnnkit.export.quantize import quantized
@@ -23,6 +24,7 @@ from keras_rnnkit.export.report import ExportReport, Row
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.export.signature import check, guesses_axes, signature_of
 from keras_rnnkit.export.verify import Measured, only_run, verify
+from keras_rnnkit.timing import Times, machine
 
 
 def made(model, settings: Settings) -> tuple[bytes, ExportReport]:
@@ -47,7 +49,18 @@ def made(model, settings: Settings) -> tuple[bytes, ExportReport]:
         notes.append("The model computes in 16 bits; the graph computes in float32 and was compared in float32.")
     content = serialized(graph.model)
     described = report(graph, measured, settings, len(content), time.perf_counter() - started, notes)
-    return content, replace(described, quantized=settings.quantize, quantized_error=rough)
+    latency = None
+    if settings.compare:
+        settings.progress("timing it beside Keras' own export")
+        latency = in_words(*beside_stock(graph.form, content))
+    return content, replace(described, quantized=settings.quantize, quantized_error=rough, latency=latency)
+
+
+def in_words(ours: Times, stock: Times | None, why: str) -> str:
+    if stock is None:
+        return f"A run takes {ours}; Keras' own export fails: {why}"
+    ratio = stock.median / ours.median
+    return f"A run takes {ours}; of Keras' own export {stock}, {ratio:.2f} times as long ({machine('onnxruntime')})"
 
 
 def traced(model, settings: Settings, notes: list[str]) -> Graph:

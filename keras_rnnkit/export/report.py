@@ -23,6 +23,7 @@ class ExportReport:
 
     error: largest absolute difference of any output from Keras', over all probes; None without verification.
     quantized: "int8" or "float16" if the weights are, and quantized_error what that changes at most.
+    latency: the times of a run beside those of Keras' own export, if they were asked for.
     states: (input, output) names of the states that a stateful model carries.
     """
 
@@ -41,6 +42,7 @@ class ExportReport:
     mode: str = "sequence"
     quantized: str | None = None
     quantized_error: float | None = None
+    latency: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a manifest."""
@@ -53,7 +55,8 @@ class ExportReport:
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         if not self.rows:
             lines = ["no recurrent layer"]
-        return "\n".join([*lines[:1], "-" * max(map(len, lines)), *lines[1:], self.summary(), *self.notes])
+        rest = [self.summary(), *([self.latency] if self.latency else []), *self.notes]
+        return "\n".join([*lines[:1], "-" * max(map(len, lines)), *lines[1:], *rest])
 
     def summary(self) -> str:
         verified = (

@@ -13,7 +13,6 @@ import tensorflow as tf
 from keras import tree
 
 from keras_rnnkit import kernels
-from keras_rnnkit.explanation import recurrent_layers
 from keras_rnnkit.export import files
 from keras_rnnkit.export.causality import stream_of
 from keras_rnnkit.export.errors import ExportError
@@ -24,6 +23,7 @@ from keras_rnnkit.export.probes import Probe, probes
 from keras_rnnkit.export.signature import check, signature_of
 from keras_rnnkit.export.tensorflow_graph import quiet
 from keras_rnnkit.export.verify import difference
+from keras_rnnkit.layers.traversal import recurrent_layers
 
 
 class Plain(Meetings):

@@ -35,6 +35,7 @@ class Settings:
     quantize: str | None = None
     calibration: Any = None
     max_error: float | None = None
+    compare: bool = False
     progress: Callable[[str], Any] = silently
 
     def __post_init__(self):
@@ -43,6 +44,10 @@ class Settings:
         if self.quantize is not None:
             check_choice("quantize", self.quantize, QUANTIZATIONS)
         check_opset(self.opset)
+        if self.compare and self.mode != "sequence":
+            raise ExportError(
+                f"Keras' own export knows whole sequences only. Received: compare=True with mode={self.mode!r}."
+            )
 
     @property
     def of_graph(self) -> dict[str, Any]:

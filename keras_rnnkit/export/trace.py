@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from keras_rnnkit.cells.adopt import adopt
-from keras_rnnkit.export import lowering
-from keras_rnnkit.export.lowering.scan import unknown_activation
+from keras_rnnkit.export.lowering.reading import equations, refusal
 from keras_rnnkit.export.meetings import Meetings
 from keras_rnnkit.export.site import Site
-from keras_rnnkit.layers.recurrent import Recurrent, Steps
+from keras_rnnkit.layers.recurrent import Steps
 
 
 class Left(NamedTuple):
@@ -40,7 +37,8 @@ class Tracing(Meetings):
 
     def met(self, layer, name, original, sequences, initial_state, mask, training):
         with tf.init_scope():  # what we make to look at the cell is no part of the graph
-            cells, reason = readable(layer, self.equations.get(id(layer), [None]), sequences, self.prefer)
+            cells = self.equations.get(id(layer), [None])
+            reason = refusal(layer, cells, len(sequences.shape), sequences.shape[-1], self.prefer)
         if reason is None:
             return self.stand_in(layer, name, cells, sequences, initial_state, mask)
         self.left.append(Left(name, reason))
@@ -97,37 +95,3 @@ def is_zero(state: tf.Tensor) -> bool:
     filled = state.op.inputs[1] if state.op.type == "Fill" else state
     value = tf.get_static_value(filled)
     return value is not None and not np.any(value)
-
-
-def stacked_cells(layer) -> list[Any]:
-    """The cells of a layer, from the input up."""
-    return list(layer.cell.cells) if isinstance(layer.cell, keras.layers.StackedRNNCells) else [layer.cell]
-
-
-def equations(layer) -> list[Any]:
-    """The layer's cells as ours, None for one that is no equation we know."""
-    return [None if unknown_activation(cell) else adopt(cell) for cell in stacked_cells(layer)]
-
-
-def readable(layer, cells: list[Any], sequences, prefer: str) -> tuple[list[Any], str | None]:
-    """The layer's cells as ours, or why we leave the layer as TensorFlow traces it."""
-    if len(sequences.shape) != 3:
-        return (
-            cells,
-            f"its cell {type(layer.cell).__name__} reads steps of rank {len(sequences.shape) - 1}, not vectors",
-        )
-    for cell, ours in zip(stacked_cells(layer), cells, strict=True):
-        if ours is None:
-            return cells, unknown_activation(cell) or (
-                f"{type(cell).__name__} has a `call` only; derived from rk.cells.Cell, with project, recur and gates, "
-                "it would become a Scan"
-            )
-    features = sequences.shape[-1]
-    for cell in cells:
-        refusal = lowering.TABLE["Scan"].refusal(cell, lowering.Situation(features=features, prefer=prefer))
-        if refusal:
-            return cells, refusal
-        features = cell.output_size
-    if layer.unroll and layer.go_backwards and layer.zero_output_for_mask and not isinstance(layer, Recurrent):
-        return cells, "Keras' unrolled loop zeroes other steps than its loop does when it goes backwards"
-    return cells, None

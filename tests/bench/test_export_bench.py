@@ -6,7 +6,7 @@ import pytest
 
 from keras_rnnkit.bench import export
 from keras_rnnkit.bench.settings import ExportBench
-from keras_rnnkit.bench.timing import machine, side_by_side
+from keras_rnnkit.timing import machine, side_by_side
 from tests.test_cli import rnnkit
 
 

@@ -157,3 +157,12 @@ def test_a_layer_norm_that_is_none_is_left_alone(tmp_path, op_types):
     model = randomised(sequential(rk.Recurrent(Almost(4))))
     report = rk.export_onnx(model, tmp_path / "model.onnx")
     assert report.error < 1e-5 and op_types(tmp_path / "model.onnx").count("LayerNormalization") == 2
+
+
+def test_times_beside_keras_own_export_if_asked(tmp_path):
+    model = sequential(L.GRU(4))
+    report = rk.export_onnx(model, tmp_path / "model.onnx", compare=True)
+    assert "of Keras' own export" in str(report) and "times as long" in report.latency
+    assert rk.export_onnx(model, tmp_path / "model.onnx").latency is None
+    with pytest.raises(ValueError, match="compare=True with mode='stream'"):
+        rk.export_onnx(model, tmp_path / "model.onnx", compare=True, mode="stream")
