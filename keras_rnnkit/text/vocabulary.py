@@ -1,0 +1,137 @@
+"""The tokens a model knows, each with its number."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnnkit.text.units import UNITS, Characters, Unit
+
+UNKNOWN, PADDING, BEGIN, END = "<unk>", "<pad>", "<bos>", "<eos>"
+RESERVED = (PADDING, UNKNOWN, BEGIN, END)
+FORMAT = 1
+
+
+class TextError(ValueError):
+    """A text, or a file of one, that cannot be used: what it is and what to do."""
+
+
+class Vocabulary:
+    """Numbers for tokens: the reserved ones first, then the most frequent; of equally frequent ones the first in order.
+
+    Arguments:
+        tokens: in the order of their numbers.
+        unit: what a text is cut into; `Characters()` if nothing is said.
+
+    >>> vocabulary = Vocabulary.of("banana")
+    >>> vocabulary.tokens, vocabulary.encode("nab").tolist(), vocabulary.decode([1, 0, 2])
+    (['a', 'n', 'b'], [1, 0, 2], 'nab')
+    >>> Vocabulary.of("banana", reserved=["<pad>", "<unk>"]).encode("band").tolist()
+    [4, 2, 3, 1]
+    """
+
+    def __init__(self, tokens: Sequence[str], unit: Unit | None = None):
+        self.tokens = list(tokens)
+        self.unit: Unit = unit or Characters()
+        self.numbers = {token: number for number, token in enumerate(self.tokens)}
+        if len(self.numbers) != len(self.tokens):
+            twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
+            raise TextError(f"A token has one number. Received: {twice!r} twice.")
+
+    @classmethod
+    def of(
+        cls,
+        texts: str | Iterable[str],
+        unit: Unit | None = None,
+        reserved: Sequence[str] = (),
+        least: int = 1,
+        most: int | None = None,
+    ) -> Vocabulary:
+        """The tokens of one text or of several.
+
+        Arguments:
+            reserved: tokens that come first, such as "<pad>", "<unk>", "<bos>" and "<eos>".
+            least: how often a token must occur. most: how many tokens there may be, the reserved ones among them.
+        """
+        unit = unit or Characters()
+        counts: Counter[str] = Counter()
+        for text in [texts] if isinstance(texts, str) else texts:
+            counts.update(unit.split(text))
+        if not counts:
+            raise TextError("The text is empty, so there is nothing to number. Received: no token.")
+        frequent = sorted(
+            (t for t, n in counts.items() if n >= least and t not in reserved), key=lambda t: (-counts[t], t)
+        )
+        return cls([*reserved, *frequent][:most], unit)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __contains__(self, token: str) -> bool:
+        return token in self.numbers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tokens)
+
+    def number(self, token: str) -> int | None:
+        """That of a token, or None; `vocabulary.number("<eos>")` is what decoding ends at."""
+        return self.numbers.get(token)
+
+    def encode(self, text: str) -> np.ndarray:
+        """The numbers of a text's tokens; unknown ones are `<unk>`, or an error where there is none."""
+        tokens, unknown = self.unit.split(text), self.numbers.get(UNKNOWN)
+        try:
+            numbers = [self.numbers[token] for token in tokens]
+        except KeyError:
+            if unknown is None:
+                raise TextError(self._strangers(tokens)) from None
+            numbers = [self.numbers.get(token, unknown) for token in tokens]
+        return np.array(numbers, np.int32)
+
+    def _strangers(self, tokens: list[str]) -> str:
+        strangers = sorted({token for token in tokens if token not in self.numbers})
+        shown = ", ".join(map(repr, strangers[:8])) + (", ..." if len(strangers) > 8 else "")
+        return (
+            f"The text has {len(strangers)} token(s) that the vocabulary of {len(self)} does not know: {shown}. Leave "
+            "them out, or make the vocabulary with reserved=['<unk>']."
+        )
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        """The text; padding and the beginning leave no trace in it."""
+        tokens = [self.tokens[int(number)] for number in numbers]
+        silent = {PADDING, BEGIN} if self.unit.name == "word" else {PADDING, BEGIN, END}
+        return self.unit.join([token for token in tokens if token not in silent])
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write a JSON file that has all it takes to turn text into numbers and back."""
+        known = {"format": FORMAT, "unit": self.unit.name, **self.unit.config(), "tokens": self.tokens}
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(json.dumps(known, ensure_ascii=False, indent=0), encoding="utf-8")
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Vocabulary:
+        try:
+            known = json.loads(Path(path).read_text(encoding="utf-8"))
+            version, unit, tokens = known.pop("format"), known.pop("unit"), known.pop("tokens")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TextError(f"{str(path)!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
+        if version != FORMAT or unit not in UNITS:
+            raise TextError(
+                f"{str(path)!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
+                f"{FORMAT} with units {', '.join(map(repr, UNITS))}."
+            )
+        return cls(tokens, UNITS[unit](**known))
+
+    def __eq__(self, other: Any) -> bool:
+        mine = (self.tokens, self.unit.name, self.unit.config())
+        return isinstance(other, Vocabulary) and mine == (other.tokens, other.unit.name, other.unit.config())
+
+    __hash__ = None  # type: ignore[assignment]

@@ -1,0 +1,93 @@
+"""Corpora, statistics and n-gram models."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from keras_rnnkit.data import Markov, TextError, ngram_counts, plot_rank_frequency, read_corpus
+
+
+def test_a_file_is_cut_in_order(tmp_path):
+    (tmp_path / "text.txt").write_text("0123456789" * 10)
+    corpus = read_corpus(tmp_path / "text.txt", valid=0.05, test=0.1)
+    assert "".join(corpus) == "0123456789" * 10 and [len(part) for part in corpus] == [85, 5, 10]
+    without = read_corpus(tmp_path / "text.txt")
+    assert without.test == without.valid and len(without.train) == 95
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train.txt", "valid.txt", "test.txt"),
+        ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),
+        ("wiki.train.tokens", "dev.txt", None),
+    ],
+)
+def test_a_folder_is_known_by_names(names, tmp_path):
+    for name in names:
+        if name:
+            (tmp_path / name).write_text(f"this is {name}")
+    corpus = read_corpus(tmp_path)
+    assert corpus.train == f"this is {names[0]}" and corpus.valid == f"this is {names[1]}"
+    assert corpus.test == f"this is {names[2] or names[1]}"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"", "is empty"), (b" \n", "is empty"), (b"caf\xe9", "is not UTF-8: byte 3 is 0xe9"), (None, "There is no file")],
+)
+def test_files_that_are_no_text(content, sentence, tmp_path):
+    if content is not None:
+        (tmp_path / "text.txt").write_bytes(content)
+    with pytest.raises(TextError, match=sentence):
+        read_corpus(tmp_path / "text.txt")
+
+
+def test_a_folder_without_parts(tmp_path):
+    (tmp_path / "letters.txt").write_text("a")
+    with pytest.raises(TextError, match="needs files for training and validation.*It has: letters.txt"):
+        read_corpus(tmp_path)
+
+
+def test_counts_of_what_stands_in_a_row():
+    assert ngram_counts("abab", 3) == {("a", "b", "a"): 1, ("b", "a", "b"): 1}
+    assert sum(ngram_counts("abcabc", 2).values()) == 5
+
+
+def test_the_picture_is_written(tmp_path):
+    rng = np.random.default_rng(0)
+    path = plot_rank_frequency(rng.zipf(1.3, 2000).clip(max=500).tolist(), tmp_path / "zipf.png")
+    assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_probabilities_sum_to_one(order):
+    rng = np.random.default_rng(order)
+    ids = rng.integers(0, 6, size=300).tolist()
+    model = Markov(ids, order, size=7)  # one token is never seen
+    for before in ([], [3], [1, 2], [6, 6, 6], ids[:10]):
+        assert math.isclose(sum(model.probability(token, before) for token in range(7)), 1, rel_tol=1e-9)
+
+
+def test_longer_contexts_help_where_there_is_something_to_know():
+    ids = [0, 1, 2, 0, 2, 1] * 60
+    perplexities = [Markov(ids[:300], order, size=3).perplexity(ids[300:]) for order in (1, 2, 4)]
+    assert perplexities[0] > 2.9 and perplexities == sorted(perplexities, reverse=True) and perplexities[2] < 1.3
+
+
+def test_add_k_smoothing_of_unigrams():
+    model = Markov([0, 0, 1], order=1, size=3, add=0.5)
+    assert [round(model.probability(token, []) * 4.5, 9) for token in range(3)] == [2.5, 1.5, 0.5]
+    with pytest.raises(ValueError, match="Received: 0, 3, 1 ids"):
+        Markov([1], 0, 3)
+
+
+def test_a_one_hot_product_picks_a_row():
+    rng = np.random.default_rng(0)
+    tokens, table = rng.integers(0, 9, size=(2, 5)), rng.normal(size=(9, 4)).astype("float32")
+    embedding = keras.layers.Embedding(9, 4, weights=[table])
+    product = keras.ops.one_hot(tokens, 9) @ table
+    np.testing.assert_array_equal(np.asarray(product), table[tokens])
+    np.testing.assert_array_equal(np.asarray(embedding(tokens)), table[tokens])
