@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from onnx import GraphProto, ModelProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, helper
 
 from keras_rnnkit import __version__
 from keras_rnnkit.export.emitter import replace_names, subgraphs
@@ -31,16 +31,10 @@ def finish(
     shapes: list[tuple],
     output_shapes: list[tuple],
     lowered: list[Lowered],
-    states: set[str],
 ) -> None:
-    """Name inputs, outputs and axes in place, guard the operators that cannot bear empty inputs, and check.
-
-    states: which of the inputs are states.
-    """
+    """Name inputs, outputs and axes in place, and check."""
     rename(model.graph, inputs, outputs, lowered)
     name_axes(model.graph, inputs, shapes, output_shapes)
-    if any(name in ("LSTM", "GRU") for row in lowered for name in row.lowerings):
-        refuse_empty(model.graph, lowered, states)
     forget_unused_domains(model)
     model.producer_name, model.producer_version = "keras-rnnkit", __version__
     model.doc_string = ""
@@ -121,28 +115,6 @@ def name_output_axes(model: ModelProto, runs: list[tuple[list[np.ndarray], list[
                 same = (n for i, a, n in free if all(x[i].shape[a] == y[k].shape[j] for x, y in runs))
                 dims[j] = next(same, name)
         set_dims(value, dims)
-
-
-def refuse_empty(graph: GraphProto, lowered: list[Lowered], states: set[str]) -> None:
-    """Make an empty batch or sequence an error: onnxruntime's LSTM and GRU end the process on one.
-
-    A reshape to the same shape with one axis left to infer fails if any other axis is empty.
-    """
-    nodes = []
-    for value in graph.input:
-        rank, source = len(axes(value)), value.name
-        if rank < 2 or value.name in states:
-            continue
-        for axis in (0, 1) if rank == 2 else (rank - 1,):
-            shape = np.array([-1 if i == axis else 0 for i in range(rank)], np.int64)
-            guard = f"no_empty_{value.name}/{axis}"
-            graph.initializer.append(numpy_helper.from_array(shape, f"{guard}/shape"))
-            nodes.append(helper.make_node("Reshape", [source, f"{guard}/shape"], [guard], name=guard))
-            source = guard
-        replace_everywhere(graph, lowered, {value.name: source})
-    rest = list(graph.node)
-    del graph.node[:]
-    graph.node.extend([*nodes, *rest])
 
 
 def check(model: ModelProto) -> None:

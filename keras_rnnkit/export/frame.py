@@ -19,6 +19,7 @@ class Frame:
     valid: [T, B, 1] booleans, the steps at which states change; None if all are.
     lengths: [B] int32, where all valid steps of a row are its first ones; None otherwise.
     rows: how many there are, where it is known. integers: whether products are to be of integers.
+    full: whether it is certain that there are rows and steps.
     """
 
     x: Value
@@ -28,6 +29,7 @@ class Frame:
     starts: list[Value] | None = None
     rows: int | None = None
     integers: bool = False
+    full: bool = False
 
     def outputs(self, y: Value, zero: bool) -> Value:
         """[B, T, U] from y [T, B, U]; `zero`: zeros at masked steps, instead of the last valid output."""

@@ -59,7 +59,6 @@ def graph_of(form: Form, *, opset: int, prefer: str = "auto", batch: int | None 
         shapes=[shape for shape, _ in kinds],
         output_shapes=outputs.shapes,
         lowered=lowered,
-        states={given for given, _ in states},
     )
     finish.describe(proto, mode=form.mode, states=described(form.states, states))
     settings = {"opset": opset, "prefer": prefer, "batch": batch}

@@ -9,7 +9,7 @@ from onnx import GraphProto, ModelProto, NodeProto, helper
 
 from keras_rnnkit.export.emitter import Emitter, names_read, subgraphs
 from keras_rnnkit.export.frame import Compaction
-from keras_rnnkit.export.recurrence import Arrays, write
+from keras_rnnkit.export.recurrence import GUARDED, Arrays, write
 from keras_rnnkit.export.rewrite import rewritten
 from keras_rnnkit.export.site import Site
 from keras_rnnkit.ops.onnx import Value
@@ -44,7 +44,7 @@ def lower(model: ModelProto, sites: list[Site], prefer: str, batch: int | None) 
 
 
 class Rewriter:
-    """Walks a graph and the graphs inside it."""
+    """Walks a graph and the graphs inside it. `full`: the values that are known to have rows and steps."""
 
     def __init__(self, sites, prefer, batch, read: set[str], done: dict[int, Lowered]):
         self.sites = sites
@@ -52,6 +52,7 @@ class Rewriter:
         self.batch = batch
         self.read = read
         self.done = done
+        self.full: set[str] = set()
 
     def graph(self, graph: GraphProto, emitter: Emitter) -> None:
         self.read |= {value.name for value in graph.output}
@@ -71,10 +72,19 @@ class Rewriter:
         site = self.sites[index]
         emitter.prefix, emitter.nodes = site.name, []
         wanted = [name in self.read for name in node.output]
-        written = write(Arrays.of(site, list(node.input), emitter), wanted, orders, self.prefer, self.batch)
+        written = write(
+            Arrays.of(site, list(node.input), emitter),
+            wanted,
+            orders,
+            self.prefer,
+            self.batch,
+            node.input[0] in self.full,
+        )
         for name, flag, value in zip(node.output, wanted, [written.y, *written.states], strict=True):
             if flag and value is not None:
                 bind(emitter, value, name)
+        if written.choices[-1].name in GUARDED:
+            self.full |= set(node.output)
         nodes = rewritten(emitter.nodes, emitter.initializers, self.read, emitter.opset)
         self.done[index] = Lowered(
             site=site,

@@ -43,6 +43,10 @@ class Arrays:
         return cls(site, x, site.by_cell(states), mask, reset, starts)
 
 
+GUARDED = ("LSTM", "GRU", "RNN")
+"""The lowerings that refuse an empty batch or sequence."""
+
+
 class Written(NamedTuple):
     """The lowering of each cell, the outputs as shown, and the last states; None where nobody reads it."""
 
@@ -51,12 +55,14 @@ class Written(NamedTuple):
     states: list[Value | None]
 
 
-def write(given: Arrays, wanted: list[bool], orders: dict[Any, Compaction], prefer: str, batch: int | None) -> Written:
-    """Emit the nodes. wanted: which of the outputs and last states are read; orders: see `frame`."""
+def write(
+    given: Arrays, wanted: list[bool], orders: dict[Any, Compaction], prefer: str, batch: int | None, full: bool
+) -> Written:
+    """Emit the nodes. wanted: which of the outputs and last states are read; orders, full: see `frame` and `Frame`."""
     site = given.site
     steps = frame(given.x, given.mask, given.reset, site.go_backwards, orders)
     situation = lowering.Situation(site.resets, site.batch or batch, site.features, site.dtype, prefer)
-    steps = replace(steps, rows=situation.batch, integers=prefer == "int8")
+    steps = replace(steps, rows=situation.batch, integers=prefer == "int8", full=full)
     choices, states, result = [], [], Result(None, None, [])
     for i, cell in enumerate(site.cells):
         choice = lowering.choose(cell, situation)
@@ -69,7 +75,8 @@ def write(given: Arrays, wanted: list[bool], orders: dict[Any, Compaction], pref
             for n, state, flag in zip(cell.state_sizes, result.states, asked.states, strict=True)
         ]
         if result.y is not None:
-            steps, situation = replace(steps, x=result.y), replace(situation, features=cell.output_size)
+            steps = replace(steps, x=result.y, full=steps.full or choice.name in GUARDED)
+            situation = replace(situation, features=cell.output_size)
     return Written(choices, shown(site, steps, result), states)
 
 

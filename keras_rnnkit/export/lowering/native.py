@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
 
+from keras_rnnkit.export.emitter import Emitter
 from keras_rnnkit.export.frame import Frame
 from keras_rnnkit.export.lowering.affine import Affine, affine
 from keras_rnnkit.export.lowering.situation import Result, Situation, Wanted, innermost, same_equation
@@ -67,7 +68,7 @@ def write(op: str, cell, frame: Frame, states: list[Value | None], wanted: Wante
     assert shape is not None
     core = shape.cell
     own, rest = states[: len(core.state_sizes)], states[len(core.state_sizes) :]
-    x, kernel = shape.inputs(frame.x, rest[0] if rest else None)
+    x, kernel = shape.inputs(frame.x if frame.full else refusing_empty(frame.x), rest[0] if rest else None)
     kernel, recurrent, bias, peepholes = form(shape._replace(kernel=kernel))
     starts = [None if s is None else shaped(s, (1, None, s.shape[-1])) for s in own]
     inputs = [x, kernel, recurrent, bias, frame.lengths, *starts, *([None] * (2 - len(own)) if op == "LSTM" else [])]
@@ -88,6 +89,16 @@ def write(op: str, cell, frame: Frame, states: list[Value | None], wanted: Wante
         last=ends[0] if wanted.last else None,
         states=[*final, *rest],
     )
+
+
+def refusing_empty(x: Value) -> Value:
+    """x; an error when it is run without rows or steps, on which onnxruntime's LSTM and GRU end the process.
+
+    A reshape to the same shape with the last axis left to infer fails if any other axis is empty.
+    """
+    (name,) = cast(Emitter, x.graph).node("Reshape", [x.name, x.graph.constant(np.array([0, 0, -1]))])
+    cast(Emitter, x.graph).nodes[-1].name = f"no_empty/{name}"
+    return Value(x.graph, name, x.shape, x.dtype)
 
 
 def shaped(x: Value, shape: tuple[int | None, ...], steps: int | None = None) -> Value:
