@@ -57,8 +57,8 @@ class Windows:
         needed = batch * steps + 1
         if len(ids) < needed:
             raise TextError(
-                f"{batch} rows of {steps} steps take {needed} tokens. Received: a text of {len(ids)}. Make batch or steps "
-                "smaller, or the text longer."
+                f"{batch} rows of {steps} steps take {needed} tokens. Received: a text of {len(ids)}. Make batch or "
+                "steps smaller, or the text longer."
             )
         self.ids, self.batch, self.steps, self.order = ids, batch, steps, order
         self.seed, self.document_end, self.varied = seed, document_end, varied
