@@ -27,12 +27,12 @@ _HOMES = {
     "export_bundle": "export.bundle",
 }
 _EXTRAS = {"keras": "train", "tensorflow": "train"} | dict.fromkeys(("onnx", "tf2onnx", "onnxruntime"), "train,export")
-_MODULES = ("cells", "decoding", "kernels", "layers", "ops", "runtime")
+_MODULES = ("cells", "data", "decoding", "kernels", "layers", "ops", "runtime", "text", "training")
 
 __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:
-    from keras_rnnkit import cells, decoding, kernels, layers, ops, runtime
+    from keras_rnnkit import cells, data, decoding, kernels, layers, ops, runtime, text, training
     from keras_rnnkit.conversion import convert
     from keras_rnnkit.explanation import explain
     from keras_rnnkit.export.bundle import export_bundle

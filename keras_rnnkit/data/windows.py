@@ -62,9 +62,10 @@ class Windows:
             )
         self.ids, self.batch, self.steps, self.order = ids, batch, steps, order
         self.seed, self.document_end, self.varied = seed, document_end, varied
+        self.epoch = 0
 
     def __len__(self) -> int:
-        """Batches in an epoch, the first if they vary."""
+        """Batches in an epoch."""
         return len(self.places(0))
 
     @property
@@ -78,23 +79,21 @@ class Windows:
             return self._random_places(np.random.default_rng([self.seed, epoch]))
         ends = self._ends(np.random.default_rng([self.seed, epoch]))
         rows = np.arange(self.batch) * self.row_length
-        return [(rows + begin, end - begin) for begin, end in itertools.pairwise([0, *ends])]
+        return [(rows + begin, end - begin) for begin, end in itertools.pairwise([0, *ends.tolist()])]
 
-    def _ends(self, random: np.random.Generator) -> list[int]:
+    def _ends(self, random: np.random.Generator) -> np.ndarray:
+        count = self.row_length // self.steps
         if not self.varied:
-            return list(range(self.steps, self.row_length + 1, self.steps))
-        ends: list[int] = []
-        end = 0
-        while True:
-            mean = self.steps if random.random() < 0.95 else self.steps / 2
-            end += max(1, round(random.normal(mean, min(5.0, self.steps / 4))))
-            if end > self.row_length:
-                return ends or [self.row_length]
-            ends.append(end)
+            return self.steps * np.arange(1, count + 1)
+        means = np.where(random.random(count) < 0.95, self.steps, self.steps / 2)
+        ends = np.cumsum(np.maximum(1, np.round(random.normal(means, min(5.0, self.steps / 4)))))
+        ends = np.floor(ends * min(1.0, self.row_length / ends[-1])).astype(int)
+        return np.maximum(ends, np.arange(1, count + 1))
 
     def _random_places(self, random: np.random.Generator) -> list[tuple[np.ndarray, int]]:
-        offset = int(random.integers(min(self.steps, len(self.ids) - self.batch * self.steps)))
-        count = (len(self.ids) - 1 - offset) // self.steps
+        spare = len(self.ids) - 1 - self.batch * self.steps  # as many windows whatever the offset
+        offset = int(random.integers(min(self.steps, spare + 1)))
+        count = (len(self.ids) - 1 - min(self.steps - 1, spare)) // self.steps
         begins = offset + self.steps * random.permutation(count)
         return [(begins[i : i + self.batch], self.steps) for i in range(0, count - self.batch + 1, self.batch)]
 
@@ -111,18 +110,20 @@ class Windows:
         ended = np.concatenate([before[:, None], window[:, :-2]], axis=1) == self.document_end
         return {"tokens": window[:, :-1], "reset": ended}
 
-    def dataset(self, epoch: int = 0, start: int = 0) -> Any:
-        """A `tf.data.Dataset` of one epoch; each time it is gone through it is the next one.
+    def dataset(self, start: int = 0) -> Any:
+        """A `tf.data.Dataset` of the epoch that `self.epoch` is when it is gone through, from batch `start` on.
 
-        The first time it begins at batch `start`, which is how training goes on in the middle of an epoch.
+        batches = tf.data.Dataset.from_generator(
+            lambda: self.batches(self.epoch, start), output_signature=(inputs, tokens)
+        )
+        it is: Keras counts one step too many where it has to find out.
         """
         import tensorflow as tf
 
-        epochs, starts = itertools.count(epoch), itertools.chain([start], itertools.repeat(0))
         shape = (self.batch, None if self.varied else self.steps)
         tokens = tf.TensorSpec(shape, tf.int32)
         inputs = tokens if self.document_end is None else {"tokens": tokens, "reset": tf.TensorSpec(shape, tf.bool)}
         batches = tf.data.Dataset.from_generator(
-            lambda: self.batches(next(epochs), next(starts)), output_signature=(inputs, tokens)
+            lambda: self.batches(self.epoch, start), output_signature=(inputs, tokens)
         )
-        return batches.prefetch(4)
+        return batches.apply(tf.data.experimental.assert_cardinality(len(self) - start)).prefetch(4)

@@ -1,1 +1,28 @@
-"""What stands beside `model.fit`: callbacks so far."""
+"""Training on long sequences: carried states, gradients seen, rates over time, perplexity, exact checkpoints."""
+
+from keras_rnnkit.training.checkpoint import Checkpoint, CheckpointError, resume
+from keras_rnnkit.training.gradients import GradientLog, watched
+from keras_rnnkit.training.metrics import BitsPerCharacter, CrossEntropy, Perplexity
+from keras_rnnkit.training.schedules import AfterEpoch, WarmUp, initialize_uniformly, schedule
+from keras_rnnkit.training.state import CarriedState, FollowEpochs, carried_states, fit, other_rows, reset_states
+
+__all__ = [
+    "AfterEpoch",
+    "BitsPerCharacter",
+    "CarriedState",
+    "Checkpoint",
+    "CheckpointError",
+    "CrossEntropy",
+    "FollowEpochs",
+    "GradientLog",
+    "Perplexity",
+    "WarmUp",
+    "carried_states",
+    "fit",
+    "initialize_uniformly",
+    "other_rows",
+    "reset_states",
+    "resume",
+    "schedule",
+    "watched",
+]

@@ -107,3 +107,31 @@ class CarriedState(keras.callbacks.Callback):
     def on_test_end(self, logs=None):
         if self._aside is not None:
             set_states(self.model, self._aside)
+
+
+class FollowEpochs(keras.callbacks.Callback):
+    """For `model.fit(windows.dataset())`: each epoch has its own windows."""
+
+    def __init__(self, windows):
+        super().__init__()
+        self.windows = windows
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.windows.epoch = epoch
+
+
+def fit(model, windows, epochs: int, callbacks=(), place: dict[str, Any] | None = None, **arguments: Any) -> None:
+    """`model.fit` on windows whose states go on, from a place that `resume` gave, or from the beginning.
+
+    One call for each epoch, so that the first may begin in the middle; callbacks must bear that. Where one sets
+    `model.stop_training`, the epoch is the last.
+    """
+    first, start = (place["epoch"], place["batch"]) if place else (0, 0)
+    if start >= len(windows):
+        first, start = first + 1, 0
+    for epoch in range(first, epochs):
+        skipped = start if epoch == first else 0
+        own = [FollowEpochs(windows), CarriedState(resumed=skipped > 0), *callbacks]
+        model.fit(windows.dataset(skipped), initial_epoch=epoch, epochs=epoch + 1, callbacks=own, **arguments)
+        if model.stop_training:
+            return

@@ -1,0 +1,94 @@
+"""Going on after an interruption: bit for bit as if there had been none."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from keras_rnnkit.training.checkpoint import CheckpointError, check, resume
+
+TRAIN = """
+import os, signal, sys
+import keras
+import numpy as np
+import keras_rnnkit as rk
+from keras_rnnkit.data import Windows
+from keras_rnnkit.training import checkpoint, state
+
+path, kill_at, going_on, out = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "resume", sys.argv[4]
+keras.utils.set_random_seed(7)
+ids = np.random.default_rng(0).integers(0, 6, size=241)
+model = keras.Sequential([
+    keras.Input((None,), batch_size=4, dtype="int32"), keras.layers.Embedding(6, 4),
+    rk.LSTM(5, return_sequences=True, stateful=True, dropout=0.3), keras.layers.Dropout(0.2), keras.layers.Dense(6),
+])
+model.compile(keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+settings = {"units": 5}
+place = checkpoint.resume(model, path, settings) if going_on else {"epoch": 0, "batch": 0, "history": []}
+
+class Kill(keras.callbacks.Callback):
+    count = 0
+    def on_train_batch_end(self, batch, logs=None):
+        Kill.count += 1
+        if Kill.count == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+keeper = checkpoint.Checkpoint(path, settings, every=3, start=place["batch"], history=place["history"])
+state.fit(model, Windows(ids, 4, 5), epochs=3, callbacks=[keeper, Kill()], place=place, verbose=0)
+np.savez(out, *model.get_weights(), *[np.asarray(v) for v in model.optimizer.variables], *state.carried_states(model))
+"""
+
+
+def train(folder, name, kill_at=0, resumed=False):
+    arguments = [
+        str(folder / f"{name}.ckpt"),
+        str(kill_at),
+        "resume" if resumed else "new",
+        str(folder / f"{name}.npz"),
+    ]
+    return subprocess.run([sys.executable, "-W", "ignore", "-c", TRAIN, *arguments], capture_output=True, text=True)
+
+
+def test_killed_and_resumed_is_uninterrupted(tmp_path):
+    """Twelve batches an epoch; killed after the twentieth, in the middle of the second, two after a checkpoint."""
+    assert train(tmp_path, "whole").returncode == 0
+    assert train(tmp_path, "killed", kill_at=20).returncode == -9
+    with zipfile.ZipFile(tmp_path / "killed.ckpt") as archive:
+        known = json.loads(archive.read("training.json"))
+    assert (known["epoch"], known["batch"]) == (1, 6) and len(known["history"]) == 1
+    done = train(tmp_path, "killed", resumed=True)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "killed.npz") as again:
+        assert len(whole.files) > 10
+        for name in whole.files:
+            np.testing.assert_array_equal(whole[name], again[name])
+
+
+def test_a_checkpoint_of_other_settings_is_refused():
+    known = {"format": 1, "settings": {"units": 5, "cell": "gru"}}
+    with pytest.raises(
+        CheckpointError, match="of other settings: cell was 'gru' and is 'lstm', layers was None and is 2"
+    ):
+        check(known, {"units": 5, "cell": "lstm", "layers": 2}, "a.ckpt")
+    with pytest.raises(CheckpointError, match="another version"):
+        check({"format": 9}, {}, "a.ckpt")
+
+
+class Model:
+    """As much of a model as `resume` needs before it reads the file."""
+
+    trainable_variables = ()
+
+    class optimizer:
+        build = staticmethod(lambda variables: None)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut off"])
+def test_a_missing_or_damaged_checkpoint(content, tmp_path):
+    if content is not None:
+        (tmp_path / "a.ckpt").write_bytes(content)
+    with pytest.raises(CheckpointError, match="There is no checkpoint" if content is None else "or is damaged"):
+        resume(Model(), tmp_path / "a.ckpt", {})
