@@ -113,10 +113,8 @@ class Windows:
     def dataset(self, start: int = 0) -> Any:
         """A `tf.data.Dataset` of the epoch that `self.epoch` is when it is gone through, from batch `start` on.
 
-        batches = tf.data.Dataset.from_generator(
-            lambda: self.batches(self.epoch, start), output_signature=(inputs, tokens)
-        )
-        it is: Keras counts one step too many where it has to find out.
+        `keras_rnnkit.training.FollowEpochs(windows)` sets the epoch while a model trains. The dataset knows how long it
+        is: Keras counts one step too many where it has to find out.
         """
         import tensorflow as tf
 
