@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from pydoc_data.topics import topics
 
 import keras
 import numpy as np
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 import keras_rnnkit as rk
+from keras_rnnkit.data.embedded import python_topics
 from keras_rnnkit.demo.settings import Settings, SettingsError
 from keras_rnnkit.training.callbacks import CharacterProgress, TimeLimit
 
@@ -31,7 +31,7 @@ class Result:
 
 def run(settings: Settings) -> Result:
     console = Console(highlight=False)
-    text = read_text()
+    text = python_topics()
     alphabet = Alphabet.of(text)
     start = alphabet.encode(settings.start)
     training, held_out = split(alphabet.encode(text), settings.held_out)
@@ -52,11 +52,6 @@ def run(settings: Settings) -> Result:
 
 
 # ---------------------------------------------------------------------- data
-
-
-def read_text() -> str:
-    """The help topics of Python. They quote each other, so each paragraph is kept once: held-out text must be new."""
-    return "\n\n".join(dict.fromkeys("\n\n".join(topics.values()).split("\n\n")))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_rnnkit.training.state import carried_states, set_states
+from keras_rnnkit.training.state import carried_states, carries, set_states
 
 FORMAT = 1
 
@@ -80,8 +80,7 @@ def variables(model) -> list[Any]:
 
 
 def states_of(model) -> list[np.ndarray]:
-    stateful = any(isinstance(layer, keras.layers.RNN) and layer.stateful for layer in model._flatten_layers())
-    return carried_states(model) if stateful else []
+    return carried_states(model) if carries(model) else []
 
 
 def resume(model, path: str | Path, settings: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,11 @@ import numpy as np
 from keras import tree
 
 
+def carries(model) -> bool:
+    """Whether a recurrent layer of the model carries its states from batch to batch."""
+    return any(isinstance(layer, keras.layers.RNN) and layer.stateful for layer in model._flatten_layers())
+
+
 def stateful_layers(model) -> list[Any]:
     """The recurrent layers that carry their states, from the inputs on."""
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN) and layer.stateful]
@@ -121,7 +126,7 @@ class FollowEpochs(keras.callbacks.Callback):
 
 
 def fit(model, windows, epochs: int, callbacks=(), place: dict[str, Any] | None = None, **arguments: Any) -> None:
-    """`model.fit` on windows whose states go on, from a place that `resume` gave, or from the beginning.
+    """`model.fit` on windows, from a place that `resume` gave or from the beginning; carried states go on.
 
     One call for each epoch, so that the first may begin in the middle; callbacks must bear that. Where one sets
     `model.stop_training`, the epoch is the last.
@@ -131,7 +136,8 @@ def fit(model, windows, epochs: int, callbacks=(), place: dict[str, Any] | None 
         first, start = first + 1, 0
     for epoch in range(first, epochs):
         skipped = start if epoch == first else 0
-        own = [FollowEpochs(windows), CarriedState(resumed=skipped > 0), *callbacks]
+        carry = [CarriedState(resumed=skipped > 0)] if carries(model) else []
+        own = [FollowEpochs(windows), *carry, *callbacks]
         model.fit(windows.dataset(skipped), initial_epoch=epoch, epochs=epoch + 1, callbacks=own, **arguments)
         if model.stop_training:
             return

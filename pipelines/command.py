@@ -1,0 +1,33 @@
+"""A pipeline as a command: its settings are its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from keras_rnnkit.cli import USAGE, options_of, refuse
+
+
+def start(run: Callable, settings: type) -> None:
+    """Run from the command line; what a user can mend is one sentence, not a traceback."""
+    from keras_rnnkit.text import TextError
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(options_of(settings)(run))
+    try:
+        app()
+    except TextError as error:
+        refuse_outside(str(error))
+    except Exception as error:
+        if type(error).__name__ not in ("CheckpointError", "ExportError"):
+            raise
+        refuse_outside(str(error))
+
+
+def refuse_outside(sentence: str) -> None:
+    """As `refuse`, where no command is running any more."""
+    try:
+        refuse(sentence, USAGE)
+    except typer.Exit as ending:
+        raise SystemExit(ending.exit_code) from None

@@ -1,0 +1,332 @@
+"""Train a language model on a text, judge it on what it has not seen, and write all that serving it takes.
+
+python pipelines/language_model.py --data text.txt --unit word --cell lstm --layers 2 --units 200
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+import keras_rnnkit as rk
+from keras_rnnkit.demo.settings import SettingsError
+from pipelines.reporting import write_report
+
+CELLS = ("lstm", "gru", "vanilla", "layernorm_lstm", "peephole_lstm", "coupled_lstm")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the pipeline can be told; each field is an option of the command."""
+
+    data: Annotated[
+        Path | None, "A text, or a folder with train, valid and test; Python's help topics if left out."
+    ] = None
+    unit: Annotated[Literal["char", "word", "subword"], "What a token is."] = "char"
+    punctuation: Annotated[bool, "Of words: cut punctuation off."] = False
+    least: Annotated[int, "How often a token must occur to be known."] = 1
+    most: Annotated[int | None, "How many tokens are known, or pieces learned of subwords (1000)."] = None
+    valid: Annotated[float, "Part of a single text to watch, at its end."] = 0.05
+    test: Annotated[float, "Part of a single text to judge by, after that; 0 judges by what was watched."] = 0.0
+
+    cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "lstm"
+    layers: Annotated[int, "Recurrent layers."] = 2
+    units: Annotated[int, "Units of each."] = 128
+    embedding: Annotated[int, "Width of a token; 0 for one-hot."] = 128
+    dropout: Annotated[float, "Between the layers."] = 0.0
+    tied: Annotated[bool, "One matrix for tokens in and out."] = False
+    forget_bias: Annotated[float, "Of LSTM cells at the start."] = 1.0
+    init: Annotated[float, "Weights start between -init and init; 0 for Keras' own."] = 0.0
+
+    batch: Annotated[int, "Rows, each of which goes through its own part of the text."] = 50
+    steps: Annotated[int, "Steps of backpropagation."] = 50
+    order: Annotated[Literal["sequential", "random"], "Carry states from batch to batch, or sample windows."] = (
+        "sequential"
+    )
+    varied: Annotated[bool, "Windows of varied length."] = False
+    epochs: Annotated[int, "Times through the text."] = 10
+    optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The rule of learning."] = "adam"
+    rate: Annotated[float, "Learning rate."] = 2e-3
+    schedule: Annotated[Literal["constant", "halving", "cosine"], "How the rate falls."] = "constant"
+    after: Annotated[int, "Of halving: the last epoch of the full rate."] = 4
+    factor: Annotated[float, "Of halving: what is left of the rate after each further epoch."] = 0.5
+    warmup: Annotated[int, "Steps in which the rate rises."] = 0
+    clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 5.0
+    patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 0
+    mixed: Annotated[bool, "Compute in 16 bits where the device can."] = False
+    seed: Annotated[int, "Of weights, windows and dropout."] = 0
+
+    out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/language_model")
+    resume: Annotated[bool, "Go on from the checkpoint in that folder."] = False
+    every: Annotated[int, "Batches between checkpoints."] = 500
+    start: Annotated[str | None, "The text that samples go on from."] = None
+    length: Annotated[int, "Tokens of a sample."] = 300
+    temperature: Annotated[float, "Of the samples."] = 0.8
+    export: Annotated[bool, "Write the bundle."] = True
+
+    def __post_init__(self):
+        if self.cell not in CELLS:
+            raise SettingsError(f"Received: cell={self.cell!r}. Expected one of {', '.join(CELLS)}.")
+        if self.tied and self.embedding not in (0, self.units):
+            raise SettingsError(
+                f"Tied weights need an embedding as wide as the layers. Received: embedding={self.embedding}, units="
+                f"{self.units}. Make them equal."
+            )
+        if self.forget_bias not in (0.0, 1.0):
+            raise SettingsError(f"forget_bias is 0 or 1, as Keras has it. Received: {self.forget_bias}.")
+        if self.varied and self.order == "random":
+            raise SettingsError("Windows of varied length go on from each other: --varied needs --order sequential.")
+
+    @property
+    def best(self) -> Path:
+        """The file of the best weights."""
+        return self.out / "best.npz"
+
+    @property
+    def learned(self) -> dict:
+        """What a checkpoint must agree on."""
+        place = ("out", "resume", "every", "start", "length", "temperature", "export", "epochs", "patience")
+        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items() if k not in place}
+
+
+def run(settings: Settings) -> dict:
+    """data -> model -> train -> evaluate -> export -> report"""
+    console = Console(highlight=False, soft_wrap=True)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    vocabulary, parts = read(settings, console)
+    model = learner(settings, len(vocabulary))
+    history = train(model, parts, settings, console)
+    metrics = evaluate(parts, vocabulary, settings, console)
+    if settings.export:
+        metrics |= export(parts["test"], vocabulary, settings, console)
+    shown = best_model(settings, len(vocabulary), None, stateful=False)
+    folder = write_report(settings, metrics, history, vocabulary, parts, shown)
+    console.print(f"report    {folder}")
+    return metrics
+
+
+# ---------------------------------------------------------------------- data
+
+
+def read(settings: Settings, console: Console):
+    """The texts, the vocabulary, and the texts as numbers."""
+    from keras_rnnkit.data import read_corpus
+    from keras_rnnkit.data.corpus import cut
+    from keras_rnnkit.data.embedded import python_topics
+
+    if settings.data:
+        corpus = read_corpus(settings.data, settings.valid, settings.test)
+    else:
+        corpus = cut(python_topics(), settings.valid, settings.test, "Python's help topics")
+    vocabulary = rk.text.Vocabulary.of(
+        corpus.train, unit_of(corpus.train, settings), ["<unk>"], settings.least, settings.most
+    )
+    parts = {name: vocabulary.encode(getattr(corpus, name)) for name in ("train", "valid", "test")}
+    sizes = ", ".join(f"{len(ids):,} {name}" for name, ids in parts.items())
+    console.print(f"data      {corpus.source}: {sizes} {settings.unit}s, {len(vocabulary):,} different")
+    return vocabulary, parts
+
+
+def unit_of(text: str, settings: Settings):
+    if settings.unit == "subword":
+        return rk.text.Subwords.learned([text], settings.most or 1000)
+    return rk.text.Words(settings.punctuation) if settings.unit == "word" else rk.text.Characters()
+
+
+# ---------------------------------------------------------------------- model
+
+
+def layer_of(settings: Settings, **arguments):
+    """One recurrent layer."""
+    bias = {} if settings.cell in ("gru", "vanilla") else {"unit_forget_bias": settings.forget_bias == 1.0}
+    simple = {"lstm": rk.LSTM, "gru": rk.GRU, "vanilla": rk.VanillaRNN}
+    if settings.cell in simple:
+        return simple[settings.cell](settings.units, return_sequences=True, **bias, **arguments)
+    names = {
+        "layernorm_lstm": "LayerNormLSTMCell",
+        "peephole_lstm": "PeepholeLSTMCell",
+        "coupled_lstm": "CoupledLSTMCell",
+    }
+    cell = getattr(rk.cells, names[settings.cell])(settings.units, **bias)
+    return rk.Recurrent(cell, return_sequences=True, **arguments)
+
+
+def build(settings: Settings, size: int, batch: int | None, stateful: bool):
+    """Tokens [B, T] to logits of the next ones [B, T, size]."""
+    import keras
+
+    tokens = keras.Input((None,), batch_size=batch, dtype="int32", name="tokens")
+    table = keras.layers.ReversibleEmbedding(size, settings.units, name="tokens_in_and_out") if settings.tied else None
+    if table is not None:
+        x = table(tokens)
+    elif settings.embedding:
+        x = keras.layers.Embedding(size, settings.embedding, name="embedding")(tokens)
+    else:
+        x = keras.ops.one_hot(tokens, size)
+    for i in range(settings.layers):
+        x = keras.layers.Dropout(settings.dropout, seed=settings.seed + i)(x) if settings.dropout else x
+        x = layer_of(settings, stateful=stateful, name=f"memory_{i}")(x)
+    x = keras.layers.Dropout(settings.dropout, seed=settings.seed - 1)(x) if settings.dropout else x
+    y = table(x, reverse=True) if table is not None else keras.layers.Dense(size, name="logits", dtype="float32")(x)
+    return keras.Model(tokens, y, name="language_model")
+
+
+def learner(settings: Settings, size: int):
+    """The model that trains, its states carried from batch to batch."""
+    import keras
+
+    keras.utils.set_random_seed(settings.seed)
+    if settings.mixed:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    model = build(settings, size, settings.batch, stateful=settings.order == "sequential")
+    if settings.init:
+        rk.training.initialize_uniformly(model, settings.init, settings.seed)
+    return model
+
+
+# ---------------------------------------------------------------------- training
+
+
+def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
+    """Logs of every epoch; the best weights are kept in a file."""
+    import keras
+
+    from keras_rnnkit.training.schedules import OPTIMIZERS
+    from pipelines.watching import Watching
+
+    windows = rk.data.Windows(
+        parts["train"], settings.batch, settings.steps, settings.order, settings.seed, varied=settings.varied
+    )
+    rate = rk.training.schedule(
+        settings.schedule,
+        settings.rate,
+        len(windows),
+        settings.epochs,
+        settings.after,
+        settings.factor,
+        settings.warmup,
+    )
+    optimizer = OPTIMIZERS[settings.optimizer](rate, global_clipnorm=settings.clip or None)
+    model.compile(rk.training.watched(optimizer), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    console.print(f"model     {settings.layers} x {settings.cell}({settings.units}), {model.count_params():,} weights")
+    console.print(f"kernel    {rk.explain(model, print_fn=None)[0].kernel}")
+
+    path, place = settings.out / "training.ckpt", None
+    if settings.resume:
+        place = rk.training.resume(model, path, settings.learned)
+        console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
+    keeper = rk.training.Checkpoint(
+        path, settings.learned, settings.every, place["batch"] if place else 0, place["history"] if place else None
+    )
+    rk.training.fit(
+        model,
+        windows,
+        settings.epochs,
+        [rk.training.GradientLog(), Watching(settings, console, keeper.history), keeper],
+        place,
+        validation_data=held_out(parts["valid"], settings).dataset(),
+        shuffle=False,
+        verbose=0,
+    )
+    return keeper.history
+
+
+def held_out(ids: np.ndarray, settings: Settings):
+    """The text to watch, in as many rows as there are in training."""
+    return rk.data.Windows(ids, settings.batch, max(1, min(settings.steps, (len(ids) - 1) // settings.batch)))
+
+
+# ---------------------------------------------------------------------- judging
+
+MEASURES = {"nats": float, "perplexity": math.exp, "bits": lambda x: x / math.log(2)}
+
+
+def best_model(settings: Settings, size: int, batch: int | None, stateful: bool):
+    """The best weights that were found, in a model for other rows."""
+    model = build(settings, size, batch, stateful)
+    with np.load(settings.best) as kept:
+        model.set_weights([kept[name] for name in kept.files])
+    return model
+
+
+def evaluate(parts, vocabulary, settings: Settings, console: Console) -> dict:
+    """Perplexity on held-out text in one go, of the model and of what it must beat."""
+    model = best_model(settings, len(vocabulary), 1, stateful=True)
+    found = {name: nats_of(model, parts[name]) for name in ("valid", "test")}
+    metrics: dict = {f"{name}_{what}": f(x) for name, x in found.items() for what, f in MEASURES.items()}
+    ngrams = {n: rk.data.Markov(parts["train"], n, len(vocabulary)).perplexity(parts["test"]) for n in (1, 2, 3)}
+    console.print(f"test      perplexity {metrics['test_perplexity']:.3f}, {metrics['test_bits']:.3f} bits a token")
+    console.print("n-grams   " + ", ".join(f"{n}: {p:.3f}" for n, p in ngrams.items()))
+    return metrics | {"ngram_perplexity": ngrams}
+
+
+def nats_of(model, ids: np.ndarray, steps: int = 256) -> float:
+    """Cross-entropy a token, the states carried from one piece of the text to the next."""
+    rk.training.reset_states(model)
+    total = 0.0
+    for begin in range(0, len(ids) - 1, steps):
+        window = ids[begin : begin + steps + 1]
+        total += summed_nats(model.predict_on_batch(window[None, :-1])[0], window[1:])
+    return total / (len(ids) - 1)
+
+
+def summed_nats(logits: np.ndarray, targets: np.ndarray) -> float:
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return float(-log_p[np.arange(len(targets)), targets].sum())
+
+
+# ---------------------------------------------------------------------- what is written
+
+
+def export(test: np.ndarray, vocabulary, settings: Settings, console: Console) -> dict:
+    """The bundle, and the perplexity of its graphs beside Keras' on the same tokens."""
+    model = best_model(settings, len(vocabulary), None, stateful=False)
+    modes = ["sequence", "stream", "generate"]
+    folder = settings.out / "bundle"
+    report = rk.export_bundle(model, folder, modes=modes, vocabulary=vocabulary, saved_model=False, tolerance=1e-4)
+    bundle = rk.runtime.load(folder)
+    ids = test[:1001]
+    stream = bundle.stream()
+    logits = {
+        "keras": model.predict_on_batch(ids[None, :-1])[0],
+        "sequence": bundle.predict(ids[None, :-1])[0],
+        "stream": np.concatenate(
+            [stream.push(ids[None, i : min(i + 7, 1000, len(ids) - 1)]) for i in range(0, len(ids) - 1, 7)], 1
+        )[0],
+    }
+    same = {name: math.exp(summed_nats(y, ids[1:]) / (len(ids) - 1)) for name, y in logits.items()}
+    console.print(
+        f"exported  {folder}, error {report.error:.1e}; perplexity "
+        + ", ".join(f"{n} {p:.4f}" for n, p in same.items())
+    )
+    start = settings.start or vocabulary.decode(test[:20])
+    written = bundle.generate(
+        vocabulary.encode(start), settings.length, seed=settings.seed, temperature=settings.temperature
+    )
+    sample = vocabulary.decode(written.tokens[0])
+    console.print(Text.assemble("\n", (start, "bold"), sample, "\n"), soft_wrap=True)
+    return {"exported_perplexity": same, "sample": start + sample}
+
+
+def main(settings: Settings) -> None:
+    """Train a language model on a text, judge it, and write a bundle and a report."""
+    run(settings)
+
+
+if __name__ == "__main__":
+    from pipelines.command import start
+
+    start(main, Settings)

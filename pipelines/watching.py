@@ -1,0 +1,68 @@
+"""What is seen while a language model trains, and what is kept of it."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Watching(keras.callbacks.Callback):
+    """A bar through each epoch and a line after it; keeps the best weights; ends when there has been nothing better.
+
+    history: the logs of the epochs so far, which somebody else writes.
+    """
+
+    def __init__(self, settings: Any, console: Console, history: list[dict[str, float]]):
+        super().__init__()
+        self.settings, self.console, self.history = settings, console, history
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began, self.done = time.perf_counter(), 0
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
+        self.task = self.bar.add_task(f"epoch {epoch + 1}", total=self.params.get("steps"))
+        self.bar.start()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.done += 1
+        self.bar.update(self.task, completed=self.done, description=f"loss {logs['loss']:.3f}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bar.stop()
+        seconds = time.perf_counter() - self.began
+        logs["seconds"], logs["rate"] = seconds, float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        speed = self.done * self.settings.batch * self.settings.steps / seconds
+        before = min((row["val_loss"] for row in self.history), default=math.inf)
+        better = logs["val_loss"] < before
+        if better:
+            self.keep()
+        valid = (
+            f"valid {logs['val_loss']:.4f} nats, perplexity {math.exp(logs['val_loss']):.3f}{' *' if better else '  '}"
+        )
+        pace = f"clipped {logs['clip_ratio']:.0%}   rate {logs['rate']:.3g}   {seconds:.0f} s, {speed:,.0f} tokens/s"
+        self.console.print(f"epoch {epoch + 1:3d}/{self.settings.epochs}   train {logs['loss']:.4f}   {valid}   {pace}")
+        losses = [*(row["val_loss"] for row in self.history), logs["val_loss"]]
+        since = len(losses) - 1 - losses.index(min(losses))
+        if self.settings.patience and since >= self.settings.patience:
+            self.console.print(f"nothing better for {since} epochs")
+            self.model.stop_training = True
+
+    def keep(self) -> None:
+        """Write the weights under a temporary name, then rename."""
+        path: Path = self.settings.best
+        buffer = io.BytesIO()
+        np.savez(buffer, *weights_of(self.model))
+        path.with_suffix(".part").write_bytes(buffer.getvalue())
+        path.with_suffix(".part").replace(path)
+
+
+def weights_of(model) -> list[np.ndarray]:
+    return [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
