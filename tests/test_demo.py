@@ -22,7 +22,7 @@ def test_from_text_to_text(cell, tmp_path):
     assert rk.load_model(result.path).get_layer("stack").layers[1].units == 8
     assert (
         "".join(json.loads((tmp_path / "vocabulary.json").read_text()))
-        == pipeline.Alphabet.of(pipeline.read_text()).characters
+        == pipeline.Alphabet.of(pipeline.python_topics()).characters
     )
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["model.keras", "vocabulary.json"]
 
@@ -78,5 +78,5 @@ def test_batches_pair_each_character_with_the_next():
 
 
 def test_the_text_has_each_paragraph_once():
-    paragraphs = pipeline.read_text().split("\n\n")
+    paragraphs = pipeline.python_topics().split("\n\n")
     assert len(paragraphs) == len(set(paragraphs)) > 1000
