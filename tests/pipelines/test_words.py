@@ -1,0 +1,34 @@
+"""The pipeline that invents words, small."""
+
+import pytest
+
+import keras_rnnkit as rk
+from keras_rnnkit.data.embedded import english_words
+from keras_rnnkit.demo.settings import SettingsError
+from pipelines import words
+from pipelines.words import Settings
+
+
+def test_words_are_invented_letter_by_letter(tmp_path):
+    (tmp_path / "list.txt").write_text("\n".join(english_words()[::12]))
+    metrics = words.run(Settings(data=tmp_path / "list.txt", out=tmp_path / "out", units=24, epochs=3, count=8))
+    assert len(metrics["words"]) == 8 and 1 < metrics["perplexity"] < 26
+    assert all(word.isalpha() or not word for word in metrics["words"])
+    bundle = rk.runtime.load(tmp_path / "out" / "bundle")
+    again = words.invent(bundle, rk.text.Vocabulary.load(bundle.folder / "vocabulary.json"), Settings(count=8))
+    assert again == metrics["words"]
+
+
+def test_padding_is_no_target():
+    vocabulary = rk.text.Vocabulary.of(["ab", "b"], reserved=["<pad>", "<bos>", "<eos>"])
+    x, y = words.padded(["ab", "b"], vocabulary)
+    b, a = vocabulary.number("b"), vocabulary.number("a")
+    assert x.tolist() == [[1, a, b], [1, b, 0]] and y.tolist() == [[a, b, 2], [b, 2, 0]]
+
+
+def test_too_few_words_and_a_part_out_of_range(tmp_path):
+    (tmp_path / "list.txt").write_text("to\nbe")
+    with pytest.raises(rk.text.TextError, match="has 2 different words; it takes 20"):
+        words.run(Settings(data=tmp_path / "list.txt", out=tmp_path))
+    with pytest.raises(SettingsError, match="between 0 and 1. Received: 1.5"):
+        Settings(held_out=1.5)
