@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from keras_rnnkit.export.emitter import Emitter
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
 
@@ -90,6 +91,7 @@ class Compaction:
     """
 
     def __init__(self, mask: Value, go_backwards: bool):
+        mask = refusing_empty(mask)
         self.mask = mask[:, ::-1] if go_backwards else mask
         valid = ops.as_dtype(self.mask, np.dtype(np.int64))
         shape = ops.emit("Shape", valid, shape=(2,), dtype=np.int64)
@@ -113,6 +115,7 @@ class Compaction:
             valid=self.valid,
             lengths=ops.as_dtype(lengths, np.dtype(np.int32)),
             order=self,
+            full=True,
         )
 
     def spread(self, y: Value, zero: bool) -> Value:
@@ -120,6 +123,20 @@ class Compaction:
         latest = ops.maximum(self.count - 1, 0)
         spread = ops.take(ops.reshape(y, (-1, y.shape[-1])), latest * self.batch + self.rows)
         return ops.where(ops.expand_dims(self.mask if zero else self.count > 0, 2), spread, 0.0)
+
+
+def refusing_empty(x: Value) -> Value:
+    """x; an error when it is run without rows or steps, on which onnxruntime's LSTM and GRU end the process.
+
+    A reshape to the same shape with one axis left to infer fails if any other axis is empty.
+    """
+    graph, rank = cast(Emitter, x.graph), len(x.shape)
+    for axis in (0, 1) if rank == 2 else (rank - 1,):
+        shape = graph.constant(np.array([-1 if i == axis else 0 for i in range(rank)]))
+        (name,) = graph.node("Reshape", [x.name, shape])
+        graph.nodes[-1].name = f"no_empty/{name}"
+        x = Value(graph, name, x.shape, x.dtype)
+    return x
 
 
 def arange(stop: Value) -> Value:

@@ -62,7 +62,7 @@ def write(
     site = given.site
     steps = frame(given.x, given.mask, given.reset, site.go_backwards, orders)
     situation = lowering.Situation(site.resets, site.batch or batch, site.features, site.dtype, prefer)
-    steps = replace(steps, rows=situation.batch, integers=prefer == "int8", full=full)
+    steps = replace(steps, rows=situation.batch, integers=prefer == "int8", full=full or steps.full)
     choices, states, result = [], [], Result(None, None, [])
     for i, cell in enumerate(site.cells):
         choice = lowering.choose(cell, situation)

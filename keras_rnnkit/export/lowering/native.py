@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import keras
 import numpy as np
 
-from keras_rnnkit.export.emitter import Emitter
-from keras_rnnkit.export.frame import Frame
+from keras_rnnkit.export.frame import Frame, refusing_empty
 from keras_rnnkit.export.lowering.affine import Affine, affine
 from keras_rnnkit.export.lowering.situation import Result, Situation, Wanted, innermost, same_equation
 from keras_rnnkit.ops import activations
@@ -89,16 +88,6 @@ def write(op: str, cell, frame: Frame, states: list[Value | None], wanted: Wante
         last=ends[0] if wanted.last else None,
         states=[*final, *rest],
     )
-
-
-def refusing_empty(x: Value) -> Value:
-    """x; an error when it is run without rows or steps, on which onnxruntime's LSTM and GRU end the process.
-
-    A reshape to the same shape with the last axis left to infer fails if any other axis is empty.
-    """
-    (name,) = cast(Emitter, x.graph).node("Reshape", [x.name, x.graph.constant(np.array([0, 0, -1]))])
-    cast(Emitter, x.graph).nodes[-1].name = f"no_empty/{name}"
-    return Value(x.graph, name, x.shape, x.dtype)
 
 
 def shaped(x: Value, shape: tuple[int | None, ...], steps: int | None = None) -> Value:
