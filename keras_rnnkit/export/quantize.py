@@ -73,11 +73,10 @@ def quantized(graph: Graph, kind: str, calibration: Any = None, bound: float | N
     small = KINDS[kind](graph.model)
     bound = BOUNDS[kind] if bound is None else bound
     tries = probes(graph.form) if calibration is None else [calibrated(graph, calibration)]
-    exact, rough = session(graph.model), session(small)
-    count, worst = len(graph.model.graph.output) - len(graph.states), 0.0
-    for probe in tries:
-        pairs = list(zip(run(exact, graph, probe), run(rough, graph, probe), strict=True))[:count]
-        for value, (a, b) in zip(graph.model.graph.output, pairs, strict=False):
+    rough, count, worst = session(small), len(graph.model.graph.output) - len(graph.states), 0.0
+    for probe, expected in exactly(graph, tries):
+        found = run(rough, graph, probe)
+        for value, a, b in list(zip(graph.model.graph.output, expected, found, strict=True))[:count]:
             error, scaled = difference(a, b)
             worst = max(worst, error)
             if not scaled <= bound:
@@ -87,6 +86,19 @@ def quantized(graph: Graph, kind: str, calibration: Any = None, bound: float | N
                     "the model sees them if these are not, or a larger max_error=."
                 )
     return small, worst
+
+
+def exactly(graph: Graph, tries: list[Probe]) -> list[tuple[Probe, list[np.ndarray]]]:
+    """What the exact graph makes of each; left out are those it refuses, as two inputs that must be equally long."""
+    runner, runs, refusal = session(graph.model), [], None
+    for probe in tries:
+        try:
+            runs.append((probe, run(runner, graph, probe)))
+        except ExportError as error:
+            refusal = error
+    if refusal and not runs:
+        raise refusal
+    return runs
 
 
 def calibrated(graph: Graph, calibration: Any) -> Probe:

@@ -49,6 +49,58 @@ def test_int8(name, tmp_path, op_types):
     assert (tmp_path / "int8.onnx").stat().st_size < 0.8 * (tmp_path / "exact.onnx").stat().st_size
 
 
+def with_peepholes():
+    model = randomised(sequential(rk.Recurrent(rk.cells.PeepholeLSTMCell(U))), spread=0.15)
+    for weight in model.weights:
+        if "peephole" in weight.path:
+            weight.assign(4 * weight)
+    return model
+
+
+def with_states():
+    x, h, c = keras.Input((None, 3), name="x"), keras.Input((U,), name="x_h"), keras.Input((U,), name="x_c")
+    return randomised(keras.Model([x, h, c], L.LSTM(U)(x, initial_state=[h, c])), spread=0.15)
+
+
+KEPT = {
+    "lengths": (lambda: randomised(sequential(L.Masking(), L.LSTM(U)), spread=0.15), 4),
+    "first h": (with_states, 5),
+    "first c": (with_states, 6),
+    "peepholes": (with_peepholes, 7),
+}
+
+
+@pytest.mark.parametrize("what", KEPT)
+def test_an_lstm_of_int8_reads_all_that_one_of_float32_reads(what, tmp_path):
+    (make, slot), rng = KEPT[what], np.random.default_rng(0)
+    model = make()
+    for name, kind in {"exact": None, "int8": "int8"}.items():
+        rk.export_onnx(model, tmp_path / f"{name}.onnx", quantize=kind, max_error=1)
+    without = onnx.load(tmp_path / "exact.onnx")
+    (node,) = [node for node in without.graph.node if node.op_type == "LSTM"]
+    assert node.input[slot]
+    node.input[slot] = ""
+    x = rng.normal(size=(3, 6, 3)).astype("float32")
+    x[:, 3:] = 0 if what == "lengths" else x[:, 3:]
+    feeds = {"x": x} | {name: rng.normal(size=(3, U)).astype("float32") for name in ("x_h", "x_c")}
+    files = [(tmp_path / "exact.onnx").read_bytes(), (tmp_path / "int8.onnx").read_bytes(), without]
+    exact, rough, other = (answer(session(file), feeds) for file in files)
+    assert 0 < 4 * np.mean(np.abs(rough - exact)) < np.mean(np.abs(other - exact))
+
+
+def answer(graph, feeds):
+    return graph.run(None, {value.name: feeds[value.name] for value in graph.get_inputs()})[0]
+
+
+def test_inputs_that_the_exact_graph_refuses_are_left_out_of_the_error(tmp_path):
+    x, mask = keras.Input((None, 3), name="x"), keras.Input((None,), dtype="bool", name="mask")
+    model = randomised(keras.Model([x, mask], L.GRU(U)(x, mask=mask)), spread=0.15)
+    assert 0 < rk.export_onnx(model, tmp_path / "model.onnx", quantize="int8").quantized_error < 0.1
+    calibration = [np.zeros((2, 5, 3)), np.ones((2, 6))]
+    with pytest.raises(ExportError, match=r"onnxruntime does not run the graph on inputs \[2, 5, 3\], \[2, 6\]"):
+        rk.export_onnx(model, tmp_path / "other.onnx", quantize="int8", calibration=calibration)
+
+
 def test_a_gru_says_why_it_is_a_scan(tmp_path):
     report = rk.export_onnx(built("gru"), tmp_path / "model.onnx", quantize="int8")
     assert (report.rows[0].lowering, report.rows[0].reason) == ("Scan", "onnxruntime has no GRU of int8 weights")
