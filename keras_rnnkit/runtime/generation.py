@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnkit.decoding import Generated, Sampling, Strategy, generate, noise
-from keras_rnnkit.decoding.loop import walk
+from keras_rnnkit.decoding import Generated, Sampling, Strategy, generate, noise, stream
 from keras_rnnkit.ops import numpy as ops
 from keras_rnnkit.runtime.errors import InputError
 from keras_rnnkit.runtime.graph import Graph
@@ -36,19 +35,21 @@ def by_graph(graph: Graph, prompt: np.ndarray, steps: int, seed: int, numbers: M
 
 def by_steps(graph: Graph, prompt, strategy: Strategy, steps: int, seed: int, end: int | None, fixed) -> Generated:
     """A loop over a graph of mode "stream"."""
-    loop = Steps(graph, fixed, strategy.rows)
-    logits, states = loop.begin(prompt)
-    drawn = noise(seed, len(prompt), steps) if strategy.needs_noise else None
-    return generate(ops, loop, logits, states, strategy, steps, drawn, end)
+    return generate(**begun(graph, prompt, strategy, steps, seed, fixed), end=end)
 
 
 def one_by_one(graph: Graph, prompt, strategy: Strategy, steps: int, seed: int, end, fixed) -> Iterator[np.ndarray]:
     """The tokens [B] as they come."""
+    return stream(**begun(graph, prompt, strategy, steps, seed, fixed), end=end)
+
+
+def begun(graph: Graph, prompt, strategy: Strategy, steps: int, seed: int, fixed) -> dict[str, Any]:
+    """What a token loop takes, the prompt read and the noise drawn."""
     loop = Steps(graph, fixed, strategy.rows)
     logits, states = loop.begin(prompt)
     drawn = noise(seed, len(prompt), steps) if strategy.needs_noise else None
-    for carry, _ in walk(ops, loop, logits, states, strategy, steps, drawn, end):
-        yield carry.token
+    known = {"ops": ops, "step": loop, "logits": logits, "states": states}
+    return known | {"strategy": strategy, "steps": steps, "noise": drawn}
 
 
 class Steps:
