@@ -22,9 +22,8 @@ from rich.text import Text
 
 import keras_rnnkit as rk
 from keras_rnnkit.demo.settings import SettingsError
+from pipelines.recurrent import CELLS, layer_of
 from pipelines.reporting import write_report
-
-CELLS = ("lstm", "gru", "vanilla", "layernorm_lstm", "peephole_lstm", "coupled_lstm")
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,9 @@ class Settings:
     layers: Annotated[int, "Recurrent layers."] = 2
     units: Annotated[int, "Units of each."] = 128
     embedding: Annotated[int, "Width of a token; 0 for one-hot."] = 128
-    dropout: Annotated[float, "Between the layers."] = 0.0
+    dropout: Annotated[float, "Of what goes into each layer and out of the last."] = 0.0
+    recurrent_dropout: Annotated[float, "Of the state that goes back into a layer, the same units at every step."] = 0.0
+    zoneout: Annotated[float, "How often a unit keeps its state, in training."] = 0.0
     tied: Annotated[bool, "One matrix for tokens in and out."] = False
     forget_bias: Annotated[float, "Of LSTM cells at the start."] = 1.0
     init: Annotated[float, "Weights start between -init and init; 0 for Keras' own."] = 0.0
@@ -59,14 +60,19 @@ class Settings:
     epochs: Annotated[int, "Times through the text."] = 10
     optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The rule of learning."] = "adam"
     rate: Annotated[float, "Learning rate."] = 2e-3
-    schedule: Annotated[Literal["constant", "halving", "cosine"], "How the rate falls."] = "constant"
+    schedule: Annotated[
+        Literal["constant", "halving", "cosine", "plateau"], "How the rate falls; plateau: where nothing grew better."
+    ] = "constant"
     after: Annotated[int, "Of halving: the last epoch of the full rate."] = 4
-    factor: Annotated[float, "Of halving: what is left of the rate after each further epoch."] = 0.5
+    factor: Annotated[float, "Of halving and plateau: what is left of the rate each time."] = 0.5
     warmup: Annotated[int, "Steps in which the rate rises."] = 0
     clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 5.0
     patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 0
     mixed: Annotated[bool, "Compute in 16 bits where the device can."] = False
     seed: Annotated[int, "Of weights, windows and dropout."] = 0
+    threads: Annotated[
+        int, "Cores for one operator; 0 for all. 1 is often faster for layers of 128 units and less."
+    ] = 0
 
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/language_model")
     resume: Annotated[bool, "Go on from the checkpoint in that folder."] = False
@@ -97,7 +103,7 @@ class Settings:
     @property
     def learned(self) -> dict:
         """What a checkpoint must agree on."""
-        place = ("out", "resume", "every", "start", "length", "temperature", "export", "epochs", "patience")
+        place = ("out", "resume", "every", "start", "length", "temperature", "export", "epochs", "patience", "threads")
         return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items() if k not in place}
 
 
@@ -148,21 +154,6 @@ def unit_of(text: str, settings: Settings):
 # ---------------------------------------------------------------------- model
 
 
-def layer_of(settings: Settings, **arguments):
-    """One recurrent layer."""
-    bias = {} if settings.cell in ("gru", "vanilla") else {"unit_forget_bias": settings.forget_bias == 1.0}
-    simple = {"lstm": rk.LSTM, "gru": rk.GRU, "vanilla": rk.VanillaRNN}
-    if settings.cell in simple:
-        return simple[settings.cell](settings.units, return_sequences=True, **bias, **arguments)
-    names = {
-        "layernorm_lstm": "LayerNormLSTMCell",
-        "peephole_lstm": "PeepholeLSTMCell",
-        "coupled_lstm": "CoupledLSTMCell",
-    }
-    cell = getattr(rk.cells, names[settings.cell])(settings.units, **bias)
-    return rk.Recurrent(cell, return_sequences=True, **arguments)
-
-
 def build(settings: Settings, size: int, batch: int | None, stateful: bool):
     """Tokens [B, T] to logits of the next ones [B, T, size]."""
     import keras
@@ -177,16 +168,27 @@ def build(settings: Settings, size: int, batch: int | None, stateful: bool):
         x = keras.ops.one_hot(tokens, size)
     for i in range(settings.layers):
         x = keras.layers.Dropout(settings.dropout, seed=settings.seed + i)(x) if settings.dropout else x
-        x = layer_of(settings, stateful=stateful, name=f"memory_{i}")(x)
+        x = recurrent(settings, i, stateful)(x)
     x = keras.layers.Dropout(settings.dropout, seed=settings.seed - 1)(x) if settings.dropout else x
     y = table(x, reverse=True) if table is not None else keras.layers.Dense(size, name="logits", dtype="float32")(x)
     return keras.Model(tokens, y, name="language_model")
 
 
+def recurrent(settings: Settings, place: int, stateful: bool):
+    """The layer at this place, counted from the tokens."""
+    drop = {"recurrent_dropout": settings.recurrent_dropout, "seed": settings.seed + place}
+    drop = drop if settings.recurrent_dropout else {}
+    kind = settings.cell, settings.units, settings.forget_bias == 1.0, settings.zoneout
+    return layer_of(*kind, stateful=stateful, name=f"memory_{place}", **drop)
+
+
 def learner(settings: Settings, size: int):
     """The model that trains, its states carried from batch to batch."""
     import keras
+    import tensorflow as tf
 
+    if settings.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
     keras.utils.set_random_seed(settings.seed)
     if settings.mixed:
         keras.config.set_dtype_policy("mixed_bfloat16")
@@ -201,8 +203,6 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Logs of every epoch; the best weights are kept in a file."""
-    import keras
-
     from keras_rnnkit.training.schedules import OPTIMIZERS
     from pipelines.watching import Watching
 
@@ -219,7 +219,7 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
         settings.warmup,
     )
     optimizer = OPTIMIZERS[settings.optimizer](rate, global_clipnorm=settings.clip or None)
-    model.compile(rk.training.watched(optimizer), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(rk.training.watched(optimizer), rk.training.NextToken())
     console.print(f"model     {settings.layers} x {settings.cell}({settings.units}), {model.count_params():,} weights")
     console.print(f"kernel    {rk.explain(model, print_fn=None)[0].kernel}")
 
@@ -230,11 +230,12 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
     keeper = rk.training.Checkpoint(
         path, settings.learned, settings.every, place["batch"] if place else 0, place["history"] if place else None
     )
+    lowering = [rk.training.Plateau(settings.factor, keeper.history)] if settings.schedule == "plateau" else []
     rk.training.fit(
         model,
         windows,
         settings.epochs,
-        [rk.training.GradientLog(), Watching(settings, console, keeper.history), keeper],
+        [rk.training.GradientLog(), *lowering, Watching(settings, console, keeper.history), keeper],
         place,
         validation_data=held_out(parts["valid"], settings).dataset(),
         shuffle=False,

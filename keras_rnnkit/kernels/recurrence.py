@@ -36,15 +36,15 @@ class Recurrence:
             h = kops.where(per_row(x["reset"], h), consts["start"][0], h)
         return h * consts["drop"] if "drop" in consts else h
 
-    def recur(self, h, weights):
-        return self.cell.recur(kops, self._read(weights), h)
+    def recur(self, h, weights, ops=kops):
+        return self.cell.recur(ops, self._read(weights), h)
 
-    def advance(self, x, r, carry, consts, weights):
+    def advance(self, x, r, carry, consts, weights, ops=kops):
         """The carry after the step."""
         state, y = self.states(carry), carry[-1]
         if "reset" in x:
             state = [kops.where(per_row(x["reset"], s), s0, s) for s, s0 in zip(state, consts["start"], strict=True)]
-        new_y, new = self.cell.gates(kops, self._read(weights, note=True), x["z"], r, list(state))
+        new_y, new = self.cell.gates(ops, self._read(weights, note=True), x["z"], r, list(state))
         self._check(new_y, new, state)
         if "mask" in x:
             new = [kops.where(per_row(x["mask"], s), n, s) for n, s in zip(new, state, strict=True)]

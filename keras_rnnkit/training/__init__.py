@@ -2,8 +2,9 @@
 
 from keras_rnnkit.training.checkpoint import Checkpoint, CheckpointError, resume
 from keras_rnnkit.training.gradients import GradientLog, watched
+from keras_rnnkit.training.losses import NextToken
 from keras_rnnkit.training.metrics import BitsPerCharacter, CrossEntropy, Perplexity
-from keras_rnnkit.training.schedules import AfterEpoch, WarmUp, initialize_uniformly, schedule
+from keras_rnnkit.training.schedules import AfterEpoch, Plateau, WarmUp, initialize_uniformly, schedule
 from keras_rnnkit.training.state import CarriedState, FollowEpochs, carried_states, fit, other_rows, reset_states
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "CrossEntropy",
     "FollowEpochs",
     "GradientLog",
+    "NextToken",
     "Perplexity",
+    "Plateau",
     "WarmUp",
     "carried_states",
     "fit",

@@ -57,6 +57,31 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return cls(keras.saving.deserialize_keras_object(then) if isinstance(then, dict) else then, config["steps"])
 
 
+class Plateau(keras.callbacks.Callback):
+    """Multiplies the rate by `factor` after an epoch that was not better than the best before it.
+
+    Keras' ReduceLROnPlateau forgets the best with every call of `fit`; this one looks it up in `history`, and the rate
+    is part of a checkpoint, so that training goes on as if it had not been interrupted.
+
+    Arguments:
+        history: the logs of the epochs so far, such as `Checkpoint.history`; None to keep them here.
+        monitor: what is to fall.
+    """
+
+    def __init__(self, factor: float = 0.5, history: list[dict[str, float]] | None = None, monitor: str = "val_loss"):
+        super().__init__()
+        self.factor, self.monitor = factor, monitor
+        self.history = history
+        self.seen: list[float] = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        before = self.seen if self.history is None else [row[self.monitor] for row in self.history]
+        if before and logs[self.monitor] >= min(before):
+            rate = self.model.optimizer.learning_rate
+            rate.assign(ops.convert_to_tensor(rate) * self.factor)
+        self.seen.append(logs[self.monitor])
+
+
 SCHEDULES = ("constant", "halving", "cosine", "plateau")
 OPTIMIZERS = {
     "sgd": keras.optimizers.SGD,
@@ -70,7 +95,7 @@ def schedule(
     name: str, rate: float, steps: int, epochs: int, after: int = 4, factor: float = 0.5, warmup: int = 0
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """A rate over `epochs` of `steps` steps: "constant", "halving" (`AfterEpoch`), "cosine", or "plateau", which is
-    constant until `keras.callbacks.ReduceLROnPlateau` lowers it. warmup: steps in which it rises."""
+    constant until the callback `Plateau` lowers it. warmup: steps in which it rises."""
     if name not in SCHEDULES:
         raise ValueError(f"Received: schedule={name!r}. Expected one of {', '.join(map(repr, SCHEDULES))}.")
     then = {

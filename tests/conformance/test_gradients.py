@@ -104,3 +104,36 @@ def test_kernels_agree_on_the_gradient(name, case, rng):
         scale = max(1.0, np.abs(c).max())
         assert np.abs(a - c).max() < tolerance * scale
         assert np.abs(b - c).max() < tolerance * scale
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loop of the TensorFlow engine")
+@pytest.mark.parametrize("name", ["lstm", "lstm-projection", "layernorm-lstm", "gru-reset-before", "user"])
+def test_long_sequences_run_in_blocks_to_the_same_gradient(name, rng):
+    """17 steps are three turns of five steps and two steps more; a batch of unknown size may follow."""
+    layer = built(name, rng, "float64", learn_initial_state=True)
+    arguments = [sequences(rng, "float64", time=17), *starts(layer.cell, rng, "float64")]
+    options = {"mask": rng.random((3, 17)) < 0.8, "reset_mask": rng.random((3, 17)) < 0.2}
+    found = {}
+    for kernel in ("hoisted", "scan"):
+        layer.kernel = kernel
+        found[kernel] = gradients(layer, arguments, True, **options)
+    for a, b in zip(*found.values(), strict=True):
+        assert np.abs(a - b).max() < 1e-10 * max(1.0, np.abs(b).max())
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loop of the TensorFlow engine")
+def test_blocks_of_any_number_of_rows(rng):
+    import tensorflow as tf
+
+    layer = built("lstm", rng, kernel="hoisted")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 17, 3])])
+    def slope(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = loss_of(layer(x, training=True))
+        return tape.gradient(y, x)
+
+    x = sequences(rng, "float32", batch=4, time=17)
+    whole = slope(x).numpy()
+    assert whole == pytest.approx(np.concatenate([slope(x[:1]).numpy(), slope(x[1:]).numpy()]), abs=1e-5)

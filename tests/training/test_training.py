@@ -255,3 +255,37 @@ def test_masks_are_respected():
     log_p = y - np.log(np.exp(y).sum(-1, keepdims=True))
     nats = -np.take_along_axis(log_p, x[..., None], -1)[..., 0][x > 0]
     assert whole == pytest.approx(nats.mean(), rel=1e-5)
+
+
+def test_the_rate_falls_where_nothing_grows_better():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    plateau = rk.training.Plateau(0.5)
+    plateau.set_model(model)
+    rates = []
+    for loss in (3.0, 2.0, 2.0, 2.5, 1.0):
+        plateau.on_epoch_end(0, {"val_loss": loss})
+        rates.append(float(model.optimizer.learning_rate))
+    assert rates == [1.0, 1.0, 0.5, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("ignore", [None, 0])
+def test_next_token_is_keras_own_cross_entropy(ignore, rng):
+    logits = keras.ops.convert_to_tensor(rng.normal(size=(4, 5, 7)).astype("float32") * 3)
+    targets = rng.integers(0, 3, size=(4, 5))
+    stock = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=ignore)
+    ours = rk.training.NextToken(ignore)
+
+    def slope(loss):
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = loss(targets, logits)
+        return float(value), tape.gradient(value, logits).numpy()
+
+    (a, da), (b, db) = slope(ours), slope(stock)
+    assert a == pytest.approx(b, rel=1e-5)
+    assert da == pytest.approx(db, abs=1e-6)
+    again = keras.losses.deserialize(keras.losses.serialize(ours))
+    assert again.ignore == ignore

@@ -1,0 +1,26 @@
+"""The recurrent layer that a pipeline's `--cell` names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras_rnnkit as rk
+
+FACADES = {"lstm": "LSTM", "gru": "GRU", "vanilla": "VanillaRNN"}
+OTHERS = {"layernorm_lstm": "LayerNormLSTMCell", "peephole_lstm": "PeepholeLSTMCell", "coupled_lstm": "CoupledLSTMCell"}
+CELLS = (*FACADES, *OTHERS)
+
+
+def layer_of(cell: str, units: int, forget_bias: bool = True, zoneout: float = 0.0, **arguments: Any):
+    """One layer that returns its whole sequence.
+
+    forget_bias: whether the forget gate of an LSTM starts open. zoneout: how often a state stays, in training.
+    """
+    bias = {} if cell in ("gru", "vanilla") else {"unit_forget_bias": forget_bias}
+    if cell in FACADES and not zoneout:
+        return getattr(rk, FACADES[cell])(units, return_sequences=True, **bias, **arguments)
+    drop = {"recurrent_dropout": arguments.pop("recurrent_dropout", 0.0), "seed": arguments.pop("seed", None)}
+    names = {"lstm": "LSTMCell", "gru": "GRUCell", "vanilla": "VanillaCell", **OTHERS}
+    inner = getattr(rk.cells, names[cell])(units, **bias, **drop)
+    inner = rk.cells.ZoneoutCell(inner, rate=zoneout, noise_seed=drop["seed"]) if zoneout else inner
+    return rk.Recurrent(inner, return_sequences=True, **arguments)
