@@ -13,7 +13,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
 
@@ -22,7 +22,8 @@ import typer
 from keras_rnnkit import __version__
 from keras_rnnkit.bench.settings import ExportBench
 from keras_rnnkit.demo.settings import Settings as DemoSettings
-from keras_rnnkit.demo.settings import SettingsError
+from keras_rnnkit.serving.settings import Settings as ServeSettings
+from keras_rnnkit.settings import SettingsError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notes are not about what was asked
 
@@ -80,6 +81,11 @@ def silenced_stderr() -> Iterator[None]:
         os.close(visible)
 
 
+def kind_of(field: Field) -> Callable[..., Any]:
+    """A field without a default is an argument of the command, the others are options."""
+    return typer.Argument if field.default is MISSING else typer.Option
+
+
 def options_of(settings: type) -> Callable[[Callable[[Any], Any]], Callable[..., None]]:
     """Gives a command that takes a settings object an option for each field with a text beside its type."""
     hints = get_type_hints(settings, include_extras=True)
@@ -88,8 +94,8 @@ def options_of(settings: type) -> Callable[[Callable[[Any], Any]], Callable[...,
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=Annotated[texts[field.name][0], typer.Option(help=texts[field.name][1])],
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=Annotated[texts[field.name][0], kind_of(field)(help=texts[field.name][1])],
         )
         for field in fields(settings)
         if field.name in texts
@@ -120,6 +126,21 @@ def demo(settings: DemoSettings) -> None:
     from keras_rnnkit.demo import pipeline
 
     pipeline.run(settings)
+
+
+@app.command()
+@options_of(ServeSettings)
+def serve(settings: ServeSettings) -> None:
+    """Serve bundles over HTTP: the Open Inference Protocol v2, streams, generated text, and a page to try them."""
+    need("serve", "onnxruntime", "starlette", "uvicorn", "websockets", "orjson", "prometheus_client")
+    from keras_rnnkit import serving
+
+    if not settings.folder.is_dir():
+        refuse(
+            f"There is no folder {settings.folder}. rnnkit export MODEL.keras {settings.folder}/NAME writes one.", USAGE
+        )
+    typer.echo(f"http://{settings.host}:{settings.port}/ serves {settings.folder}", err=True)
+    serving.serve(settings)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 import keras_rnnkit as rk
-from keras_rnnkit.demo.settings import SettingsError
+from keras_rnnkit.settings import SettingsError
 from pipelines.recurrent import CELLS, layer_of
 from pipelines.reporting import write_report
 

@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 
 import keras_rnnkit as rk
-from keras_rnnkit.demo.settings import SettingsError
+from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.vocabulary import BEGIN, END, PADDING
 
 

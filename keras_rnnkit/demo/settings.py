@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-
-class SettingsError(ValueError):
-    """Settings that cannot be run, with the remedy in the sentence."""
+from keras_rnnkit.settings import SettingsError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.demo.settings import SettingsError
+from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.training import CheckpointError
 from pipelines import language_model
 from pipelines.language_model import Settings

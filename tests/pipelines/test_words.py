@@ -4,7 +4,7 @@ import pytest
 
 import keras_rnnkit as rk
 from keras_rnnkit.data.embedded import english_words
-from keras_rnnkit.demo.settings import SettingsError
+from keras_rnnkit.settings import SettingsError
 from pipelines import words
 from pipelines.words import Settings
 

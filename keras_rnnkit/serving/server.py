@@ -1,0 +1,59 @@
+"""Running the application: uvicorn, and an end in which nothing that was accepted is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+import uvicorn
+
+from keras_rnnkit.serving import logs
+from keras_rnnkit.serving.application import application
+from keras_rnnkit.serving.settings import Settings
+
+LINGER = 0.5
+"""Seconds after a signal in which requests are still taken: answers tell clients to close their connections, and load
+balancers see that the server is not ready."""
+
+
+class Gentle(uvicorn.Server):
+    """uvicorn, but at a signal it first says that it is not ready, and stops when clients have had time to see it."""
+
+    def __init__(self, config: uvicorn.Config, app, grace: float):
+        super().__init__(config)
+        self.app, self.grace = app, grace
+        self.ending: asyncio.Task | None = None
+
+    def handle_exit(self, sig, frame):
+        if self.ending is not None or sig != signal.SIGTERM:
+            super().handle_exit(sig, frame)
+            return
+        self.ending = asyncio.get_event_loop().create_task(self.end())
+
+    async def end(self) -> None:
+        server = self.app.state.server
+        server.stopping.set()
+        logging.getLogger("keras_rnnkit.serving").info("stopping: %d requests are under way", server.under_way)
+        await asyncio.sleep(min(LINGER, self.grace))
+        self.should_exit = True
+
+
+def serve(settings: Settings) -> None:
+    """Serve a folder of bundles until a signal comes."""
+    logs.set_up(settings.access_log)
+    app = application(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=settings.max_body,
+        timeout_graceful_shutdown=max(1, round(settings.grace)),
+        timeout_keep_alive=75,
+        backlog=4096,
+    )
+    Gentle(config, app, settings.grace).run()

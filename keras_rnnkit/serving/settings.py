@@ -1,0 +1,69 @@
+"""What the server can be told."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from keras_rnnkit.settings import SettingsError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits are there so that no client can take what others need; each field is an option of `rnnkit serve`."""
+
+    folder: Annotated[Path, "A folder of bundles, or one bundle."]
+    host: Annotated[str, "Where to listen; anything but this machine itself needs a token."] = "127.0.0.1"
+    port: Annotated[int, "The port."] = 8000
+    token: Annotated[str | None, "Clients must send it as: Authorization: Bearer TOKEN."] = None
+    quantized: Annotated[Literal["int8", "float16"] | None, "Serve the graphs with such weights, where there are."] = (
+        None
+    )
+    threads: Annotated[int, "Cores for one run of a graph; one is best for small models."] = 1
+    providers: Annotated[str | None, "Execution providers of onnxruntime, best first, with commas."] = None
+    workers: Annotated[int, "Runs of graphs at the same time, of those that take long."] = 2
+    batching: Annotated[bool, "Run requests that wait together as one batch."] = True
+
+    max_batch: Annotated[int, "Rows of one run."] = 64
+    max_rows: Annotated[int, "Rows of one request."] = 256
+    max_steps: Annotated[int, "Time steps of one request."] = 10_000
+    max_tokens: Annotated[int, "Tokens of one generation."] = 2_000
+    max_body: Annotated[int, "Bytes of one request."] = 16 * 2**20
+    max_queue: Annotated[int, "Requests that wait for a model; one more is refused with 429."] = 1_024
+    max_sessions: Annotated[int, "Sessions of a model; for one more, the one unused for longest is dropped."] = 10_000
+    max_generations: Annotated[int, "Generations at the same time."] = 16
+    session_ttl: Annotated[float, "Seconds after which an unused session is dropped."] = 600.0
+    deadline: Annotated[float, "Seconds that a request may take."] = 30.0
+    grace: Annotated[float, "Seconds that a stopping server waits for requests under way."] = 20.0
+    reload: Annotated[float, "Seconds between looks at the folder for new bundles; 0 for none."] = 2.0
+    access_log: Annotated[bool, "A line of JSON for every request, on standard error."] = True
+
+    def __post_init__(self):
+        numbers = ("threads", "workers", "max_batch", "max_rows", "max_steps", "max_tokens", "max_body", "max_queue")
+        for name in (*numbers, "max_sessions", "max_generations"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is 1 or more. Received: {getattr(self, name)}.")
+        for name in ("session_ttl", "deadline"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"{name} is a number of seconds above 0. Received: {getattr(self, name)}.")
+        if not self.token and not loopback(self.host):
+            raise SettingsError(
+                f"--host {self.host} can be reached from other machines, so the server needs --token, which clients "
+                "send as Authorization: Bearer TOKEN. Or listen on 127.0.0.1."
+            )
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine reaches it.
+
+    >>> [loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0")]
+    [True, True, True, False]
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
