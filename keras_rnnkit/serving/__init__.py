@@ -2,14 +2,14 @@
 
 from keras_rnnkit.serving.settings import Settings, SettingsError
 
-__all__ = ["Settings", "SettingsError", "application", "serve"]
+__all__ = ["Settings", "SettingsError", "app", "serve"]
 
 
-def application(settings: Settings):
-    """The ASGI application for a folder of bundles."""
-    from keras_rnnkit.serving import application as module
+def app(settings: Settings):
+    """The ASGI application for a folder of bundles, for uvicorn or another server."""
+    from keras_rnnkit.serving.application import application
 
-    return module.application(settings)
+    return application(settings)
 
 
 def serve(settings: Settings) -> None:

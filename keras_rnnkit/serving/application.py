@@ -43,7 +43,7 @@ class Server:
         self.settings = settings
         self.metrics = Metrics()
         self.repository = Repository(settings, self.metrics)
-        self.stopping = asyncio.Event()
+        self.stopping, self.over = asyncio.Event(), asyncio.Event()
         self.generations = 0
         self.under_way = 0
 
@@ -377,6 +377,8 @@ async def events(server: Server, asked: generation.Generation, place) -> AsyncIt
     try:
         async for piece in generation.pieces(asked):
             yield b"data: " + tensors.json_bytes(piece) + b"\n\n"
+            if server.over.is_set():
+                raise unavailable("The server is stopping; this is how far it came.")
     except Exception as error:
         yield b"data: " + bytes(refusal(error)[0].body) + b"\n\n"
     finally:

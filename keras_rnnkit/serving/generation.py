@@ -83,23 +83,23 @@ class Generation:
 
     async def whole(self) -> Generated:
         """All tokens at once."""
-        carry = tokens = None
-        async for found in self.walk():
-            carry, tokens = found
+        tokens = np.zeros((self.strategy.rows, 0), np.int64)
+        carry = None
+        async for carry, parents in self.walk():
+            tokens = np.concatenate([tokens if parents is None else tokens[parents], carry.token[:, None]], axis=1)
         return Generated(*self.strategy.result(ops, carry, tokens))
 
-    async def walk(self) -> AsyncIterator[tuple[Any, np.ndarray]]:
-        """After each token: what the strategy carries, and all tokens so far. The loop of `keras_rnnkit.decoding`, with
-        somebody else's turn between two steps."""
+    async def walk(self) -> AsyncIterator[tuple[Any, np.ndarray | None]]:
+        """After each token: what the strategy carries, and the row that each row goes on from. The loop of
+        `keras_rnnkit.decoding`, with others' turns between two steps."""
         strategy, rows = self.strategy, self.strategy.rows
         drawn = noise(self.seed, 1, self.steps) if strategy.needs_noise else None
         logits, states = await self.scores(self.prompt, list(self.graph.start(1).values()))
         logits, states = np.repeat(logits, rows, 0), [np.repeat(state, rows, 0) for state in states]
-        carry, tokens = strategy.begin(ops, logits), np.zeros((rows, 0), np.int64)
+        carry = strategy.begin(ops, logits)
         for t in range(self.steps):
             carry, parents = strategy.advance(ops, carry, logits, None if drawn is None else drawn[:, t], self.end)
-            tokens = np.concatenate([tokens if parents is None else tokens[parents], carry.token[:, None]], axis=1)
-            yield carry, tokens
+            yield carry, parents
             if t == self.steps - 1 or np.min(carry.finished) > 0.5:
                 return
             states = states if parents is None else [state[parents] for state in states]
@@ -141,14 +141,13 @@ async def complete(generation: Generation) -> dict[str, Any]:
 
 async def pieces(generation: Generation) -> AsyncIterator[dict[str, Any]]:
     """The answers of `generate_stream`, a token each."""
-    model, began, sent = generation.model, time.perf_counter(), ""
-    all_tokens: list[int] = []
+    model, began = generation.model, time.perf_counter()
+    lately: list[int] = []
     async for token in generation.tokens():
-        if not all_tokens:
+        if not lately:
             model.metrics.first_token.labels(model.name).observe(time.perf_counter() - began)
-        all_tokens.append(token)
-        text = generation.text(all_tokens)
-        piece, sent = text[len(sent) :] if text.startswith(sent) else text, text
+        piece = generation.text([*lately, token])[len(generation.text(lately)) :]
+        lately = [*lately[-7:], token]
         model.metrics.tokens.labels(model.name).inc()
         yield {"model_name": model.name, "model_version": "1", "text_output": piece, "token": token}
         await asyncio.sleep(0)  # others' turn, and the moment in which a client that has left is noticed

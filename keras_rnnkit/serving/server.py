@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 
 import uvicorn
 
@@ -32,10 +33,20 @@ class Gentle(uvicorn.Server):
         self.ending = asyncio.get_event_loop().create_task(self.end())
 
     async def end(self) -> None:
+        """Not ready; then no new connections; then, when what is under way is done or its time is over, the end."""
         server = self.app.state.server
         server.stopping.set()
         logging.getLogger("keras_rnnkit.serving").info("stopping: %d requests are under way", server.under_way)
+        over = time.monotonic() + self.grace
         await asyncio.sleep(min(LINGER, self.grace))
+        for listener in self.servers:
+            listener.close()
+        quiet = time.monotonic()
+        while self.server_state.connections and time.monotonic() < min(over, quiet + LINGER):
+            await asyncio.sleep(0.02)
+            quiet = time.monotonic() if server.under_way else quiet
+        server.over.set()  # streams tell their clients
+        await asyncio.sleep(0.05)
         self.should_exit = True
 
 
@@ -52,7 +63,7 @@ def serve(settings: Settings) -> None:
         server_header=False,
         ws="websockets-sansio",
         ws_max_size=settings.max_body,
-        timeout_graceful_shutdown=max(1, round(settings.grace)),
+        timeout_graceful_shutdown=1,
         timeout_keep_alive=75,
         backlog=4096,
     )

@@ -1,0 +1,75 @@
+"""Streams over a WebSocket, with a client of another project."""
+
+import json
+
+import numpy as np
+import pytest
+from websockets.sync.client import connect
+
+
+def test_chunks_as_bytes_and_as_json(address, loaded, rng):
+    x = rng.normal(size=(2, 9, 3)).astype("float32")
+    expected = loaded("series").predict(x)
+    with connect(f"ws://{address}/v2/models/series/stream?rows=2") as socket:
+        hello = json.loads(socket.recv())
+        assert hello["model"] == "series" and hello["rows"] == 2
+        parts = []
+        for begin, end in ((0, 4), (4, 5)):
+            socket.send(x[:, begin:end].tobytes())
+            parts.append(np.frombuffer(socket.recv(), "<f4").reshape(2, end - begin, 3))
+        socket.send(json.dumps({"inputs": {"x": x[:, 5:].tolist()}}))
+        parts.append(np.array(json.loads(socket.recv())["outputs"]["y"]))
+        np.testing.assert_allclose(np.concatenate(parts, 1), expected, atol=1e-6)
+        socket.send('{"reset": true}')
+        assert json.loads(socket.recv()) == {"reset": True}
+        socket.send(x[:, :2].tobytes())
+        np.testing.assert_allclose(np.frombuffer(socket.recv(), "<f4").reshape(2, 2, 3), expected[:, :2], atol=1e-6)
+
+
+def test_a_bad_chunk_leaves_the_stream_where_it_was(address, loaded, rng):
+    x = rng.normal(size=(1, 4, 3)).astype("float32")
+    with connect(f"ws://{address}/v2/models/series/stream") as socket:
+        socket.recv()
+        for bad, sentence in (
+            (b"12345", "a multiple of 12 bytes"),
+            (b"", "a multiple of 12 bytes"),
+            ("{", "not JSON"),
+            ('{"inputs": {"x": [[1, 2], [3]]}}', "nested to one shape"),
+            ('{"inputs": {"x": [[[1, 2]]]}}', "has the shape [batch, time, 3]"),
+            (np.full((1, 1, 3), np.inf, "<f4").tobytes(), "NaN or infinity"),
+        ):
+            socket.send(bad)
+            assert sentence in json.loads(socket.recv())["error"]
+        socket.send(x[:, :2].tobytes())
+        first = np.frombuffer(socket.recv(), "<f4")
+        socket.send(b"123")
+        assert "error" in json.loads(socket.recv())
+        socket.send(x[:, 2:].tobytes())
+        second = np.frombuffer(socket.recv(), "<f4")
+    found = np.concatenate([first, second]).reshape(1, 4, 3)
+    np.testing.assert_allclose(found, loaded("series").predict(x), atol=1e-6)
+
+
+def test_sessions_end_with_their_connections(address, server):
+    sessions = server[1].repository.models["series"].sessions
+    with connect(f"ws://{address}/v2/models/series/stream") as socket:
+        socket.recv()
+        socket.send(np.ones((1, 1, 3), "<f4").tobytes())
+        socket.recv()
+        assert any(str(name).startswith("websocket-") for name in sessions.known)
+    from tests.serving.test_generation import until
+
+    until(lambda: not any(str(name).startswith("websocket-") for name in sessions.known))
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("nothing/stream", "There is no model 'nothing'"),
+        ("whole/stream", "has no step graph"),
+        ("series/stream?rows=0", "rows is a number from 1"),
+    ],
+)
+def test_connections_that_make_no_sense(address, path, sentence):
+    with connect(f"ws://{address}/v2/models/{path}") as socket:
+        assert sentence in json.loads(socket.recv())["error"]
