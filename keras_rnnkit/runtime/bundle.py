@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from keras_rnnkit.runtime import generation
 from keras_rnnkit.runtime import manifest as manifests
 from keras_rnnkit.runtime.errors import BundleError, InputError
 from keras_rnnkit.runtime.graph import Graph
+from keras_rnnkit.runtime.ragged import by_length, ragged
 from keras_rnnkit.runtime.stream import Stream
+from keras_rnnkit.text import Vocabulary
 
 
 def load(
@@ -74,9 +77,13 @@ class Bundle:
     def predict(self, inputs: Any) -> Any:
         """The outputs for whole sequences: an array, or a dict of arrays by name where the model has several.
 
+        Sequences of different lengths are a list of arrays; those of one length run as one batch, so that each is what
+        it is alone, whatever the model would make of padding. An output with steps is then a list of arrays too.
         A stateful model starts anew at every call; `stream` goes on where it stopped.
         """
         feeds = dict(inputs) if isinstance(inputs, Mapping) else self._single(inputs)
+        if any(ragged(value) for value in feeds.values()):
+            return by_length(self.predict, feeds)
         rows = next((len(self.sequence.checked(name, value)) for name, value in feeds.items()), 1)
         found = self.sequence.run({**feeds, **self.sequence.start(rows)})
         outputs = {name: found[name] for name in self.sequence.outputs}
@@ -89,6 +96,34 @@ class Bundle:
                 f"The model has the inputs {', '.join(map(repr, names))}. Pass a dict of arrays by these names."
             )
         return {names[0]: inputs}
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary | None:
+        """What turns text into tokens and back, where the bundle has it."""
+        name = self.manifest.get("vocabulary")
+        return Vocabulary.load(self.folder / name) if name else None
+
+    def _prompt(self, prompt: Any) -> np.ndarray:
+        """The tokens [batch, time] of a prompt."""
+        if not isinstance(prompt, str):
+            return np.atleast_2d(np.asarray(prompt))
+        if self.vocabulary is None:
+            raise InputError(
+                f"The bundle {str(self.folder)!r} has no vocabulary, so a prompt is the numbers of its tokens. Export "
+                "it with vocabulary=, or pass numbers."
+            )
+        return self.vocabulary.encode(prompt)[None]
+
+    def text(self, tokens: Any) -> str:
+        """What tokens say, of `generate` or of `tokens`, by the bundle's vocabulary; of several rows the first."""
+        if self.vocabulary is None:
+            raise InputError(f"The bundle {str(self.folder)!r} has no vocabulary. Export it with vocabulary=.")
+        if isinstance(tokens, Generated):
+            row, length = tokens.tokens, tokens.lengths
+            while row.ndim > 1:
+                row, length = row[0], length[0]
+            tokens = row[: int(length)]
+        return self.vocabulary.decode(np.ravel(tokens))
 
     def generate(
         self,
@@ -105,7 +140,8 @@ class Bundle:
         """Tokens that go on from a prompt: their ids, the sums of their log-probabilities, their lengths.
 
         Arguments:
-            prompt: token ids [time], or [batch, time] for several of one length.
+            prompt: a text, where the bundle has a vocabulary; or token ids [time], or [batch, time] for several of
+                one length.
             steps: how many tokens at most.
             strategy: of `keras_rnnkit.decoding`; None takes the one that was exported, in one run of its graph.
             seed: of the noise that sampling draws from; the same seed gives the same tokens as in Keras.
@@ -113,7 +149,7 @@ class Bundle:
             end: the token that ends a row, for a strategy of your own; the exported one has its end.
             fixed: other inputs of the model.
         """
-        prompt = np.atleast_2d(np.asarray(prompt))
+        prompt = self._prompt(prompt)
         if strategy is None:
             numbers = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
             return generation.by_graph(self.graph("generate"), prompt, steps, seed, numbers, fixed)
@@ -123,7 +159,7 @@ class Bundle:
         self, prompt: Any, steps: int = 100, strategy: Strategy | None = None, seed: int = 0, end=None, **fixed: Any
     ) -> Iterator[np.ndarray]:
         """The tokens [batch] one after the other as they come, for a strategy that never takes one back."""
-        prompt, strategy = np.atleast_2d(np.asarray(prompt)), strategy or Sampling()
+        prompt, strategy = self._prompt(prompt), strategy or Sampling()
         if strategy.rows > 1:
             raise InputError(f"{type(strategy).__name__} changes tokens it gave before. Use generate().")
         return generation.one_by_one(self.step, prompt, strategy, steps, seed, end, fixed)

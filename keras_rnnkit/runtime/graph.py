@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from keras_rnnkit.runtime import inspection
 from keras_rnnkit.runtime.errors import BundleError, InputError
 
 DTYPES = {
@@ -105,6 +106,7 @@ def as_kind(name: str, value: Any, kind: str) -> np.ndarray:
 
 
 def open_session(path: Path, threads: int, providers: list[str] | None) -> onnxruntime.InferenceSession:
+    inspection.check(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = 3

@@ -161,10 +161,70 @@ def test_a_manifest_that_names_files_elsewhere(copy):
 
 def test_not_an_onnx_file(tmp_path):
     (tmp_path / "model.onnx").write_text("hello")
-    with pytest.raises(BundleError, match="cannot load"):
+    with pytest.raises(BundleError, match="is not an ONNX file"):
         Graph(tmp_path / "model.onnx")
 
 
 def test_quantized_graphs_that_are_not_there(folder):
     with pytest.raises(BundleError, match="has no int8 graphs. Export it with quantize='int8'"):
         rk.runtime.load(folder, quantized="int8")
+
+
+def test_rows_of_different_lengths_are_what_they_are_alone(folder, x):
+    bundle = rk.runtime.load(folder)
+    rows = [x[0], x[1, :4], x[0, 2:], x[1]]
+    found = bundle.predict(rows)
+    assert [len(y) for y in found] == [6, 4, 4, 6]
+    for row, y in zip(rows, found, strict=True):
+        np.testing.assert_allclose(y, bundle.predict(row[None])[0], atol=1e-6)
+    with pytest.raises(InputError, match="Every sequence has one step or more"):
+        bundle.predict([x[0], x[1, :0]])
+
+
+def onnx_file(path, domain="", external=False):
+    import onnx
+    from onnx import TensorProto, helper
+
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [2], np.ones(2, "float32").tobytes(), raw=True)
+    if external:
+        weight.ClearField("raw_data")
+        weight.data_location = TensorProto.EXTERNAL
+        weight.external_data.add(key="location", value="../secret")
+    node = helper.make_node("Add", ["x", "w"], ["y"], domain=domain)
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
+    inner = helper.make_graph([node], "g", value[:1], value[1:], [weight])
+    model = helper.make_model(inner, opset_imports=[helper.make_opsetid(d, 18) for d in {"", domain}], ir_version=9)
+    onnx.save_model(model, path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"external": True}, "keeps numbers in other files"),
+        ({"domain": "org.elsewhere"}, "uses operators of 'org.elsewhere', which are not onnxruntime's own"),
+    ],
+)
+def test_graphs_that_reach_outside_are_refused(tmp_path, settings, sentence):
+    onnx_file(tmp_path / "good.onnx")
+    np.testing.assert_array_equal(Graph(tmp_path / "good.onnx").run({"x": [1.0, 2.0]})["y"], [2.0, 3.0])
+    onnx_file(tmp_path / "bad.onnx", **settings)
+    with pytest.raises(BundleError, match=sentence):
+        Graph(tmp_path / "bad.onnx")
+    (tmp_path / "noise.onnx").write_bytes(b"\xff" * 40)
+    with pytest.raises(BundleError, match="is not an ONNX file"):
+        Graph(tmp_path / "noise.onnx")
+
+
+def test_a_text_is_a_prompt_where_there_is_a_vocabulary(folder, tmp_path):
+    vocabulary = rk.text.Vocabulary.of("to be or not")
+    tokens = keras.Input((None,), dtype="int32")
+    y = L.Dense(len(vocabulary))(rk.LSTM(4, return_sequences=True)(L.Embedding(len(vocabulary), 3)(tokens)))
+    rk.export_bundle(
+        keras.Model(tokens, y), tmp_path / "w", modes=["stream", "generate"], vocabulary=vocabulary, saved_model=False
+    )
+    bundle = rk.runtime.load(tmp_path / "w")
+    by_text, by_numbers = (bundle.generate(p, steps=6, seed=1) for p in ("to be", vocabulary.encode("to be")))
+    assert by_text.tokens.tolist() == by_numbers.tokens.tolist()
+    assert bundle.text(by_text) == vocabulary.decode(by_text.tokens[0])
+    with pytest.raises(InputError, match="has no vocabulary"):
+        rk.runtime.load(folder).generate("to be")
