@@ -20,9 +20,10 @@ from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hint
 import typer
 
 from keras_rnnkit import __version__
-from keras_rnnkit.bench.settings import ExportBench
+from keras_rnnkit.bench.settings import ExportBench, ServeBench
 from keras_rnnkit.demo.settings import Settings as DemoSettings
 from keras_rnnkit.serving.settings import Settings as ServeSettings
+from keras_rnnkit.serving.settings import TritonSettings
 from keras_rnnkit.settings import SettingsError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notes are not about what was asked
@@ -140,7 +141,28 @@ def serve(settings: ServeSettings) -> None:
             f"There is no folder {settings.folder}. rnnkit export MODEL.keras {settings.folder}/NAME writes one.", USAGE
         )
     typer.echo(f"http://{settings.host}:{settings.port}/ serves {settings.folder}", err=True)
+    if settings.ray:
+        need("ray", "ray.serve")
+        from keras_rnnkit.serving import rays
+
+        rays.serve(settings, settings.ray)
+        return
     serving.serve(settings)
+
+
+@app.command()
+@options_of(TritonSettings)
+def triton(settings: TritonSettings) -> None:
+    """Write a Triton model repository from a bundle: streams with the states kept by Triton's sequence batcher."""
+    need("serve", "onnxruntime")
+    from keras_rnnkit.runtime import BundleError
+    from keras_rnnkit.serving.triton import write
+
+    try:
+        for folder in write(settings):
+            typer.echo(str(folder))
+    except BundleError as error:
+        refuse(str(error))
 
 
 @app.command()
@@ -237,6 +259,20 @@ def arrays_of(file: Path) -> Any:
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine, side by side.")
 app.add_typer(bench_app, name="bench")
+
+
+@bench_app.command("serve")
+@options_of(ServeBench)
+def bench_serve(settings: ServeBench) -> None:
+    """Steps of streams through the server, as JSON, bytes and WebSocket, beside the bare graph."""
+    need("serve", "onnxruntime", "starlette", "uvicorn", "websockets", "orjson", "prometheus_client")
+    from keras_rnnkit.bench import serve as measured
+    from keras_rnnkit.runtime import BundleError
+
+    try:
+        measured.run(settings)
+    except BundleError as error:
+        refuse(str(error))
 
 
 @bench_app.command("export")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from keras_rnnkit.settings import SettingsError
+
 
 @dataclass(frozen=True)
 class ExportBench:
@@ -19,3 +21,24 @@ class ExportBench:
     repeats: Annotated[int, "Runs of each graph; they take turns."] = 50
     only: Annotated[str, "Only the rows whose name has this in it."] = ""
     json: Annotated[Path | None, "Write the rows and the machine to this file too."] = None
+
+
+@dataclass(frozen=True)
+class ServeBench:
+    """Of `rnnkit bench serve`."""
+
+    bundle: Annotated[Path, "A bundle with a step graph."]
+    seconds: Annotated[float, "Of each measurement."] = 3.0
+    connections: Annotated[str, "How many clients at once, with commas."] = "1,16,64"
+    memory: Annotated[bool, "Then send 100,000 requests and look at the server's memory."] = False
+    json: Annotated[Path | None, "Write the rows and the machine to this file too."] = None
+
+    def __post_init__(self):
+        if not all(count.strip().isdigit() and int(count) > 0 for count in self.connections.split(",")):
+            raise SettingsError(
+                f"connections are numbers with commas, such as 1,16,64. Received: {self.connections!r}."
+            )
+
+    @property
+    def counts(self) -> list[int]:
+        return [int(count) for count in self.connections.split(",")]

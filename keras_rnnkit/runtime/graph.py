@@ -47,7 +47,8 @@ class Graph:
         self.shapes = {value.name: list(value.shape) for value in self.session.get_inputs()}
         carried = {state["input"] for state in self.states}, {state["output"] for state in self.states}
         self.inputs = [name for name in self.shapes if name not in carried[0]]
-        self.outputs = [value.name for value in self.session.get_outputs() if value.name not in carried[1]]
+        self.results = [value.name for value in self.session.get_outputs()]
+        self.outputs = [name for name in self.results if name not in carried[1]]
         self.defaults = [value.name for value in self.session.get_overridable_initializers()]
 
     def start(self, rows: int) -> dict[str, np.ndarray]:
@@ -62,8 +63,11 @@ class Graph:
             raise InputError(
                 f"The graph needs {', '.join(map(repr, missing))} too. Received: {', '.join(map(repr, arrays))}."
             )
-        values = self.session.run(None, arrays)
-        return dict(zip([value.name for value in self.session.get_outputs()], values, strict=True))
+        return self.run_checked(arrays)
+
+    def run_checked(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """`run` for arrays that `checked` gave, and states that the graph itself gave."""
+        return dict(zip(self.results, self.session.run(None, arrays), strict=True))
 
     def checked(self, name: str, value: Any) -> np.ndarray:
         """An input as the array that onnxruntime takes: empty ones would end the process in some operators."""

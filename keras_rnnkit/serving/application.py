@@ -79,31 +79,36 @@ def application(settings: Settings) -> Starlette:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
         return Route(path, endpoint(server, handler, path.rsplit("/", 1)[-1] or "page"), methods=[method])
 
-    routes: list[Route | WebSocketRoute] = [
+    one, versioned = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
+    routes: list[Route | WebSocketRoute] = []  # they are tried in this order: first what is asked most
+    for prefix in (one, versioned):
+        routes += [
+            route(f"{prefix}/infer", infer, "POST"),
+            WebSocketRoute(f"{prefix}/stream", stream_socket(server)),
+            route(f"{prefix}/generate", generate, "POST"),
+            route(f"{prefix}/generate_stream", generate_stream, "POST"),
+            route(f"{prefix}/activations", views.activations, "POST"),
+            route(f"{prefix}/forecast", views.forecast, "POST"),
+        ]
+    routes += [
+        route("/v2/health/live", live),
+        route("/v2/health/ready", ready),
+        route("/metrics", metrics),
         route("/", pages.page),
         route("/static/{file}", pages.static),
         route("/docs", pages.docs),
         route("/openapi.json", api),
-        route("/metrics", metrics),
-        route("/v2/health/live", live),
-        route("/v2/health/ready", ready),
         route("/v2", about),
         route("/v2/repository/index", index, "POST"),
         route("/v2/models/stats", all_statistics),
         route("/v2/models", models),
     ]
-    for prefix in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+    for prefix in (one, versioned):
         routes += [
             route(prefix, metadata),
             route(f"{prefix}/ready", model_ready),
             route(f"{prefix}/config", config),
             route(f"{prefix}/stats", statistics),
-            route(f"{prefix}/infer", infer, "POST"),
-            route(f"{prefix}/generate", generate, "POST"),
-            route(f"{prefix}/generate_stream", generate_stream, "POST"),
-            route(f"{prefix}/activations", views.activations, "POST"),
-            route(f"{prefix}/forecast", views.forecast, "POST"),
-            WebSocketRoute(f"{prefix}/stream", stream_socket(server)),
         ]
 
     def lost(request: Request, error: Exception) -> Response:

@@ -28,7 +28,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass
 class Request:
-    """One run of a graph for somebody: `feeds` without states, and where its states come from and go to.
+    """One run of a graph for somebody: `feeds` as `Graph.checked` gives them, and where states come from and go to.
 
     load: gives the states when the request runs, as a session's last one may still be running before; keep: is given
     the states after it, only if all went well. order: requests of the same order run one after the other.
@@ -144,9 +144,9 @@ class Lane:
         try:
             given = [{**request.feeds, **(request.load() if request.load else {})} for request in batch]
             if len(given) == 1:
-                found = [self.graph.run(given[0])]
+                found = [self.graph.run_checked(given[0])]
             else:
-                found = split(self.graph.run(joined(given)), [request.rows for request in batch])
+                found = split(self.graph.run_checked(joined(given)), [request.rows for request in batch])
         except Exception as error:  # it goes to those who wait
             return error
         return found, time.perf_counter() - began

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -52,14 +53,29 @@ class Metrics:
         self.first_token = Histogram(
             "rnnkit_first_token_seconds", "From request to first token", ["model"], buckets=SECONDS, registry=r
         )
+        self._graphs: dict[tuple[str, str], Any] = {}
+        self._kinds: dict[tuple[str, str], Any] = {}
         self.tokens = Counter("rnnkit_tokens", "Tokens generated", ["model"], registry=r)
 
+    def of_graph(self, model: str, graph: str) -> tuple[Histogram, Histogram, Histogram]:
+        """The series of a graph, looked up once."""
+        if (model, graph) not in self._graphs:
+            known = (self.queue, self.compute, self.batch)
+            self._graphs[model, graph] = tuple(each.labels(model, graph) for each in known)
+        return self._graphs[model, graph]
+
+    def of_kind(self, model: str, kind: str) -> tuple[Counter, Histogram]:
+        """The series of a kind of requests, looked up once."""
+        if (model, kind) not in self._kinds:
+            self._kinds[model, kind] = self.requests.labels(model, kind), self.seconds.labels(model, kind)
+        return self._kinds[model, kind]
+
     def ran(self, model: str, graph: str, rows: int, requests: int, waited: list[float], seconds: float) -> None:
-        queue = self.queue.labels(model, graph)
+        queue, compute, batch = self.of_graph(model, graph)
         for each in waited:
             queue.observe(each)
-        self.compute.labels(model, graph).observe(seconds)
-        self.batch.labels(model, graph).observe(rows)
+        compute.observe(seconds)
+        batch.observe(rows)
         tally = self.tallies[model]
         tally.runs += 1
         tally.rows += rows
@@ -68,8 +84,9 @@ class Metrics:
         tally.compute_ns += int(1e9 * seconds)
 
     def answered(self, model: str, kind: str, seconds: float) -> None:
-        self.requests.labels(model, kind).inc()
-        self.seconds.labels(model, kind).observe(seconds)
+        requests, taken = self.of_kind(model, kind)
+        requests.inc()
+        taken.observe(seconds)
         tally = self.tallies[model]
         tally.success += 1
         tally.success_ns += int(1e9 * seconds)

@@ -38,6 +38,7 @@ class Settings:
     deadline: Annotated[float, "Seconds that a request may take."] = 30.0
     grace: Annotated[float, "Seconds that a stopping server waits for requests under way."] = 20.0
     reload: Annotated[float, "Seconds between looks at the folder for new bundles; 0 for none."] = 2.0
+    ray: Annotated[int, "Run as many replicas under Ray Serve; 0 runs here, without Ray."] = 0
     access_log: Annotated[bool, "A line of JSON for every request, on standard error."] = True
 
     def __post_init__(self):
@@ -52,6 +53,23 @@ class Settings:
             raise SettingsError(
                 f"--host {self.host} can be reached from other machines, so the server needs --token, which clients "
                 "send as Authorization: Bearer TOKEN. Or listen on 127.0.0.1."
+            )
+
+
+@dataclass(frozen=True)
+class TritonSettings:
+    """Of `rnnkit triton`."""
+
+    bundle: Annotated[Path, "The bundle."]
+    repository: Annotated[Path, "The folder of Triton's models; made if it is not there."]
+    name: Annotated[str | None, "Of the model; that of the bundle if left out."] = None
+    max_batch: Annotated[int, "Streams that Triton runs as one batch."] = 64
+    idle: Annotated[float, "Seconds after which Triton forgets an unused stream."] = 600.0
+
+    def __post_init__(self):
+        if self.max_batch < 1 or self.idle <= 0:
+            raise SettingsError(
+                f"max_batch is 1 or more and idle is above 0. Received: max_batch={self.max_batch}, idle={self.idle}."
             )
 
 

@@ -13,9 +13,11 @@ Query: rows=N for N streams side by side. A chunk that cannot be run is answered
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 import uuid
+from collections.abc import MutableMapping
 from typing import Any
 
 import numpy as np
@@ -46,47 +48,41 @@ def stream_socket(server):
             await socket.close(REFUSED)
             return
         await socket.accept()
-        server.under_way += 1
+        farewell = asyncio.ensure_future(told(socket, stream, server.stopping))
         count = 0
         try:
             await socket.send_text(tensors.json_bytes(stream.greeting()).decode())
-            stopping = asyncio.ensure_future(server.stopping.wait())
-            while True:
-                message = await next_message(socket, stopping)
-                if message is None:
-                    await socket.close(GOING_AWAY, "the server is stopping")
-                    break
-                if message["type"] == "websocket.disconnect":
-                    break
+            while (message := await socket.receive())["type"] != "websocket.disconnect":
+                server.under_way += 1
+                stream.busy = True
                 try:
                     text, data = await stream.answered(message)
                 except Exception as error:
                     response, reason = refusal(error)
                     server.metrics.failed(model.name, reason, 0.0)
                     text, data = bytes(response.body).decode(), None
+                finally:
+                    server.under_way -= 1
                 count += 1
                 await (socket.send_bytes(data) if data is not None else socket.send_text(text or ""))
-        except (WebSocketDisconnect, RuntimeError):  # it left while it was being answered
+                stream.busy = False
+        except (WebSocketDisconnect, RuntimeError):  # it left while it was being answered, or was told to go
             pass
         finally:
-            stopping.cancel()
-            server.under_way -= 1
+            farewell.cancel()
             stream.end()
             logs.access(socket.scope, 101, began, name, messages=count)
 
     return run
 
 
-async def next_message(socket: WebSocket, stopping: asyncio.Future) -> Any:
-    """What the client sends next; None if the server is stopping."""
-    if stopping.done():
-        return None
-    receive = asyncio.ensure_future(socket.receive())
-    await asyncio.wait({receive, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if receive.done():
-        return receive.result()
-    receive.cancel()
-    return None
+async def told(socket: WebSocket, stream: SocketStream, stopping: asyncio.Event) -> None:
+    """Close the connection when the server stops, after what is being answered."""
+    await stopping.wait()
+    while stream.busy:
+        await asyncio.sleep(0.01)
+    with contextlib.suppress(RuntimeError):
+        await socket.close(GOING_AWAY, "the server is stopping")
 
 
 def rows_of(socket: WebSocket, most: int) -> int:
@@ -104,13 +100,13 @@ class SocketStream:
             raise malformed(f"The model {model.name!r} has no step graph, so it cannot stream. Export it with streams.")
         self.model, self.name, self.rows = model, name, rows
         self.graph = model.step.graph
-        self.started = False
+        self.started = self.busy = False
 
     def greeting(self) -> dict[str, Any]:
         known = self.model.metadata()
         return {"model": known["name"], "inputs": known["inputs"], "outputs": known["outputs"], "rows": self.rows}
 
-    async def answered(self, message: dict[str, Any]) -> tuple[str | None, bytes | None]:
+    async def answered(self, message: MutableMapping[str, Any]) -> tuple[str | None, bytes | None]:
         """The text or the bytes that answer a message."""
         began = time.perf_counter()
         data = message.get("bytes")

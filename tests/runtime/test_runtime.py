@@ -96,7 +96,7 @@ def test_a_refused_chunk_leaves_the_stream_where_it_was(folder, x):
         (np.zeros((2, 4, 5), "float32"), r"Received: \[2, 4, 5\]"),
         (np.zeros((4, 3), "float32"), r"Received: \[4, 3\]"),
         ([["a"]], "is an array of float32. Received: one of <U1"),
-        ([[1.0], [2.0, 3.0]], "is an array of float32. Received: setting an array"),
+        ([[1.0], [2.0, 3.0]], r"Received: \[1, 1\]"),
         ({"y": np.zeros((2, 4, 3))}, "has no input 'y'. It takes 'x'"),
         ({}, "needs 'x' too"),
     ],
