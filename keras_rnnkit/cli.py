@@ -141,6 +141,8 @@ def serve(settings: ServeSettings) -> None:
             f"There is no folder {settings.folder}. rnnkit export MODEL.keras {settings.folder}/NAME writes one.", USAGE
         )
     typer.echo(f"http://{settings.host}:{settings.port}/ serves {settings.folder}", err=True)
+    if settings.telemetry:
+        need("telemetry", "opentelemetry.instrumentation.asgi", "opentelemetry.sdk")
     if settings.ray:
         need("ray", "ray.serve")
         from keras_rnnkit.serving import rays

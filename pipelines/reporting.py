@@ -87,6 +87,7 @@ def draw(axes, vocabulary, ids: np.ndarray, values: np.ndarray, title: str) -> N
         row, column = divmod(place, COLUMNS)
         axes.add_patch(rectangle(column, row, colour))
         text = vocabulary.tokens[token].replace("\n", "\u00b6").replace("$", r"\$")
+        text = text if len(text) < 3 else "\u00b7"  # a reserved token
         axes.text(column + 0.5, row + 0.55, text, ha="center", va="center", fontsize=6, family="monospace")
     axes.set(xlim=(0, COLUMNS), ylim=(-(-len(ids) // COLUMNS), 0), title=title)
     axes.axis("off")

@@ -17,12 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class Watching(keras.callbacks.Callback):
     """A bar through each epoch and a line after it; keeps the best weights; ends when there has been nothing better.
 
-    history: the logs of the epochs so far, which somebody else writes.
+    history: the logs of the epochs so far, which somebody else writes. tokens: how many a batch holds.
     """
 
-    def __init__(self, settings: Any, console: Console, history: list[dict[str, float]]):
+    def __init__(self, settings: Any, console: Console, history: list[dict[str, float]], tokens: int):
         super().__init__()
-        self.settings, self.console, self.history = settings, console, history
+        self.settings, self.console, self.history, self.tokens = settings, console, history, tokens
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began, self.done = time.perf_counter(), 0
@@ -39,7 +39,7 @@ class Watching(keras.callbacks.Callback):
         self.bar.stop()
         seconds = time.perf_counter() - self.began
         logs["seconds"], logs["rate"] = seconds, float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        speed = self.done * self.settings.batch * self.settings.steps / seconds
+        speed = self.done * self.tokens / seconds
         before = min((row["val_loss"] for row in self.history), default=math.inf)
         better = logs["val_loss"] < before
         if better:

@@ -5,7 +5,7 @@ python pipelines/words.py --data names.txt --count 30
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
 import os
 import sys
@@ -22,6 +22,8 @@ from rich.console import Console
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.vocabulary import BEGIN, END, PADDING
+from pipelines.recurrent import CELLS, layer_of
+from pipelines.reporting import write_report
 
 
 @dataclass(frozen=True)
@@ -29,45 +31,74 @@ class Settings:
     """What the pipeline can be told; each field is an option of the command."""
 
     data: Annotated[Path | None, "A file with a word a line; the words of Python's documentation if left out."] = None
-    cell: Annotated[Literal["lstm", "gru", "vanilla"], "The recurrence."] = "gru"
-    units: Annotated[int, "Its units."] = 128
+    cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "gru"
+    layers: Annotated[int, "Recurrent layers."] = 1
+    units: Annotated[int, "Units of each."] = 128
     embedding: Annotated[int, "Width of a letter."] = 32
-    dropout: Annotated[float, "Before the output."] = 0.2
+    dropout: Annotated[float, "Before each layer but the first, and before the output."] = 0.2
+    zoneout: Annotated[float, "How often a unit keeps its state, in training."] = 0.0
     batch: Annotated[int, "Words of a batch."] = 32
     epochs: Annotated[int, "Times through the list, at most."] = 30
-    patience: Annotated[int, "Epochs without a better perplexity before training ends."] = 3
+    patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 3
+    optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The rule of learning."] = "adam"
     rate: Annotated[float, "Learning rate."] = 3e-3
-    clip: Annotated[float, "Largest norm of the whole gradient."] = 1.0
+    schedule: Annotated[
+        Literal["constant", "halving", "cosine", "plateau"], "How the rate falls; plateau: where nothing grew better."
+    ] = "constant"
+    after: Annotated[int, "Of halving: the last epoch of the full rate."] = 4
+    factor: Annotated[float, "Of halving and plateau: what is left of the rate each time."] = 0.5
+    clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 1.0
+    mixed: Annotated[bool, "Compute in 16 bits where the device can."] = False
     held_out: Annotated[float, "Part of the words to judge by."] = 0.1
     count: Annotated[int, "Words to invent."] = 20
     temperature: Annotated[float, "Below 1 they grow more usual, above 1 wilder."] = 0.8
     seed: Annotated[int, "Of everything random."] = 0
-    out: Annotated[Path, "Folder for the bundle and the metrics."] = Path("exported/words")
+    out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/words")
+    resume: Annotated[bool, "Go on from the last epoch in that folder."] = False
+
+    unit = "char"
 
     def __post_init__(self):
+        if self.cell not in CELLS:
+            raise SettingsError(f"Received: cell={self.cell!r}. Expected one of {', '.join(CELLS)}.")
         if not 0 < self.held_out < 1:
             raise SettingsError(f"held_out is a part of the words, between 0 and 1. Received: {self.held_out}.")
+
+    @property
+    def best(self) -> Path:
+        """The file of the best weights."""
+        return self.out / "best.npz"
+
+    @property
+    def learned(self) -> dict:
+        """What a checkpoint must agree on."""
+        place = ("out", "resume", "count", "temperature", "epochs", "patience")
+        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items() if k not in place}
 
 
 def run(settings: Settings) -> dict:
     """words -> model -> train -> evaluate -> export -> invent"""
     console = Console(highlight=False, soft_wrap=True)
+    settings.out.mkdir(parents=True, exist_ok=True)
     words = read(settings)
     vocabulary = rk.text.Vocabulary.of(words, reserved=[PADDING, BEGIN, END])
     held_out, training = split(words, settings)
     console.print(
         f"words     {len(training):,} to learn from, {len(held_out):,} held out, {len(vocabulary) - 3} letters"
     )
+    parts = {"train": padded(training, vocabulary), "test": padded(held_out, vocabulary)}
     model = build(settings, len(vocabulary))
-    history = train(model, *(padded(part, vocabulary) for part in (training, held_out)), settings, console)
-    metrics = {"perplexity": math.exp(min(history["val_loss"])), "epochs": len(history["loss"])}
+    history = train(model, parts, settings, console)
+    keep_best(model, settings)
+    metrics = {"perplexity": math.exp(min(row["val_loss"] for row in history)), "epochs": len(history)}
     console.print(f"held out  perplexity {metrics['perplexity']:.3f} a letter")
     bundle = export(model, vocabulary, settings)
     invented = invent(bundle, vocabulary, settings)
     metrics |= {"words": invented, "new": sum(word not in set(words) for word in invented) / len(invented)}
     console.print(f"invented  {metrics['new']:.0%} of them new\n\n" + ", ".join(invented) + "\n")
-    (settings.out / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
-    console.print(f"exported  {bundle.folder}")
+    letters = {name: np.concatenate([row[row > 0] for row in x]) for name, (x, _) in parts.items()}
+    folder = write_report(settings, metrics, history, vocabulary, letters, model)
+    console.print(f"exported  {bundle.folder}\nreport    {folder}")
     return metrics
 
 
@@ -102,35 +133,58 @@ def build(settings: Settings, size: int):
     import keras
 
     keras.utils.set_random_seed(settings.seed)
-    layer = {"lstm": rk.LSTM, "gru": rk.GRU, "vanilla": rk.VanillaRNN}[settings.cell]
+    keras.config.set_dtype_policy("mixed_bfloat16" if settings.mixed else "float32")
     letters = keras.Input((None,), dtype="int32", name="letters")
     x = keras.layers.Embedding(size, settings.embedding, mask_zero=True, name="embedding")(letters)
-    x = layer(settings.units, return_sequences=True, name="memory")(x)
-    x = keras.layers.Dropout(settings.dropout)(x)
-    return keras.Model(letters, keras.layers.Dense(size, name="logits")(x), name="words")
+    for i in range(settings.layers):
+        x = keras.layers.Dropout(settings.dropout, seed=settings.seed + i)(x) if i and settings.dropout else x
+        x = layer_of(settings.cell, settings.units, zoneout=settings.zoneout, name=f"memory_{i}")(x)
+    x = keras.layers.Dropout(settings.dropout, seed=settings.seed - 1)(x)
+    return keras.Model(letters, keras.layers.Dense(size, name="logits", dtype="float32")(x), name="words")
 
 
-def train(model, training, held_out, settings: Settings, console: Console) -> dict[str, list[float]]:
-    import keras
+def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
+    """Logs of every epoch; the best weights are kept in a file. Each epoch has an order of its own, of words."""
+    from keras_rnnkit.training.schedules import OPTIMIZERS
+    from pipelines.watching import Watching
 
-    model.compile(
-        keras.optimizers.Adam(settings.rate, global_clipnorm=settings.clip),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0),
+    (x, y), held_out = parts["train"], parts["test"]
+    batches = -(-len(x) // settings.batch)
+    how = (settings.rate, batches, settings.epochs, settings.after, settings.factor)
+    optimizer = OPTIMIZERS[settings.optimizer](
+        rk.training.schedule(settings.schedule, *how), global_clipnorm=settings.clip or None
     )
-    best = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
-    line = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: console.print(
-            f"epoch {epoch + 1:3d}   train {logs['loss']:.3f}   held out {logs['val_loss']:.3f} nats"
+    model.compile(rk.training.watched(optimizer), rk.training.NextToken(ignore=0))
+    path, place = settings.out / "training.ckpt", {"epoch": 0, "history": None}
+    if settings.resume:
+        place = rk.training.resume(model, path, settings.learned)
+        console.print(f"resumed   epoch {place['epoch'] + 1}")
+    keeper = rk.training.Checkpoint(path, settings.learned, history=place["history"])
+    lowering = [rk.training.Plateau(settings.factor, keeper.history)] if settings.schedule == "plateau" else []
+    tokens = int((x > 0).sum()) // batches
+    watching = Watching(settings, console, keeper.history, tokens)
+    for epoch in range(place["epoch"], settings.epochs):
+        order = np.random.default_rng([settings.seed, epoch]).permutation(len(x))
+        model.fit(
+            x[order],
+            y[order],
+            validation_data=held_out,
+            batch_size=settings.batch,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            callbacks=[rk.training.GradientLog(), *lowering, watching, keeper],
+            shuffle=False,
+            verbose=0,
         )
-    )
-    return model.fit(
-        *training,
-        validation_data=held_out,
-        batch_size=settings.batch,
-        epochs=settings.epochs,
-        callbacks=[best, line],
-        verbose=0,
-    ).history
+        if model.stop_training:
+            break
+    return keeper.history
+
+
+def keep_best(model, settings: Settings) -> None:
+    """Put the best weights into the model."""
+    with np.load(settings.best) as kept:
+        model.set_weights([kept[name] for name in kept.files])
 
 
 def export(model, vocabulary, settings: Settings):

@@ -50,12 +50,18 @@ class Gentle(uvicorn.Server):
         self.should_exit = True
 
 
+def with_traces(app):
+    from keras_rnnkit.serving.telemetry import traced
+
+    return traced(app)
+
+
 def serve(settings: Settings) -> None:
     """Serve a folder of bundles until a signal comes."""
     logs.set_up(settings.access_log)
     app = application(settings)
     config = uvicorn.Config(
-        app,
+        with_traces(app) if settings.telemetry else app,
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -39,6 +39,7 @@ class Settings:
     grace: Annotated[float, "Seconds that a stopping server waits for requests under way."] = 20.0
     reload: Annotated[float, "Seconds between looks at the folder for new bundles; 0 for none."] = 2.0
     ray: Annotated[int, "Run as many replicas under Ray Serve; 0 runs here, without Ray."] = 0
+    telemetry: Annotated[bool, "Send traces by OpenTelemetry, as OTEL_EXPORTER_OTLP_ENDPOINT and others say."] = False
     access_log: Annotated[bool, "A line of JSON for every request, on standard error."] = True
 
     def __post_init__(self):

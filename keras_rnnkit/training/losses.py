@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 from keras import ops
+from keras.src.backend.common.masking import set_keras_mask
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
@@ -32,8 +33,10 @@ class NextToken(keras.losses.Loss):
         nats = by_tensorflow if keras.backend.backend() == "tensorflow" else by_definition
         if self.ignore is None:
             return nats(y_pred, y_true)
-        counts = ops.cast(y_true != self.ignore, "float32")
-        return counts * nats(y_pred, y_true) / ops.maximum(ops.mean(counts), 1e-9)
+        counts = y_true != self.ignore
+        found = ops.where(counts, nats(y_pred, ops.where(counts, y_true, 0)), 0.0)
+        set_keras_mask(found, counts)  # Keras' mean is over what counts, here and by the mask of the model
+        return found
 
     def get_config(self):
         return {**super().get_config(), "ignore": self.ignore}

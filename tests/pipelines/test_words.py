@@ -17,6 +17,19 @@ def test_words_are_invented_letter_by_letter(tmp_path):
     bundle = rk.runtime.load(tmp_path / "out" / "bundle")
     again = words.invent(bundle, rk.text.Vocabulary.load(bundle.folder / "vocabulary.json"), Settings(count=8))
     assert again == metrics["words"]
+    names = {path.name for path in (tmp_path / "out" / "report").iterdir()}
+    assert names == {"metrics.json", "curves.png", "rank_frequency.png", "units.png"}
+
+
+def test_it_goes_on_where_it_stopped(tmp_path):
+    """A run of two epochs is one of one epoch and one of the second; other cells and schedules by their flags."""
+    (tmp_path / "list.txt").write_text("\n".join(english_words()[::40]))
+    known = {"data": tmp_path / "list.txt", "units": 8, "layers": 2, "count": 2, "cell": "coupled_lstm", "zoneout": 0.1}
+    known |= {"schedule": "plateau", "optimizer": "rmsprop"}
+    whole = words.run(Settings(**known, epochs=2, out=tmp_path / "whole"))
+    words.run(Settings(**known, epochs=1, out=tmp_path / "parts"))
+    again = words.run(Settings(**known, epochs=2, out=tmp_path / "parts", resume=True))
+    assert again["perplexity"] == whole["perplexity"] and again["words"] == whole["words"]
 
 
 def test_padding_is_no_target():

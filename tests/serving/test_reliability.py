@@ -242,3 +242,18 @@ def test_serving_loads_no_framework():
         "print({'tensorflow', 'keras', 'jax', 'torch', 'onnx', 'tf2onnx'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_requests_can_be_traced(settings):
+    pytest.importorskip("opentelemetry.instrumentation.asgi")
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from starlette.testclient import TestClient
+
+    from keras_rnnkit import serving
+    from keras_rnnkit.serving.telemetry import traced
+
+    spans = InMemorySpanExporter()
+    app = traced(serving.app(settings), spans)
+    with TestClient(app) as client:
+        assert client.get("/v2/models/series").status_code == 200
+    until(lambda: any("GET" in span.name for span in spans.get_finished_spans()), 10)

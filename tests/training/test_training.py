@@ -269,8 +269,10 @@ def test_the_rate_falls_where_nothing_grows_better():
     assert rates == [1.0, 1.0, 0.5, 0.25, 0.25]
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("ignore", [None, 0])
-def test_next_token_is_keras_own_cross_entropy(ignore, rng):
+def test_next_token_is_keras_own_cross_entropy(ignore, masked, rng):
+    mask = rng.random((4, 5)) < 0.7
     logits = keras.ops.convert_to_tensor(rng.normal(size=(4, 5, 7)).astype("float32") * 3)
     targets = rng.integers(0, 3, size=(4, 5))
     stock = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=ignore)
@@ -281,7 +283,10 @@ def test_next_token_is_keras_own_cross_entropy(ignore, rng):
 
         with tf.GradientTape() as tape:
             tape.watch(logits)
-            value = loss(targets, logits)
+            y = logits * 1.0
+            if masked:
+                y._keras_mask = keras.ops.convert_to_tensor(mask)
+            value = loss(targets, y)
         return float(value), tape.gradient(value, logits).numpy()
 
     (a, da), (b, db) = slope(ours), slope(stock)
