@@ -190,8 +190,7 @@ def learner(settings: Settings, size: int):
     if settings.threads:
         tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
     keras.utils.set_random_seed(settings.seed)
-    if settings.mixed:
-        keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_dtype_policy("mixed_bfloat16" if settings.mixed else "float32")
     model = build(settings, size, settings.batch, stateful=settings.order == "sequential")
     if settings.init:
         rk.training.initialize_uniformly(model, settings.init, settings.seed)
@@ -260,7 +259,10 @@ MEASURES = {"nats": float, "perplexity": math.exp, "bits": lambda x: x / math.lo
 
 
 def best_model(settings: Settings, size: int, batch: int | None, stateful: bool):
-    """The best weights that were found, in a model for other rows."""
+    """The best weights that were found, in a model for other rows that computes in 32 bits."""
+    import keras
+
+    keras.config.set_dtype_policy("float32")
     model = build(settings, size, batch, stateful)
     with np.load(settings.best) as kept:
         model.set_weights([kept[name] for name in kept.files])

@@ -89,7 +89,7 @@ def run(settings: Settings) -> dict:
     parts = {"train": padded(training, vocabulary), "test": padded(held_out, vocabulary)}
     model = build(settings, len(vocabulary))
     history = train(model, parts, settings, console)
-    keep_best(model, settings)
+    model = best_model(settings, len(vocabulary))
     metrics = {"perplexity": math.exp(min(row["val_loss"] for row in history)), "epochs": len(history)}
     console.print(f"held out  perplexity {metrics['perplexity']:.3f} a letter")
     bundle = export(model, vocabulary, settings)
@@ -181,10 +181,12 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
     return keeper.history
 
 
-def keep_best(model, settings: Settings) -> None:
-    """Put the best weights into the model."""
+def best_model(settings: Settings, size: int):
+    """The best weights that were found, in a model that computes in 32 bits."""
+    model = build(dataclasses.replace(settings, mixed=False), size)
     with np.load(settings.best) as kept:
         model.set_weights([kept[name] for name in kept.files])
+    return model
 
 
 def export(model, vocabulary, settings: Settings):

@@ -92,6 +92,8 @@ def test_hoisted_gradient_against_finite_differences(name, case, rng):
 @pytest.mark.parametrize("name", [name for name in TABLE if name not in NOISY | {"batchnorm-gru"}])
 def test_kernels_agree_on_the_gradient(name, case, rng):
     """In training, hoisted has a gradient of its own; scan's is what the backend derives."""
+    if keras.backend.backend() == "jax" and name != "lstm" and case != "masked-reset":
+        pytest.skip("JAX compiles each anew for seconds; the hardest case stands for all")
     dtype, tolerance = ("float64", 1e-10) if keras.backend.backend() == "tensorflow" else ("float32", 1e-4)
     layer = built(name, rng, dtype, learn_initial_state="reset" in case)
     arguments = [sequences(rng, dtype), *starts(layer.cell, rng, dtype)]

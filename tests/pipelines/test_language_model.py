@@ -99,6 +99,7 @@ def test_it_goes_on_where_it_stopped(text, trained, tmp_path):
             "schedule": "cosine",
             "warmup": 3,
         },
+        {"mixed": True, "cell": "peephole_lstm", "zoneout": 0.1, "schedule": "plateau"},
         {"unit": "subword", "most": 270, "cell": "vanilla", "varied": True, "patience": 1, "optimizer": "rmsprop"},
     ],
 )
