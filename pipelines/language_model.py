@@ -40,6 +40,8 @@ class Settings:
     valid: Annotated[float, "Part of a single text to watch, at its end."] = 0.05
     test: Annotated[float, "Part of a single text to judge by, after that; 0 judges by what was watched."] = 0.0
 
+    spread: Annotated[bool, "Take them from the end of each row of a batch, as char-rnn does."] = False
+
     cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "lstm"
     layers: Annotated[int, "Recurrent layers."] = 2
     units: Annotated[int, "Units of each."] = 128
@@ -129,13 +131,15 @@ def run(settings: Settings) -> dict:
 def read(settings: Settings, console: Console):
     """The texts, the vocabulary, and the texts as numbers."""
     from keras_rnnkit.data import read_corpus
-    from keras_rnnkit.data.corpus import cut
+    from keras_rnnkit.data.corpus import spread
     from keras_rnnkit.data.embedded import python_topics
 
+    parts_of = settings.valid, settings.test
+    rows = settings.batch if settings.spread else 1
     if settings.data:
-        corpus = read_corpus(settings.data, settings.valid, settings.test)
+        corpus = read_corpus(settings.data, *parts_of, rows)
     else:
-        corpus = cut(python_topics(), settings.valid, settings.test, "Python's help topics")
+        corpus = spread(python_topics(), *parts_of, "Python's help topics", rows)
     vocabulary = rk.text.Vocabulary.of(
         corpus.train, unit_of(corpus.train, settings), ["<unk>"], settings.least, settings.most
     )

@@ -28,15 +28,16 @@ class Corpus:
         return iter((self.train, self.valid, self.test))
 
 
-def read_corpus(path: str | Path, valid: float = 0.05, test: float = 0.0) -> Corpus:
+def read_corpus(path: str | Path, valid: float = 0.05, test: float = 0.0, rows: int = 1) -> Corpus:
     """The corpus in a folder with files for train, valid and test, known by their names, or in one file, cut in order.
 
     valid, test: the parts of one file that come last, valid before test; without a test part, valid is that too.
+    rows: cut a file into as many pieces first, and take these parts of each, so that they are of the whole text.
     """
     path = Path(path).expanduser()
     if path.is_dir():
         return from_folder(path)
-    return cut(read_text(path), valid, test, str(path))
+    return spread(read_text(path), valid, test, str(path), rows)
 
 
 def from_folder(folder: Path) -> Corpus:
@@ -63,6 +64,17 @@ def cut(text: str, valid: float, test: float, source: str) -> Corpus:
     first, second = round(len(text) * (1 - valid - test)), round(len(text) * (1 - test))
     parts = text[:first], text[first:second], text[second:]
     return Corpus(parts[0], parts[1], parts[2] or parts[1], source)
+
+
+def spread(text: str, valid: float, test: float, source: str, rows: int) -> Corpus:
+    """`cut` for each of so many pieces of a text, and the parts put together again, as char-rnn judged its models.
+
+    >>> spread("abcdefghij", 0.2, 0.0, "letters", 2).train
+    'abcdfghi'
+    """
+    size = max(1, len(text) // rows)
+    pieces = [cut(text[begin : begin + size], valid, test, source) for begin in range(0, size * rows, size)]
+    return Corpus(*("".join(parts) for parts in zip(*pieces, strict=True)), source)
 
 
 def read_text(path: Path) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,21 @@ import numpy as np
 from keras_rnnkit.text import TextError
 
 ORDERS = ("sequential", "random")
+
+
+class Places:
+    """Where the windows of a batch begin [B], and how long they are, by its number; made when it is asked for."""
+
+    def __init__(self, count: int, at: Callable[[int], tuple[np.ndarray, int]]):
+        self.count, self.at = count, at
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, int]:
+        if not 0 <= number < self.count:
+            raise IndexError(f"There are {self.count} batches. Received: number {number}.")
+        return self.at(number)
 
 
 class Windows:
@@ -73,13 +87,18 @@ class Windows:
         """Of the part of the corpus that a row goes through, in sequential order."""
         return (len(self.ids) - 1) // self.batch
 
-    def places(self, epoch: int) -> list[tuple[np.ndarray, int]]:
+    def places(self, epoch: int) -> Places:
         """Where each window of each batch begins [B], and how long they are."""
         if self.order == "random":
             return self._random_places(np.random.default_rng([self.seed, epoch]))
         ends = self._ends(np.random.default_rng([self.seed, epoch]))
         rows = np.arange(self.batch) * self.row_length
-        return [(rows + begin, end - begin) for begin, end in itertools.pairwise([0, *ends.tolist()])]
+
+        def at(number: int) -> tuple[np.ndarray, int]:
+            begin = int(ends[number - 1]) if number else 0
+            return rows + begin, int(ends[number]) - begin
+
+        return Places(len(ends), at)
 
     def _ends(self, random: np.random.Generator) -> np.ndarray:
         count = self.row_length // self.steps
@@ -90,17 +109,18 @@ class Windows:
         ends = np.floor(ends * min(1.0, self.row_length / ends[-1])).astype(int)
         return np.maximum(ends, np.arange(1, count + 1))
 
-    def _random_places(self, random: np.random.Generator) -> list[tuple[np.ndarray, int]]:
+    def _random_places(self, random: np.random.Generator) -> Places:
         spare = len(self.ids) - 1 - self.batch * self.steps  # as many windows whatever the offset
         offset = int(random.integers(min(self.steps, spare + 1)))
         count = (len(self.ids) - 1 - min(self.steps - 1, spare)) // self.steps
         begins = offset + self.steps * random.permutation(count)
-        return [(begins[i : i + self.batch], self.steps) for i in range(0, count - self.batch + 1, self.batch)]
+        return Places(count // self.batch, lambda i: (begins[i * self.batch : (i + 1) * self.batch], self.steps))
 
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[Any, np.ndarray]]:
         """The batches of an epoch as arrays, from number `start` on."""
-        for begins, length in self.places(epoch)[start:]:
-            yield self._batch(begins, length)
+        places = self.places(epoch)
+        for number in range(start, len(places)):
+            yield self._batch(*places[number])
 
     def _batch(self, begins: np.ndarray, length: int) -> tuple[Any, np.ndarray]:
         window = np.asarray(self.ids[begins[:, None] + np.arange(length + 1)], np.int32)
@@ -119,7 +139,7 @@ class Windows:
         """
         import tensorflow as tf
 
-        known: dict[int, list] = {}
+        known: dict[int, Places] = {}
 
         def looked_up(number):
             if number == start or not known:
