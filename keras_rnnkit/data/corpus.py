@@ -74,7 +74,8 @@ def spread(text: str, valid: float, test: float, source: str, rows: int) -> Corp
     """
     size = max(1, len(text) // rows)
     pieces = [cut(text[begin : begin + size], valid, test, source) for begin in range(0, size * rows, size)]
-    return Corpus(*("".join(parts) for parts in zip(*pieces, strict=True)), source)
+    train, watched, judged = ("".join(parts) for parts in zip(*pieces, strict=True))
+    return Corpus(train, watched, judged, source)
 
 
 def read_text(path: Path) -> str:
