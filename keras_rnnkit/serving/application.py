@@ -160,7 +160,7 @@ def allowed(settings: Settings, request) -> None:
     origin = request.headers.get("origin")
     if origin and origin.split("://", 1)[-1] != request.headers.get("host"):
         raise ServingError(403, "origin", f"Pages of {origin[:200]!r} may not use this server.")
-    path = request.url.path
+    path = request.scope["path"]
     if settings.token is None or path in OPEN or path.startswith("/static/"):
         return
     given = request.headers.get("authorization", "")
