@@ -117,16 +117,24 @@ def test_a_row_that_fails_does_not_harm_its_session(http, loaded, rng):
     np.testing.assert_allclose(np.reshape(found, (1, 4, 3)), expected, atol=1e-5)
 
 
-def test_an_answer_that_is_not_finite_is_none(http, loaded, rng):
-    """Numbers so large that the gates are infinity minus infinity: refused, and the stream goes on from before."""
-    x = rng.normal(size=(1, 4, 3))
-    expected = loaded("series").predict(x.astype("float32"))
-    first = http.post("/v2/models/series/infer", json=body(x[:, :2], sequence_id="n", sequence_start=True)).json()
-    bad = http.post("/v2/models/series/infer", json=body([[[3e38, -3e38, 3e38]]], sequence_id="n"))
-    assert bad.status_code == 422 and "is NaN or infinite for this input" in bad.json()["error"]
-    last = http.post("/v2/models/series/infer", json=body(x[:, 2:], sequence_id="n", sequence_end=True)).json()
-    found = first["outputs"][0]["data"] + last["outputs"][0]["data"]
-    np.testing.assert_allclose(np.reshape(found, (1, 4, 3)), expected, atol=1e-5)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_answer_that_is_not_finite_is_none(bad):
+    """It is refused, and no state is kept."""
+    from keras_rnnkit.serving.errors import ServingError
+    from keras_rnnkit.serving.lanes import Request, settle
+
+    kept = []
+
+    async def go(value):
+        request = Request({}, 1, asyncio.get_running_loop().create_future(), 0.0, keep=kept.append)
+        settle(request, {"y": np.array([1.0, value], "float32")})
+        return await request.done
+
+    with pytest.raises(ServingError, match="'y' is NaN or infinite for this input. Its state is as it was before"):
+        asyncio.run(go(bad))
+    assert not kept
+    asyncio.run(go(2.0))
+    assert len(kept) == 1
 
 
 def test_a_request_past_its_deadline_is_not_run(loaded):
