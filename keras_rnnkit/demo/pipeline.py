@@ -64,7 +64,7 @@ class Alphabet:
     >>> alphabet.encode("band")
     Traceback (most recent call last):
     ...
-    keras_rnnkit.demo.settings.SettingsError: The text 'band' has characters the model never sees: 'd'. It sees: abn
+    keras_rnnkit.settings.SettingsError: The text 'band' has characters the model never sees: 'd'. It sees: abn
     """
 
     characters: str

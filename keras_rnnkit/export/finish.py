@@ -140,6 +140,12 @@ def every_node(graph: GraphProto):
             yield from every_node(inner)
 
 
+QUANTIZED = {"DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulIntegerToFloat"}
+"""What onnxruntime's quantisation writes besides standard operators, of its own domain."""
+
+
 def known(node, model: ModelProto) -> bool:
+    if node.domain == "com.microsoft" and node.op_type in QUANTIZED:
+        return True
     versions = {o.domain: o.version for o in model.opset_import}
     return onnx.defs.has(node.op_type, versions.get(node.domain, 0), node.domain)

@@ -168,3 +168,15 @@ def test_a_bundle_has_both(tmp_path):
     parts = [stream.push(x[:, :3]), stream.push(x[:, 3:])]
     np.testing.assert_allclose(np.concatenate(parts, axis=1), rough.predict(x), atol=0.05)
     assert rough.generate([1, 2], steps=5).tokens.shape[0] == 1
+
+
+def test_a_token_loop_around_an_lstm_of_int8(tmp_path):
+    """DynamicQuantizeLSTM is onnxruntime's own, and stands inside a Loop here."""
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    y = L.Dense(14)(rk.LSTM(32, return_sequences=True)(L.Embedding(14, 8)(tokens)))
+    model = randomised(keras.Model(tokens, y))
+    rk.export_onnx(model, tmp_path / "model.onnx", mode="generate", quantize="int8", max_error=10)
+    graph = rk.runtime.Graph(tmp_path / "model.onnx")
+    feeds = {"tokens": [[1, 2]], "noise": np.full((1, 4), 0.5, "float32")}
+    found = graph.run({**feeds, "temperature": 1.0, "top_k": 0, "top_p": 1.0})
+    assert found["generated"].shape == (1, 4)

@@ -64,7 +64,7 @@ def page(address, tmp_path_factory):
         with connect(address_of_tab, max_size=None) as socket:
             page = Page(socket)
             page.call("Page.navigate", url=f"http://{address}/")
-            page.wait("typeof model !== 'undefined' && model !== null")
+            page.wait("typeof choose === 'function' && Boolean(model && model.inputs)")
             yield page
     finally:
         process.terminate()
