@@ -385,7 +385,9 @@ async def events(server: Server, asked: generation.Generation, place) -> AsyncIt
             if server.over.is_set():
                 raise unavailable("The server is stopping; this is how far it came.")
     except Exception as error:
-        yield b"data: " + bytes(refusal(error)[0].body) + b"\n\n"
+        response, reason = refusal(error)
+        server.metrics.failed(asked.model.name, reason, 0.0)
+        yield b"data: " + bytes(response.body) + b"\n\n"
     finally:
         server.under_way -= 1
         place.__exit__(None, None, None)

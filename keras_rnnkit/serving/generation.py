@@ -18,7 +18,7 @@ from keras_rnnkit.runtime.generation import logits_of
 from keras_rnnkit.serving.errors import ServingError, malformed, too_large
 from keras_rnnkit.serving.served import Served
 from keras_rnnkit.text import TextError
-from keras_rnnkit.text.vocabulary import BEGIN, END
+from keras_rnnkit.text.vocabulary import BEGIN
 
 NUMBERS = {"max_tokens", "temperature", "top_k", "top_p", "seed", "beam", "length_penalty", "stop_at_end"}
 
@@ -45,7 +45,7 @@ class Generation:
         self.seed = whole(given, "seed", 0, 0)
         self.strategy = strategy_of(given)
         self.prompt = self.prompt_of(request)
-        self.end = model.vocabulary.number(END) if model.vocabulary is not None and ends(model) else None
+        self.end = model.end
 
     def prompt_of(self, request: Mapping[str, Any]) -> np.ndarray:
         """The tokens [1, T] to go on from."""
@@ -123,7 +123,6 @@ class Generation:
 
 async def complete(generation: Generation) -> dict[str, Any]:
     """The answer to `generate`: the best text, and with a beam all of them with their scores."""
-    began = time.perf_counter()
     found = await generation.whole()
     tokens, scores, lengths = (np.atleast_1d(part[0]) for part in found)
     tokens, rows = np.atleast_2d(tokens), []
@@ -133,7 +132,6 @@ async def complete(generation: Generation) -> dict[str, Any]:
         rows.append({"text": generation.text(kept), "tokens": kept.tolist(), "score": float(score)})
     count = int(np.max(lengths))
     generation.model.metrics.tokens.labels(generation.model.name).inc(count)
-    generation.model.metrics.first_token.labels(generation.model.name).observe(time.perf_counter() - began)
     answer = {"model_name": generation.model.name, "model_version": "1", "text_output": rows[0]["text"], **rows[0]}
     answer.pop("text")
     return answer | ({"hypotheses": rows} if len(rows) > 1 else {})
@@ -151,13 +149,6 @@ async def pieces(generation: Generation) -> AsyncIterator[dict[str, Any]]:
         model.metrics.tokens.labels(model.name).inc()
         yield {"model_name": model.name, "model_version": "1", "text_output": piece, "token": token}
         await asyncio.sleep(0)  # others' turn, and the moment in which a client that has left is noticed
-
-
-def ends(model: Served) -> bool:
-    """Whether the end token ends a generation: that of a model of words and lines goes on after it."""
-    return (
-        "generate" not in model.bundle.manifest["graphs"] or model.bundle.graph("generate").facts.get("end") is not None
-    )
 
 
 def strategy_of(given: Mapping[str, Any]) -> Strategy:

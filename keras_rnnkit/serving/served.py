@@ -19,6 +19,7 @@ from keras_rnnkit.serving.metrics import Metrics
 from keras_rnnkit.serving.sessions import Sessions
 from keras_rnnkit.serving.settings import Settings
 from keras_rnnkit.serving.tensors import NAMES
+from keras_rnnkit.text.vocabulary import END
 
 VERSION = "1"
 PLATFORM = "onnxruntime_onnx"
@@ -39,13 +40,21 @@ class Served:
             self.sessions = Sessions(
                 self.step.graph, settings.max_sessions, settings.session_ttl, partial(metrics.dropped, self.name)
             )
-        self.vocabulary = vocabulary_of(self.bundle)
-        self.under_way = 0
+        self.vocabulary = self.bundle.vocabulary
+        self.end = self.end_of_text()
 
     def lane(self, mode: str, executor: Executor) -> Lane:
         s = self.settings
         seen = partial(self.metrics.ran, self.name, mode)
         return Lane(self.bundle.graph(mode), executor, s.max_batch, s.max_queue, s.batching, seen)
+
+    def end_of_text(self) -> int | None:
+        """The token that ends a generation, if one does: a model of lines may go on after the end of one."""
+        if self.vocabulary is None or self.step is None:
+            return None
+        alone = "generate" not in self.bundle.manifest["graphs"]
+        ends = alone or self.bundle.graph("generate").facts.get("end") is not None
+        return self.vocabulary.number(END) if ends else None
 
     @property
     def graph(self) -> Graph:
@@ -170,15 +179,6 @@ def opened(folder: Path, settings: Settings, providers: list[str] | None) -> run
         if settings.quantized is None:
             raise
         return runtime.load(folder, None, settings.threads, providers)
-
-
-def vocabulary_of(bundle: runtime.Bundle) -> Any:
-    name = bundle.manifest.get("vocabulary")
-    if not name:
-        return None
-    from keras_rnnkit.text import Vocabulary
-
-    return Vocabulary.load(bundle.folder / name)
 
 
 def open_shape(shape: list[Any]) -> list[int]:
