@@ -19,6 +19,9 @@ _HOMES = {
     "Stack": "layers.stack",
     "Bidirectional": "layers.bidirectional",
     "Residual": "layers.residual",
+    "Encoder": "seq2seq.encoder",
+    "Decoder": "seq2seq.decoder",
+    "Seq2Seq": "seq2seq.model",
     "convert": "conversion",
     "explain": "explanation",
     "load_model": "loading",
@@ -27,12 +30,15 @@ _HOMES = {
     "export_bundle": "export.bundle",
 }
 _EXTRAS = {"keras": "train", "tensorflow": "train"} | dict.fromkeys(("onnx", "tf2onnx", "onnxruntime"), "train,export")
-_MODULES = ("cells", "data", "decoding", "kernels", "layers", "ops", "runtime", "text", "training")
+_MODULES = {
+    name: name
+    for name in ("cells", "data", "decoding", "kernels", "layers", "ops", "runtime", "seq2seq", "text", "training")
+} | {"attention": "seq2seq.attention"}
 
 __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:
-    from keras_rnnkit import cells, data, decoding, kernels, layers, ops, runtime, text, training
+    from keras_rnnkit import cells, data, decoding, kernels, layers, ops, runtime, seq2seq, text, training
     from keras_rnnkit.conversion import convert
     from keras_rnnkit.explanation import explain
     from keras_rnnkit.export.bundle import export_bundle
@@ -44,13 +50,17 @@ if TYPE_CHECKING:
     from keras_rnnkit.layers.residual import Residual
     from keras_rnnkit.layers.stack import Stack
     from keras_rnnkit.loading import load_model
+    from keras_rnnkit.seq2seq import attention
+    from keras_rnnkit.seq2seq.decoder import Decoder
+    from keras_rnnkit.seq2seq.encoder import Encoder
+    from keras_rnnkit.seq2seq.model import Seq2Seq
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(_load(_HOMES[name], name), name)
     elif name in _MODULES:
-        value = _load(name, name)
+        value = _load(_MODULES[name], name)
     else:
         raise AttributeError(f"module 'keras_rnnkit' has no attribute {name!r}. It has: {', '.join(__all__)}")
     globals()[name] = value

@@ -9,8 +9,9 @@ import keras
 
 from keras_rnnkit import cells
 from keras_rnnkit.layers import bidirectional, facades, recurrent, residual, stack
+from keras_rnnkit.seq2seq import model as seq2seq
 
-REGISTERING = (bidirectional, cells, facades, recurrent, residual, stack)
+REGISTERING = (bidirectional, cells, facades, recurrent, residual, seq2seq, stack)
 
 
 def load_model(path: str | os.PathLike, **kwargs: Any) -> keras.Model:

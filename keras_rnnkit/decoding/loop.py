@@ -54,7 +54,7 @@ def generate(
     >>> generate(ops, lambda token, states: (follow[token], states), follow[[0]], [], Greedy(), steps=5, end=0).tokens
     array([[1, 2, 0]])
     """
-    *_, (carry, tokens) = walk(ops, step, logits, states, strategy, steps, noise, end)
+    *_, (carry, tokens, _) = walk(ops, step, logits, states, strategy, steps, noise, end)
     return Generated(*strategy.result(ops, carry, tokens))
 
 
@@ -83,22 +83,21 @@ def stream(
             f"stream gives tokens that stay, and {type(strategy).__name__} keeps {strategy.rows} hypotheses and may "
             "drop what it gave. Use generate, or a strategy of one row a sequence such as Sampling."
         )
-    return (carry.token for carry, _ in walk(ops, step, logits, states, strategy, steps, noise, end))
+    return (carry.token for carry, *_ in walk(ops, step, logits, states, strategy, steps, noise, end))
 
 
-def walk(ops, step, logits, states, strategy, steps, noise, end) -> Iterator[tuple[Any, Array]]:
-    """After each token: what the strategy carries, and all tokens so far [R, n]."""
+def walk(ops, step, logits, states, strategy, steps, noise, end) -> Iterator[tuple[Any, Array, list[Array]]]:
+    """After each token: what the strategy carries, all tokens so far [R, n], and the states that go with them."""
     check(strategy, steps, noise, logits, end)
     logits, states = widened(ops, strategy, logits, list(states))
     carry, tokens = strategy.begin(ops, logits), None
     for t in range(steps):
         carry, rows = strategy.advance(ops, carry, logits, None if noise is None else noise[:, t], end)
         tokens = appended(ops, tokens, rows, carry.token)
-        yield carry, tokens
-        if t == steps - 1 or float(ops.sum(ops.reshape(carry.finished, (-1,)) - 1.0)) > -0.5:
+        states = states if rows is None else [ops.take(state, rows, axis=0) for state in states]
+        yield carry, tokens, states
+        if t == steps - 1 or float(ops.sum(ops.reshape(strategy.over(ops, carry), (-1,)) - 1.0)) > -0.5:
             return
-        if rows is not None:
-            states = [ops.take(state, rows, axis=0) for state in states]
         logits, states = step(carry.token, list(states))
 
 

@@ -75,9 +75,18 @@ class Strategy:
         length = carry.length + ops.cast(live, WHOLE)
         return Picked(token, score, length, finished), None
 
+    def over(self, ops: Ops, carry: Any) -> Array:
+        """1.0 where no token has to follow; when that is so everywhere, the loop ends."""
+        return carry.finished
+
+    def ranked(self, ops: Ops, carry: Any) -> tuple[Array | None, Array, Array]:
+        """(rows, scores, lengths) at the end: the row of each result, the best first (None: every row is its own)."""
+        return None, carry.score, carry.length
+
     def result(self, ops: Ops, carry: Any, tokens: Array) -> tuple[Array, Array, Array]:
         """(tokens, scores, lengths) from what is carried at the end and all tokens [R, N]."""
-        return tokens, carry.score, carry.length
+        rows, scores, lengths = self.ranked(ops, carry)
+        return tokens if rows is None else ops.take(tokens, rows, axis=0), scores, lengths
 
 
 def equal(ops: Ops, tokens: Array, token: int, like: Array) -> Array:

@@ -42,6 +42,14 @@ class BundleReport:
         errors = [report.error for report in (*self.reports.values(), self.saved_model) if report and report.error]
         return max(errors, default=None)
 
+    def placed(self, folder: Path) -> BundleReport:
+        """With the paths of the files as they are to be found."""
+        where = [
+            {mode: replace(report, path=str(folder / report.path)) for mode, report in reports.items()}
+            for reports in (self.reports, self.quantized)
+        ]
+        return replace(self, reports=where[0], quantized=where[1])
+
     def __str__(self) -> str:
         parts = [f"{mode}\n{report}" for mode, report in self.reports.items()]
         parts += [f"{mode}, {report.quantized}\n{report}" for mode, report in self.quantized.items()]
@@ -69,10 +77,12 @@ def export_bundle(
 
     Arguments:
         modes: "sequence", "stream", "generate"; a mode that the model cannot be exported in is an error. None takes
-            whole sequences, and streams where the model can be run chunk by chunk.
+            whole sequences, and streams where the model can be run chunk by chunk. Of a `Seq2Seq` it is always the
+            encoder, a step of the decoder, and the whole loop by `strategy`, a beam of 5 unless another is given.
         quantize: "int8" or "float16" for graphs with such weights beside the exact ones, `step.int8.onnx`.
         saved_model: write a SavedModel too.
-        vocabulary: what turns text into tokens and back, with a method `save(path)`; it becomes `vocabulary.json`.
+        vocabulary: what turns text into tokens and back, with a method `save(path)`; it becomes `vocabulary.json`;
+            of a `Seq2Seq` a pair, that of sources (None for features and images) and that of targets.
         progress: a function that is told each stage as it begins.
         settings: the other arguments of `export_onnx`.
 
@@ -87,39 +97,75 @@ def export_bundle(
     (1, 1, 4)
     """
     require_tensorflow()
-    from keras_rnnkit.export.make import made
-    from keras_rnnkit.export.settings import MODES, Settings, check_choice, silently
+    from keras_rnnkit.export.settings import silently
+    from keras_rnnkit.seq2seq import Seq2Seq
 
-    tell = progress or silently
+    write = translating if isinstance(model, Seq2Seq) else going_on
+    destination = files.checked_folder(folder, manifests.NAME)
+    with files.folder(destination) as temporary:
+        tell = progress or silently
+        report, facts = write(model, temporary, modes, quantize, saved_model, settings, tell)
+        for name, words in vocabularies(vocabulary).items():
+            words.save(temporary / name)
+        report = replace(report.placed(destination), path=str(destination))
+        text = json.dumps(manifest(report, temporary) | facts, indent=2, allow_nan=False)
+        (temporary / manifests.NAME).write_text(text + "\n", encoding="utf-8")
+    return report
+
+
+def vocabularies(given: Any) -> dict[str, Any]:
+    """By the names of their files: one, or a pair of those of sources and targets."""
+    if given is None:
+        return {}
+    if not isinstance(given, tuple | list):
+        return {"vocabulary.json": given}
+    source, target = given
+    return {"source_vocabulary.json": source, "vocabulary.json": target} if source else {"vocabulary.json": target}
+
+
+def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) -> tuple[BundleReport, dict[str, Any]]:
+    """Writes the graphs of a model that goes on from what it was given."""
+    from keras_rnnkit.export.make import made
+    from keras_rnnkit.export.settings import MODES, Settings, check_choice
+
+    reports, quantized, refused = {}, {}, {}
     asked = ["sequence", "stream"] if modes is None else list(modes)
     for mode in asked:
         check_choice("modes", mode, MODES)
-    destination = files.checked_folder(folder, manifests.NAME)
-    reports, quantized, refused = {}, {}, {}
-    with files.folder(destination) as temporary:
-        for mode in asked:
-            own = Settings(mode=mode, progress=partial(told, tell, mode), **settings)
-            try:
-                content, report = made(model, own)
-            except ExportError as error:
-                if modes is not None or mode == "sequence":
-                    raise
-                refused[mode] = str(error)
-                continue
-            (temporary / manifests.FILES[mode]).write_bytes(content)
-            reports[mode] = replace(report, path=str(destination / manifests.FILES[mode]))
-            if quantize is not None:
-                content, report = made(model, replace(own, quantize=quantize))
-                name = manifests.quantized_file(mode, quantize)
-                (temporary / name).write_bytes(content)
-                quantized[mode] = replace(report, path=str(destination / name))
-        saved = written_model(model, temporary, settings, tell) if saved_model else None
-        if vocabulary is not None:
-            vocabulary.save(temporary / "vocabulary.json")
-        written = BundleReport(str(destination), reports, quantized, saved, refused)
-        text = json.dumps(manifest(written, temporary), indent=2, allow_nan=False)
-        (temporary / manifests.NAME).write_text(text + "\n", encoding="utf-8")
-    return written
+    for mode in asked:
+        own = Settings(mode=mode, progress=partial(told, tell, mode), **settings)
+        try:
+            content, report = made(model, own)
+        except ExportError as error:
+            if modes is not None or mode == "sequence":
+                raise
+            refused[mode] = str(error)
+            continue
+        (folder / manifests.FILES[mode]).write_bytes(content)
+        reports[mode] = replace(report, path=manifests.FILES[mode])
+        if quantize is not None:
+            content, report = made(model, replace(own, quantize=quantize))
+            name = manifests.quantized_file(mode, quantize)
+            (folder / name).write_bytes(content)
+            quantized[mode] = replace(report, path=name)
+    saved = written_model(model, folder, settings, tell) if saved_model else None
+    return BundleReport("", reports, quantized, saved, refused), {}
+
+
+def translating(model, folder: Path, modes, quantize, saved_model, settings, tell):
+    """Writes the graphs of a model that reads a source first."""
+    from keras_rnnkit.export import translation
+    from keras_rnnkit.export.settings import Settings, check_choice
+
+    for mode in modes or ():
+        check_choice("modes", mode, translation.MODES)
+    own = Settings(**{"strategy": None, **settings}, quantize=quantize)
+    reports, quantized = translation.written(model, folder, own, partial(told, tell))
+    saved = None
+    if saved_model:
+        tell("saved_model: tracing and verifying")
+        saved = translation.saved_model(model, folder / "saved_model", own)
+    return BundleReport("", reports, quantized, saved), {"translation": translation.facts(model)}
 
 
 def told(tell: Callable[[str], Any], mode: str, stage: str) -> None:
@@ -146,6 +192,7 @@ def manifest(report: BundleReport, folder: Path) -> dict[str, Any]:
         "graphs": {mode: described(mode, graph, report.quantized.get(mode)) for mode, graph in report.reports.items()},
         "saved_model": report.saved_model and {**report.saved_model.to_dict(), "folder": "saved_model"},
         "vocabulary": "vocabulary.json" if (folder / "vocabulary.json").exists() else None,
+        "source_vocabulary": "source_vocabulary.json" if (folder / "source_vocabulary.json").exists() else None,
         "refused": report.refused,
         "files": {
             path.relative_to(folder).as_posix(): {"sha256": manifests.sha256(path), "size": path.stat().st_size}

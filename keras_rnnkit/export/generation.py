@@ -18,7 +18,8 @@ from keras_rnnkit.export.graph import Graph
 from keras_rnnkit.export.inlining import Inlined
 from keras_rnnkit.export.lowering.situation import length_of
 from keras_rnnkit.export.signature import Spec, distinct
-from keras_rnnkit.export.while_loop import WhileLoop, turns
+from keras_rnnkit.export.token_loop import TokenLoop
+from keras_rnnkit.export.while_loop import turns
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
 
@@ -53,83 +54,17 @@ def generation(step: Graph, how: Decoding) -> ModelProto:
     """The graph of the whole loop, from the graph of one chunk."""
     writer = Writer(step, how)
     outputs = writer.write()
-    graph = helper.make_graph(
-        writer.root.nodes,
-        "keras_rnnkit",
-        [value_info(value, dims) for value, dims in writer.inputs],
-        [value_info(value, dims) for value, dims in outputs],
-        list(writer.root.initializers.values()),
-    )
-    model = ModelProto()
-    model.CopyFrom(step.model)
-    del model.metadata_props[:]
-    model.graph.CopyFrom(graph)
-    describe(model, mode="generate", states=[], **writer.facts())
-    check(model)
-    return model
+    return writer.model(step.model, outputs, tokens=writer.tokens.name)
 
 
-class Writer:
-    """Writes the loop. `inputs`: the graph's inputs met so far, each with the names of its axes."""
+class Surroundings:
+    """A graph around a loop. `inputs`: those met so far, each with the names of its axes; `taken`: names in use."""
 
-    def __init__(self, step: Graph, how: Decoding):
-        self.step, self.how = step, how
-        self.root = Emitter(step.settings["opset"], prefix="generate")
-        self.part = Inlined(step.model, self.root)
-        signature = step.form.signature
-        self.tokens = cast(Spec, signature.tokens())
-        self.fixed = [spec for spec in signature.inputs if spec is not self.tokens]
+    def __init__(self, how: Decoding, opset: int, taken: set[str]):
+        self.how, self.taken = how, taken
+        self.root = Emitter(opset, prefix="generate")
         self.inputs: list[tuple[Value, list[Any]]] = []
         self.defaults: dict[str, Any] = {}
-        self.taken = {spec.name for spec in step.form.signature.inputs}
-
-    def write(self) -> list[tuple[Value, list[Any]]]:
-        prompt = self.input(self.tokens.name, (None, None), self.tokens.dtype, ["batch", "time"])
-        fixed = {s.name: self.input(s.name, s.shape, s.dtype, ["batch", *s.shape[1:]]) for s in self.fixed}
-        strategy, noise, limit = self.settings()
-        states = [self.started(prompt, state) for state in self.step.form.states]
-        logits, states = self.call(self.root, prompt, states, fixed)
-        logits, every = widened(ops, strategy, logits, [*states, *fixed.values()])
-        states, rest = every[: len(states)], dict(zip(fixed, every[len(states) :], strict=True))
-        carry, tokens = self.loop(strategy, noise, limit, logits, states, rest)
-        found = strategy.result(ops, carry, tokens)
-        rows = ["batch"] if strategy.rows == 1 else ["batch", strategy.rows]
-        names = distinct(["generated", "scores", "lengths"], self.taken)
-        dims = [[*rows, "generated_time"], rows, rows]
-        return [(self.named(value, name), axes) for value, name, axes in zip(found, names, dims, strict=True)]
-
-    def loop(self, strategy: Strategy, noise: Value | None, limit: Value, logits, states, fixed):
-        """What the strategy carries at the end, and all tokens [R, N]."""
-        loop = WhileLoop(self.root, limit)
-        begun = strategy.begin(ops, logits)
-        carry = type(begun)(*(loop.carry(value) for value in begun))
-        now, held = loop.carry(logits), [loop.carry(state) for state in states]
-        none = ops.expand_dims(begun.token, 1)[:, :0]
-        tokens = loop.carry(none, (None, None)) if strategy.rows > 1 else None
-        drawn = None if noise is None else ops.take(noise, loop.t, axis=1)
-        after, rows = strategy.advance(ops, carry, now, drawn, self.how.end)
-        if rows is not None:
-            held = [ops.take(state, rows, axis=0) for state in held]
-        token = ops.expand_dims(after.token, 1)
-        scores, states = self.call(loop.body, ops.as_dtype(token, np.dtype(self.tokens.dtype)), held, fixed)
-        unfinished = ops.sum(ops.reshape(after.finished, (-1,)) - 1.0, axis=0) < -0.5
-        going_on = [*after, scores, *states]
-        if tokens is None:
-            ends, stacks = loop.close(going_on, unfinished, [after.token])
-            return type(begun)(*ends[: len(begun)]), ops.transpose(stacks[0], 1, 0)
-        so_far = tokens if rows is None else ops.take(tokens, rows, axis=0)
-        ends, _ = loop.close([*going_on, ops.concatenate([so_far, token], axis=1)], unfinished, [])
-        return type(begun)(*ends[: len(begun)]), ends[-1]
-
-    def call(self, graph: Emitter, tokens: Value, states: list[Value], fixed: dict[str, Value]):
-        """(logits [R, V] after the last step, next states)."""
-        feeds = {self.tokens.name: tokens, **fixed}
-        feeds |= {given: state for (given, _), state in zip(self.step.states, states, strict=True)}
-        found = self.part.call(graph, feeds)
-        y = next(iter(found.values()))
-        y = y[:, -1] if len(y.shape) == 3 else y
-        y = ops.log(ops.maximum(y, 1e-30)) if self.how.probabilities else y
-        return y, [found[after] for _, after in self.step.states]
 
     def settings(self) -> tuple[Strategy, Value | None, Value]:
         """The strategy, its numbers inputs where it was only named; its noise; the greatest number of tokens."""
@@ -150,13 +85,6 @@ class Writer:
         self.inputs.append((value, dims))
         return value
 
-    def started(self, prompt: Value, state: State) -> Value:
-        """The state with which every row begins."""
-        tail = np.array(state.start.shape, np.int64)
-        shape = ops.concatenate([length_of(prompt, 0), tail], axis=0)
-        (name,) = self.root.node("Expand", [self.root.constant(state.start[None]), shape.name])
-        return Value(self.root, name, state.shape, state.start.dtype)
-
     def named(self, value: Value, name: str) -> Value:
         self.taken.add(name)
         if not self.root.rename(value.name, name):
@@ -164,15 +92,81 @@ class Writer:
         return Value(self.root, name, value.shape, value.dtype)
 
     def facts(self) -> dict[str, Any]:
-        """What a runner must know: which input is what, and what may be given when nothing was asked for."""
+        """What a runner must know: how tokens are chosen, and what may be given when nothing was asked for."""
         strategy = self.how.named or type(self.how.strategy).__name__
         return {
-            "tokens": self.tokens.name,
             "strategy": strategy,
             "beams": self.how.strategy.rows,
             "end": self.how.end,
             "defaults": self.defaults,
         }
+
+    def model(self, like: ModelProto, outputs: list[tuple[Value, list[Any]]], **facts: Any) -> ModelProto:
+        """The whole, with what `like` says of its versions; checked."""
+        graph = helper.make_graph(
+            self.root.nodes,
+            "keras_rnnkit",
+            [value_info(value, dims) for value, dims in self.inputs],
+            [value_info(value, dims) for value, dims in outputs],
+            list(self.root.initializers.values()),
+        )
+        model = ModelProto()
+        model.CopyFrom(like)
+        del model.metadata_props[:]
+        model.graph.CopyFrom(graph)
+        describe(model, mode="generate", states=[], **self.facts(), **facts)
+        check(model)
+        return model
+
+
+class Writer(Surroundings):
+    """Writes the loop of a model that goes on from a prompt."""
+
+    def __init__(self, step: Graph, how: Decoding):
+        super().__init__(how, step.settings["opset"], {spec.name for spec in step.form.signature.inputs})
+        self.step = step
+        self.part = Inlined(step.model, self.root)
+        signature = step.form.signature
+        self.tokens = cast(Spec, signature.tokens())
+        self.fixed = [spec for spec in signature.inputs if spec is not self.tokens]
+
+    def write(self) -> list[tuple[Value, list[Any]]]:
+        prompt = self.input(self.tokens.name, (None, None), self.tokens.dtype, ["batch", "time"])
+        fixed = {s.name: self.input(s.name, s.shape, s.dtype, ["batch", *s.shape[1:]]) for s in self.fixed}
+        strategy, noise, limit = self.settings()
+        states = [self.started(prompt, state) for state in self.step.form.states]
+        logits, states = self.call(self.root, prompt, states, fixed)
+        logits, every = widened(ops, strategy, logits, [*states, *fixed.values()])
+        states, rest = every[: len(states)], dict(zip(fixed, every[len(states) :], strict=True))
+
+        def step(graph: Emitter, token: Value, states: list[Value]):
+            tokens = ops.as_dtype(ops.expand_dims(token, 1), np.dtype(self.tokens.dtype))
+            return *self.call(graph, tokens, states, rest), None
+
+        loop = TokenLoop(self.root, strategy, self.how.end, noise, limit)
+        carry, tokens, _ = loop.run(step, logits, states)
+        found = strategy.result(ops, carry, tokens)
+        rows = ["batch"] if strategy.rows == 1 else ["batch", strategy.rows]
+        names = distinct(["generated", "scores", "lengths"], self.taken)
+        dims = [[*rows, "generated_time"], rows, rows]
+        return [(self.named(value, name), axes) for value, name, axes in zip(found, names, dims, strict=True)]
+
+    def call(self, graph: Emitter, tokens: Value, states: list[Value], fixed: dict[str, Value]):
+        """(logits [R, V] after the last step, next states)."""
+        feeds = {self.tokens.name: tokens, **fixed}
+        feeds |= {given: state for (given, _), state in zip(self.step.states, states, strict=True)}
+        found = self.part.call(graph, feeds)
+        y = next(iter(found.values()))
+        y = y[:, -1] if len(y.shape) == 3 else y
+        y = ops.log(ops.maximum(y, 1e-30)) if self.how.probabilities else y
+        return y, [found[after] for _, after in self.step.states]
+
+    def started(self, prompt: Value, state: State) -> Value:
+        """The state with which every row begins."""
+        tail = np.array(state.start.shape, np.int64)
+        shape = ops.concatenate([length_of(prompt, 0), tail], axis=0)
+        (name,) = self.root.node("Expand", [self.root.constant(state.start[None]), shape.name])
+        return Value(self.root, name, state.shape, state.start.dtype)
 
 
 def value_info(value: Value, dims: list[Any]):

@@ -13,11 +13,14 @@ from keras_rnnkit.ops.onnx import Value
 
 
 class Inlined:
-    """Writes the nodes of a graph into others, as often as it is called; its constants are written once."""
+    """Writes the nodes of a graph into others, as often as it is called; its constants are written once.
 
-    def __init__(self, model: ModelProto, root: Emitter):
-        self.graph = model.graph
-        self.constants = {initializer.name: f"step/{initializer.name}" for initializer in model.graph.initializer}
+    name: goes before those of its nodes and constants.
+    """
+
+    def __init__(self, model: ModelProto, root: Emitter, name: str = "step"):
+        self.graph, self.name = model.graph, name
+        self.constants = {initializer.name: f"{name}/{initializer.name}" for initializer in model.graph.initializer}
         for initializer in model.graph.initializer:
             copy = type(initializer).FromString(initializer.SerializeToString())
             copy.name = self.constants[initializer.name]
@@ -26,7 +29,7 @@ class Inlined:
 
     def call(self, graph: Emitter, feeds: dict[str, Value]) -> dict[str, Value]:
         """The outputs by name, from the inputs by name."""
-        prefix, self.calls = f"call_{self.calls}", self.calls + 1
+        prefix, self.calls = f"{self.name}_{self.calls}", self.calls + 1
         own = {name for node in self.graph.node for name in written(node)}
         names = {name: f"{prefix}/{name}" for name in own} | self.constants
         names |= {name: value.name for name, value in feeds.items()}

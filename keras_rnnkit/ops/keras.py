@@ -32,6 +32,10 @@ def split(x, parts, axis=-1):
     return _k.split(x, parts, axis=axis)
 
 
+def transpose(x, *order):
+    return _k.transpose(x, order)
+
+
 def take(x, indices, axis=0):
     return _k.take(x, indices, axis=axis)
 

@@ -46,6 +46,10 @@ def take(x, indices, axis=0):
     return np.take(x, indices, axis=axis)
 
 
+def transpose(x, *order):
+    return np.transpose(x, order)
+
+
 def take_along_axis(x, indices, axis=-1):
     return np.take_along_axis(x, indices, axis=axis)
 

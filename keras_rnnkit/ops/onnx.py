@@ -100,7 +100,8 @@ def squeeze(x, axis):
     return emit("Squeeze", x, np.array(axes, np.int64), shape=shape)
 
 
-def transpose(x: Value, *order: int) -> Value:
+@folding
+def transpose(x, *order):
     return emit("Transpose", x, shape=[x.shape[i] for i in order], perm=list(order))
 
 

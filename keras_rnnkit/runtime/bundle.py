@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.decoding import Generated, Sampling, Strategy
-from keras_rnnkit.runtime import generation
+from keras_rnnkit.runtime import generation, translation
 from keras_rnnkit.runtime import manifest as manifests
 from keras_rnnkit.runtime.errors import BundleError, InputError
 from keras_rnnkit.runtime.graph import Graph
 from keras_rnnkit.runtime.ragged import by_length, ragged
 from keras_rnnkit.runtime.stream import Stream
+from keras_rnnkit.runtime.translation import Sources, batches
 from keras_rnnkit.text import Vocabulary
 
 
@@ -163,6 +164,56 @@ class Bundle:
         if strategy.rows > 1:
             raise InputError(f"{type(strategy).__name__} changes tokens it gave before. Use generate().")
         return generation.one_by_one(self.step, prompt, strategy, steps, seed, end, fixed)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """What the bundle of a `Seq2Seq` reads."""
+        facts = self.manifest.get("translation")
+        if facts is None:
+            raise BundleError(f"The bundle {str(self.folder)!r} holds no encoder and decoder, so it cannot translate.")
+        name = self.manifest.get("source_vocabulary")
+        return Sources(facts, Vocabulary.load(self.folder / name) if name else None)
+
+    def translate(
+        self,
+        source: Any,
+        steps: int = 100,
+        strategy: Strategy | None = None,
+        seed: int = 0,
+        best: int | None = None,
+        batch: int = 64,
+        **numbers: float | None,
+    ) -> Any:
+        """Targets of sources: a `Translation` with text, score, tokens and attention; a list of them for several.
+
+        Arguments:
+            source: a text where the bundle has a vocabulary of sources, the numbers of its tokens, features or an
+                image; or a list of them, of any lengths.
+            steps: how many tokens a target has at most.
+            strategy: of `keras_rnnkit.decoding`; None takes the one that was exported, in one run of its graph.
+            seed: of the noise that sampling draws from; the same seed gives the same tokens as in Keras.
+            best: of a beam, that many translations for each source, in a list, the best first.
+            batch: how many sources run side by side; those about as long do.
+            numbers: temperature, top_k and top_p, where sampling was exported.
+        """
+        rows, single = self.sources.rows(source)
+        found: list[Any] = [None] * len(rows)
+        for places in batches(rows, batch):
+            these = [rows[place] for place in places]
+            texts = self._translated(these, steps, strategy, seed, numbers)
+            for place, translations in zip(places, texts, strict=True):
+                found[place] = translations[0] if best is None else translations[:best]
+        return found[0] if single else found
+
+    def _translated(self, rows, steps, strategy, seed, numbers):
+        array, facts = self.sources.batch(rows), self.sources.facts
+        if strategy is None:
+            found = translation.by_graph(self.graph("generate"), array, steps, seed, numbers)
+        else:
+            parts = self.graph("encoder"), self.graph("step")
+            found = translation.by_steps(*parts, array, strategy, steps, seed, facts)
+        lengths = [len(row) if facts["source"] == "tokens" else found.attention.shape[-1] for row in rows]
+        return translation.in_words(found, lengths, facts["end"], self.vocabulary)
 
     def stream(self, rows: int = 1, **fixed: Any) -> Stream:
         """A stream of `rows` rows; `fixed`: inputs that stay the same for all chunks."""

@@ -13,8 +13,11 @@ NAME = "manifest.json"
 FORMAT = 1
 """The version of the manifest's form; a reader refuses later ones."""
 
-FILES = {"sequence": "sequence.onnx", "stream": "step.onnx", "generate": "generate.onnx"}
-"""The file of each mode."""
+FILES = {"sequence": "sequence.onnx", "stream": "step.onnx", "generate": "generate.onnx"} | {
+    "encoder": "encoder.onnx",
+    "step": "step.onnx",
+}
+"""The file of each mode; the last two are those of a model that reads a source first."""
 
 
 def quantized_file(mode: str, kind: str) -> str:

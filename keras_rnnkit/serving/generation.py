@@ -100,7 +100,7 @@ class Generation:
         for t in range(self.steps):
             carry, parents = strategy.advance(ops, carry, logits, None if drawn is None else drawn[:, t], self.end)
             yield carry, parents
-            if t == self.steps - 1 or np.min(carry.finished) > 0.5:
+            if t == self.steps - 1 or np.min(strategy.over(ops, carry)) > 0.5:
                 return
             states = states if parents is None else [state[parents] for state in states]
             logits, states = await self.scores(carry.token[:, None], states)

@@ -37,6 +37,7 @@ STRATEGIES = {
     "beam": Beam(3),
     "beam with a penalty": Beam(4, length_penalty=0.8),
     "beam of one": Beam(1),
+    "beam that stops early": Beam(3, early_stopping=True),
     "beam wider than the vocabulary": Beam(V + 2),
     "a user's": Backwards(),
     "a user's that draws": Doubtful(),

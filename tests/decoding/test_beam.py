@@ -58,11 +58,26 @@ def test_places_left_over_are_last_and_their_scores_say_so():
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
 @settings(deadline=None, max_examples=30)
-def test_after_two_steps_no_beam_is_behind_greedy(seed, width):
-    """After more it may be: a hypothesis that led to a better end may have been dropped."""
+def test_no_beam_is_behind_greedy(seed, width):
+    """A plain beam may be: it may drop greedy's hypothesis, and find none that ends as well."""
     toy = Toy(seed=seed)
-    beam, greedy = (toy.run(strategy, steps=2) for strategy in (Beam(width), Greedy()))
+    beam, greedy = (toy.run(strategy) for strategy in (Beam(width), Greedy()))
     assert (beam.scores[:, 0] >= greedy.scores - 1e-4).all()
+    lines = [
+        [list(line[:n]) for line, n in zip(*row, strict=True)] for row in zip(beam.tokens, beam.lengths, strict=True)
+    ]
+    assert all(list(greedy.tokens[b, : greedy.lengths[b]]) in lines[b] for b in range(B))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_stopping_early_changes_nothing_of_the_best(seed):
+    patient, early = Toy(seed=seed), Toy(seed=seed)
+    one, other = patient.run(Beam(4), steps=40), early.run(Beam(4, early_stopping=True), steps=40)
+    assert early.calls <= patient.calls
+    np.testing.assert_allclose(one.scores[:, 0], other.scores[:, 0], atol=1e-5)
+    for row in range(B):
+        length = one.lengths[row, 0]
+        np.testing.assert_array_equal(one.tokens[row, 0, :length], other.tokens[row, 0, :length])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -91,6 +106,7 @@ def test_a_finished_hypothesis_is_frozen(rng):
         np.array([[-1.0, -1.5, NONE_YET]], "float32"),
         np.array([[3, 2, 0]]),
         np.array([[0, 1, 1]], "float32"),
+        np.array([[1, 0, 0]], "float32"),
     )
     logits = np.where(np.arange(V) == 5, 9.0, rng.normal(size=(3, V))).astype("float32")
     after, rows = Beam(3).advance(nops, carry, logits, None, END)
@@ -101,7 +117,9 @@ def test_a_finished_hypothesis_is_frozen(rng):
 
 def test_a_place_left_over_is_not_filled_by_a_finished_hypothesis():
     score, finished = np.array([[-1.0, -1.5, NONE_YET]], "float32"), np.array([[1, 1, 0]], "float32")
-    carry = Hypotheses(np.array([END, END, 0]), score, np.array([[3, 2, 2]]), finished)
+    carry = Hypotheses(
+        np.array([END, END, 0]), score, np.array([[3, 2, 2]]), finished, np.array([[1, 0, 0]], "float32")
+    )
     _, rows = Beam(3).advance(nops, carry, np.zeros((3, V), "float32"), None, END)
     assert rows.tolist() == [0, 1, 2]
 

@@ -35,7 +35,9 @@ def halfway(strategy, rng):
     rows, shape = B * strategy.rows, (B, strategy.rows) if isinstance(strategy, Beam) else (B,)
     finished = (np.arange(rows) % 3 == 1).astype("float32").reshape(shape)
     carry = [rng.integers(V, size=rows), -9 * rng.random(shape, "float32"), rng.integers(1, 9, shape), finished]
-    kind = Hypotheses if isinstance(strategy, Beam) else Picked
+    kind = Picked
+    if isinstance(strategy, Beam):
+        carry, kind = [*carry, np.eye(strategy.rows, dtype="float32")[rng.integers(strategy.rows, size=B)]], Hypotheses
     return kind(*carry), rng.normal(size=(rows, V)).astype("float32") * 2, noise(3, B, 1)[:, 0]
 
 
