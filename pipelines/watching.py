@@ -17,12 +17,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class Watching(keras.callbacks.Callback):
     """A bar through each epoch and a line after it; keeps the best weights; ends when there has been nothing better.
 
-    history: the logs of the epochs so far, which somebody else writes. tokens: how many a batch holds.
+    history: the logs of the epochs so far, which somebody else writes. tokens: how many a batch holds. path: of the
+    best weights, where it is not what the settings say.
     """
 
-    def __init__(self, settings: Any, console: Console, history: list[dict[str, float]], tokens: int):
+    def __init__(
+        self,
+        settings: Any,
+        console: Console,
+        history: list[dict[str, float]],
+        tokens: int,
+        path: Path | None = None,
+    ):
         super().__init__()
         self.settings, self.console, self.history, self.tokens = settings, console, history, tokens
+        self.path: Path = path or settings.best
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began, self.done = time.perf_counter(), 0
@@ -57,11 +66,10 @@ class Watching(keras.callbacks.Callback):
 
     def keep(self) -> None:
         """Write the weights under a temporary name, then rename."""
-        path: Path = self.settings.best
         buffer = io.BytesIO()
         np.savez(buffer, *weights_of(self.model))
-        path.with_suffix(".part").write_bytes(buffer.getvalue())
-        path.with_suffix(".part").replace(path)
+        self.path.with_suffix(".part").write_bytes(buffer.getvalue())
+        self.path.with_suffix(".part").replace(self.path)
 
 
 def weights_of(model) -> list[np.ndarray]:

@@ -46,6 +46,7 @@ class Reading(keras.Model):
 
     def __init__(self, model: Seq2Seq):
         super().__init__(name="encoder")
+        self.supports_masking = True
         self.whole = model
 
     def call(self, source):
@@ -58,6 +59,7 @@ class Writing(keras.Model):
 
     def __init__(self, model: Seq2Seq, count: int):
         super().__init__(name="step")
+        self.supports_masking = True
         self.decoder, self.count = model.decoder, count
 
     def call(self, given):

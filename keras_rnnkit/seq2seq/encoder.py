@@ -96,10 +96,12 @@ class Encoder(keras.layers.Layer):
 class ImageEncoder(keras.layers.Layer):
     """Reads an image with a network that gives features in a grid [B, H, W, C].
 
-        m_1 ... m_HW = the cells of the grid, row by row;  v = their mean
+        m_1 ... m_HW = the cells of the grid, row by row, each with a learned vector of its place added
+        v = their mean, or all of them side by side
 
     Arguments:
         network: a Keras model, such as one of `keras.applications` with include_top=False.
+        vector: "mean" or "all".
 
     >>> import numpy as np
     >>> network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, strides=4)])
@@ -108,9 +110,11 @@ class ImageEncoder(keras.layers.Layer):
     (TensorShape([2, 4, 4]), TensorShape([2, 4]))
     """
 
-    def __init__(self, network, **kwargs):
+    def __init__(self, network, vector: str = "mean", **kwargs):
         super().__init__(**kwargs)
-        self.network = network
+        if vector not in ("mean", "all"):
+            raise ValueError(f"Received: vector={vector!r}. Expected 'mean' or 'all'.")
+        self.network, self.vector = network, vector
 
     def build(self, image_shape):
         if not self.network.built:
@@ -122,15 +126,18 @@ class ImageEncoder(keras.layers.Layer):
                 f"{tuple(shape)}. Cut it before its last layers; of keras.applications with include_top=False."
             )
         self.grid = tuple(shape[1:3])
+        self.places = self.add_weight(name="places", shape=(shape[1] * shape[2], shape[3]), initializer="zeros")
 
     def call(self, image, training=False):
-        grid = self.network(image, training=training)
-        cells = grid.shape[1] * grid.shape[2]
-        values = ops.reshape(grid, (-1, cells, grid.shape[3]))
-        return Encoded(values, ops.ones_like(values[..., 0]), (ops.mean(values, axis=1),))
+        grid = self.network(ops.cast(image, self.compute_dtype), training=training)
+        cells, width = grid.shape[1] * grid.shape[2], grid.shape[3]
+        values = ops.reshape(grid, (-1, cells, width)) + ops.cast(self.places, grid.dtype)
+        v = ops.mean(values, axis=1) if self.vector == "mean" else ops.reshape(values, (-1, cells * width))
+        return Encoded(values, ops.ones_like(values[..., 0]), (v,))
 
     def get_config(self):
-        return {**super().get_config(), "network": keras.saving.serialize_keras_object(self.network)}
+        network = keras.saving.serialize_keras_object(self.network)
+        return {**super().get_config(), "network": network, "vector": self.vector}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

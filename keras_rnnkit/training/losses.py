@@ -18,28 +18,44 @@ class NextToken(keras.losses.Loss):
 
     Arguments:
         ignore: a target that does not count, such as that of padding.
+        smoothing: the part of the weight of each target that all tokens share (label smoothing, C. Szegedy, 2016).
 
     >>> loss = NextToken()
     >>> round(float(loss([[0, 1]], [[[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])), 4)
     1.0986
     """
 
-    def __init__(self, ignore: int | None = None, name: str = "next_token", reduction="sum_over_batch_size", **kwargs):
+    def __init__(
+        self,
+        ignore: int | None = None,
+        smoothing: float = 0.0,
+        name: str = "next_token",
+        reduction="sum_over_batch_size",
+        **kwargs,
+    ):
         super().__init__(name=name, reduction=reduction, **kwargs)
-        self.ignore = ignore
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"smoothing is a part of the weight, 0 to 1. Received: smoothing={smoothing}.")
+        self.ignore, self.smoothing = ignore, smoothing
 
     def call(self, y_true, y_pred):
         y_true, y_pred = ops.cast(y_true, "int32"), ops.cast(y_pred, "float32")
-        nats = by_tensorflow if keras.backend.backend() == "tensorflow" else by_definition
         if self.ignore is None:
-            return nats(y_pred, y_true)
+            return self.nats(y_pred, y_true)
         counts = y_true != self.ignore
-        found = ops.where(counts, nats(y_pred, ops.where(counts, y_true, 0)), 0.0)
+        found = ops.where(counts, self.nats(y_pred, ops.where(counts, y_true, 0)), 0.0)
         set_keras_mask(found, counts)  # Keras' mean is over what counts, here and by the mask of the model
         return found
 
+    def nats(self, logits, targets):
+        nats = (by_tensorflow if keras.backend.backend() == "tensorflow" else by_definition)(logits, targets)
+        if not self.smoothing:
+            return nats
+        chosen = ops.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+        return nats + self.smoothing * (chosen - ops.mean(logits, axis=-1))  # all tokens have their share of the weight
+
     def get_config(self):
-        return {**super().get_config(), "ignore": self.ignore}
+        return {**super().get_config(), "ignore": self.ignore, "smoothing": self.smoothing}
 
 
 def by_definition(logits, targets):

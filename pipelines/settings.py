@@ -1,0 +1,69 @@
+"""What every pipeline of sequences to sequences can be told."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from keras_rnnkit.settings import SettingsError
+from pipelines.recurrent import CELLS
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is made, learns and is kept; each field is an option of the command."""
+
+    cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "gru"
+    layers: Annotated[int, "Recurrent layers of the decoder."] = 1
+    units: Annotated[int, "Units of each."] = 128
+    embedding: Annotated[int, "Width of a token."] = 64
+    dropout: Annotated[float, "Of what goes into the layers, and of what comes out."] = 0.0
+    feeding: Annotated[bool, "Show each step what the step before had seen (input feeding)."] = False
+    sampling: Annotated[float, "How often the decoder reads its own tokens, at the end (scheduled sampling)."] = 0.0
+    smoothing: Annotated[float, "Label smoothing."] = 0.0
+    epochs: Annotated[int, "Times through the pairs."] = 3
+    optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The rule of learning."] = "adam"
+    rate: Annotated[float, "Learning rate."] = 3e-3
+    schedule: Annotated[
+        Literal["constant", "halving", "cosine", "plateau"], "How the rate falls; plateau: where nothing grew better."
+    ] = "cosine"
+    after: Annotated[int, "Of halving: the last epoch of the full rate."] = 4
+    factor: Annotated[float, "Of halving and plateau: what is left of the rate each time."] = 0.5
+    warmup: Annotated[int, "Steps in which the rate rises."] = 0
+    clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 1.0
+    patience: Annotated[int, "Epochs without a better loss before training ends; 0 for never."] = 0
+    mixed: Annotated[bool, "Compute in 16 bits where the device can."] = False
+    seed: Annotated[int, "Of everything random."] = 0
+    threads: Annotated[int, "Cores for one operator; 0 for all."] = 0
+    beam: Annotated[int, "Hypotheses of the beam that is exported."] = 5
+    penalty: Annotated[float, "Its length penalty; 0.6 to 1 is common."] = 0.0
+    resume: Annotated[bool, "Go on from the checkpoint in the folder of --out."] = False
+    every: Annotated[int, "Batches between checkpoints."] = 500
+    saved_model: Annotated[bool, "Write a SavedModel too."] = True
+    out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/model")
+
+    PLACE = ("out", "resume", "every", "patience", "threads", "beam", "penalty", "saved_model")
+    """Settings that a checkpoint need not agree on."""
+
+    def __post_init__(self):
+        if self.cell not in CELLS:
+            raise SettingsError(f"Received: cell={self.cell!r}. Expected one of {', '.join(CELLS)}.")
+        for name in ("layers", "units", "embedding", "epochs", "beam"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is 1 or more. Received: {name}={getattr(self, name)}.")
+        for name in ("dropout", "sampling", "smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingsError(f"{name} is a part, 0 to 1. Received: {name}={getattr(self, name)}.")
+
+    @property
+    def best(self) -> Path:
+        """The file of the best weights."""
+        return self.out / "best.npz"
+
+    @property
+    def learned(self) -> dict:
+        """What a checkpoint must agree on."""
+        known = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+        return {k: v for k, v in known.items() if k not in self.PLACE}

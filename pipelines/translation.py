@@ -1,0 +1,340 @@
+"""Learn to translate from pairs, judge it on pairs it has not seen, and write all that serving it takes.
+
+python pipelines/translation.py --data pairs.tsv --unit subword --attention general
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import keras_rnnkit as rk
+from keras_rnnkit.settings import SettingsError
+from pipelines.recurrent import layer_of
+from pipelines.reporting import figure_of
+from pipelines.sequences import (
+    RESERVED,
+    exported,
+    heatmaps,
+    in_keras,
+    prepare,
+    same_in_both,
+    target_of,
+    train,
+    write_metrics,
+)
+from pipelines.settings import Training
+
+
+@dataclass(frozen=True)
+class Settings(Training):
+    """What the pipeline can be told; each field is an option of the command."""
+
+    data: Annotated[
+        Path | None,
+        "A file with a source, a tab and a target a line; days in eight languages, to English, if left out.",
+    ] = None
+    days: Annotated[int, "Of the built-in pairs: days of a source, at most."] = 1
+    count: Annotated[int, "Of the built-in pairs: how many to learn from."] = 30_000
+    unit: Annotated[
+        Literal["char", "word", "subword"] | None, "What a token is; characters of the built-in pairs, else subwords."
+    ] = None
+    most: Annotated[int, "Tokens known of each language, or pieces learned of subwords."] = 4000
+    valid: Annotated[int, "Pairs to watch."] = 500
+    test: Annotated[int, "Pairs to judge by."] = 1000
+    limit: Annotated[int, "Tokens of the longest source and target; longer pairs are left out."] = 100
+    tokens: Annotated[int, "Of a batch, source and target together."] = 4096
+    rows: Annotated[int, "Pairs of a batch, at most."] = 128
+    attention: Annotated[Literal["additive", "dot", "general", "none"], "How the decoder looks at the source."] = (
+        "general"
+    )
+    compare: Annotated[
+        bool | None, "Train a second model without attention, to compare by length; by default with the built-in pairs."
+    ] = None
+    reverse: Annotated[bool, "Read sources from their ends (Sutskever 2014)."] = False
+    out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/translation")
+
+    PLACE = (*Training.PLACE, "test", "compare")
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("days", "count", "valid", "test", "limit", "tokens", "rows", "most"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is 1 or more. Received: {name}={getattr(self, name)}.")
+        if self.attention == "dot" and self.units % 2:
+            raise SettingsError(f"Two directions share the units of dot attention. Received: units={self.units}.")
+
+    @property
+    def compares(self) -> bool:
+        return (self.data is None if self.compare is None else self.compare) and self.attention != "none"
+
+    @property
+    def kind(self) -> str:
+        return self.unit or ("char" if self.data is None else "subword")
+
+
+def run(settings: Settings) -> dict:
+    """pairs -> model -> train -> export -> judge -> report"""
+    console, began = Console(highlight=False, soft_wrap=True), time.perf_counter()
+    settings.out.mkdir(parents=True, exist_ok=True)
+    prepare(settings)
+    data = read(settings, console)
+    model = build(settings, data, settings.attention)
+    history = train(model, data.train, data.valid, settings, console)
+    fixed = compared(settings, data, console) if settings.compares else None
+    bundle = export(model, data, settings, console)
+    metrics = judge(model, bundle, fixed, data, settings, console)
+    metrics["seconds"] = time.perf_counter() - began
+    folder = report(settings, metrics, history, bundle, data)
+    console.print(f"report    {folder}   {metrics['seconds'] / 60:.1f} min in all")
+    return metrics
+
+
+# ---------------------------------------------------------------------- data
+
+
+@dataclass(frozen=True)
+class Data:
+    """Texts to judge by, vocabularies of both languages, and batches of numbers."""
+
+    test: list[tuple[str, str]]
+    source: Any
+    target: Any
+    train: rk.data.Pairs
+    valid: rk.data.Pairs
+    steps: int
+    """Tokens of a translation, at most."""
+
+
+def read(settings: Settings, console: Console) -> Data:
+    held = settings.valid + settings.test
+    if settings.data:
+        pairs = rk.data.read_pairs(settings.data)
+        if len(pairs) < 2 * held:
+            raise SettingsError(
+                f"{str(settings.data)!r} has {len(pairs)} pairs, and {held} are to be held out. Make --valid and "
+                "--test smaller, or give more pairs."
+            )
+    else:
+        pairs = rk.data.date_pairs(settings.count + held, settings.seed, most=settings.days)
+    order = np.random.default_rng(settings.seed).permutation(len(pairs))
+    test, valid, rest = ([pairs[i] for i in part] for part in np.split(order, [settings.test, held]))
+    source, target = (vocabulary_of([pair[side] for pair in rest], settings) for side in (0, 1))
+    parts = {name: numbered(part, source, target, settings) for name, part in (("train", rest), ("valid", valid))}
+    test = [pair for pair in test if fits(*as_numbers(pair, source, target, settings), settings)]
+    left = len(pairs) - len(test) - sum(len(part) for part, _ in parts.values())
+    sizes = f"{len(parts['train'][0]):,} to learn from, {len(parts['valid'][0]):,} to watch, {len(test):,} to judge by"
+    console.print(f"pairs     {sizes}{f', {left:,} too long' if left else ''}; {settings.kind}s")
+    console.print(f"tokens    {len(source):,} of sources, {len(target):,} of targets")
+    batch = settings.tokens, settings.rows
+    known = {
+        name: rk.data.Pairs(*parts[name], *batch, seed=seed)
+        for name, seed in (("train", settings.seed), ("valid", None))
+    }
+    steps = max(map(len, parts["train"][1])) + 5
+    return Data(test, source, target, known["train"], known["valid"], steps)
+
+
+def vocabulary_of(texts: list[str], settings: Settings):
+    if settings.kind == "subword":
+        unit = rk.text.Subwords.learned(texts, settings.most)
+    else:
+        unit = rk.text.Words(punctuation=True) if settings.kind == "word" else rk.text.Characters()
+    return rk.text.Vocabulary.of(texts, unit, RESERVED, most=settings.most + len(RESERVED))
+
+
+def as_numbers(pair: tuple[str, str], source, target, settings: Settings):
+    numbers = source.encode(pair[0])
+    return numbers[::-1] if settings.reverse else numbers, target_of(pair[1], target)
+
+
+def fits(source: np.ndarray, target: np.ndarray, settings: Settings) -> bool:
+    return 0 < len(source) <= settings.limit and len(target) <= settings.limit + 2
+
+
+def numbered(pairs, source, target, settings: Settings):
+    """Sources and targets as numbers, without those that are too long."""
+    found = [as_numbers(pair, source, target, settings) for pair in pairs]
+    kept = [pair for pair in found if fits(*pair, settings)]
+    if not kept:
+        raise SettingsError(f"All pairs are longer than {settings.limit} tokens. Give a larger --limit.")
+    return [s for s, _ in kept], [t for _, t in kept]
+
+
+# ---------------------------------------------------------------------- model
+
+
+def build(settings: Settings, data: Data, attention: str):
+    """Reads both ways, writes one; without attention every step sees the fixed vector of the source."""
+    half = {"units": settings.units // 2 if attention == "dot" else settings.units}
+    encoder = rk.Encoder(
+        rk.Bidirectional(layer_of(settings.cell, half["units"], name="reader")),
+        len(data.source),
+        settings.embedding,
+        dropout=settings.dropout,
+    )
+    width = settings.units if attention != "none" else 2 * settings.units
+    decoder = rk.Decoder(
+        [layer_of(settings.cell, width, name=f"writer_{i}") for i in range(settings.layers)],
+        len(data.target),
+        settings.embedding,
+        attention=attention_of(attention, settings.units),
+        input_feeding=settings.feeding,
+        condition=attention == "none",
+        dropout=settings.dropout,
+        scheduled_sampling=settings.sampling > 0,
+        seed=settings.seed,
+    )
+    model = rk.Seq2Seq(encoder, decoder, limit=settings.limit, name="translator")
+    model(data.train.batch(0)[0])
+    return model
+
+
+def attention_of(name: str, units: int):
+    kinds = {"additive": lambda: rk.attention.Additive(units), "dot": rk.attention.Dot, "general": rk.attention.General}
+    return kinds[name]() if name in kinds else None
+
+
+def compared(settings: Settings, data: Data, console: Console):
+    """The same without attention."""
+    console.print("\nand the same without attention, by a fixed vector")
+    model = build(settings, data, "none")
+    train(model, data.train, data.valid, settings, console, part="_fixed")
+    return model
+
+
+# ---------------------------------------------------------------------- judging
+
+
+def export(model, data: Data, settings: Settings, console: Console):
+    folder = settings.out / "bundle"
+    report = rk.export_bundle(
+        model,
+        folder,
+        strategy=exported(settings),
+        vocabulary=(data.source, data.target),
+        saved_model=settings.saved_model,
+        tolerance=1e-4,
+    )
+    console.print(f"\nexported  {folder}, error {report.error:.1e}")
+    return rk.runtime.load(folder)
+
+
+def judge(model, bundle, fixed, data: Data, settings: Settings, console: Console) -> dict:
+    """BLEU, chrF and exact matches on held-out pairs; what the length of a source does."""
+    sources = [as_numbers(pair, data.source, data.target, settings)[0] for pair in data.test]
+    wanted = [data.target.decode(data.target.encode(target)) for _, target in data.test]
+    found, same = same_in_both(model, bundle, sources, data.target, settings, data.steps, console)
+    table = Table("", "exact", "BLEU", "chrF", box=None, header_style="bold", pad_edge=False)
+    metrics: dict[str, Any] = {"same_in_keras": same, "test": len(sources)}
+    exact = {}
+    for name, translations in found.items():
+        metrics[name] = scores([t.text for t in translations], wanted)
+        exact[name] = [t.text == w for t, w in zip(translations, wanted, strict=True)]
+        table.add_row(name, *shown(metrics[name]))
+    if fixed is not None:
+        texts = [text for text, _ in in_keras(fixed, sources, rk.decoding.Greedy(), data.target, data.steps)]
+        metrics["fixed"] = scores(texts, wanted)
+        exact["fixed"] = [text == w for text, w in zip(texts, wanted, strict=True)]
+        table.add_row("fixed vector, greedy", *shown(metrics["fixed"]))
+    console.print(table)
+    names = {"greedy": settings.attention if settings.attention != "none" else "fixed", "fixed": "fixed vector"}
+    kept = {names[name]: exact[name] for name in names if name in exact}
+    metrics["by_length"] = by_length([len(source) for source in sources], kept)
+    console.print(lengths_table(metrics["by_length"]))
+    metrics["examples"] = [
+        {"source": s, "wanted": w, "found": t.text, "score": t.score}
+        for (s, _), w, t in zip(data.test[:20], wanted, found[f"beam {settings.beam}"], strict=False)
+    ]
+    for example in metrics["examples"][:5]:
+        console.print(f"  {example['source']}  [bold]{example['found']}[/bold]")
+    return metrics
+
+
+def scores(found: list[str], wanted: list[str]) -> dict[str, float]:
+    import sacrebleu
+
+    return {
+        "exact": float(np.mean([a == b for a, b in zip(found, wanted, strict=True)])),
+        "bleu": sacrebleu.corpus_bleu(found, [wanted]).score,
+        "chrf": sacrebleu.corpus_chrf(found, [wanted]).score,
+    }
+
+
+def shown(scores: dict[str, float]) -> list[str]:
+    return [f"{scores['exact']:.1%}", f"{scores['bleu']:.1f}", f"{scores['chrf']:.1f}"]
+
+
+def by_length(lengths: list[int], exact: dict[str, list[bool]], parts: int = 5) -> list[dict[str, Any]]:
+    """Exact matches of sources of about the same length, as many in each part."""
+    edges = sorted(set(np.quantile(lengths, np.linspace(0, 1, parts + 1)[1:]).astype(int).tolist()))
+    rows, low = [], 0
+    for high in edges:
+        inside = [low < length <= high for length in lengths]
+        if any(inside):
+            shares = {name: float(np.mean(np.array(right)[inside])) for name, right in exact.items()}
+            shortest = min(length for length in lengths if length > low)
+            rows.append({"from": shortest, "to": high, "count": int(np.sum(inside)), **shares})
+        low = high
+    return rows
+
+
+def lengths_table(rows: list[dict[str, Any]]) -> Table:
+    names = [name for name in rows[0] if name not in ("from", "to", "count")]
+    table = Table("tokens of the source", "pairs", *names, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(f"{row['from']} to {row['to']}", str(row["count"]), *(f"{row[name]:.1%}" for name in names))
+    return table
+
+
+# ---------------------------------------------------------------------- what is written
+
+
+def report(settings: Settings, metrics: dict[str, Any], history, bundle, data: Data) -> Path:
+    """A folder with metrics.json, curves.png, lengths.png and, with attention, attention.png."""
+    folder = settings.out / "report"
+    write_metrics(settings, metrics, history, folder)
+    plot_lengths(metrics["by_length"], folder / "lengths.png")
+    if settings.attention != "none":
+        longest = sorted(data.test, key=lambda pair: -len(pair[0]))[: len(data.test) // 2 : max(1, len(data.test) // 8)]
+        heatmaps([example(bundle, pair, data, settings) for pair in longest[:4]], folder / "attention.png")
+    return folder
+
+
+def example(bundle, pair: tuple[str, str], data: Data, settings: Settings):
+    source = as_numbers(pair, data.source, data.target, settings)[0]
+    found = bundle.translate(source, data.steps)
+    return [data.source.tokens[i] for i in source], [data.target.tokens[i] for i in found.tokens], found.attention
+
+
+def plot_lengths(rows: list[dict[str, Any]], path: Path) -> None:
+    figure = figure_of(6, 3.6)
+    axes = figure.subplots()
+    for name in [name for name in rows[0] if name not in ("from", "to", "count")]:
+        axes.plot([(row["from"] + row["to"]) / 2 for row in rows], [row[name] for row in rows], "o-", label=name)
+    axes.set(xlabel="tokens of the source", ylabel="exact", ylim=(0, 1.03))
+    axes.grid(True, alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def main(settings: Settings) -> None:
+    """Learn to translate from pairs, judge it, and write a bundle and a report."""
+    run(settings)
+
+
+if __name__ == "__main__":
+    from pipelines.command import start
+
+    start(main, Settings)

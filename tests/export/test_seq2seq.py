@@ -1,0 +1,164 @@
+"""A `Seq2Seq` as a bundle: Keras, the graph of the whole loop, a loop over the step, TensorFlow's own SavedModel."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import tensorflow as tf
+
+import keras_rnnkit as rk
+from keras_rnnkit.decoding import Beam, Greedy, Sampling
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.runtime import BundleError, InputError
+from tests.seq2seq.table import SOURCES, TARGETS, model_of
+
+RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
+TEXTS = ["abc", "hgfedcba", "f"]
+
+
+def vocabularies():
+    source, target = rk.text.Vocabulary.of("abcdefgh", reserved=RESERVED), rk.text.Vocabulary.of("vwxyz", reserved=RESERVED)
+    assert len(source) == SOURCES and len(target) == TARGETS
+    return source, target
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """(model, report, bundle) of the richest of decoders."""
+    model, folder = model_of("general, fed", seed=4, limit=10), tmp_path_factory.mktemp("bundles") / "translator"
+    report = rk.export_bundle(model, folder, vocabulary=vocabularies(), quantize="float16", max_error=0.1)
+    return model, report, rk.runtime.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [
+        ("additive", "sample"),
+        ("dot, scaled", "greedy"),
+        ("general, conditioned", Beam(3, 0.7, early_stopping=True)),
+        ("fixed vector", Beam(2)),
+        ("fixed vector, fed", "greedy"),
+    ],
+)
+def test_every_decoder_is_exported_exactly(name, strategy, tmp_path):
+    """Every graph was compared with Keras while it was written; here the loop over the step joins them."""
+    model = model_of(name, seed=2)
+    report = rk.export_bundle(model, tmp_path / "b", strategy=strategy, saved_model=False)
+    assert set(report.reports) == {"encoder", "step", "generate"} and report.error < 1e-4
+    bundle, sources = rk.runtime.load(tmp_path / "b"), [[4, 5], [6, 7, 8, 9, 10], [11]]
+    own = {"sample": Sampling(), "greedy": Greedy()}.get(strategy, strategy)
+    one, other = (bundle.translate(sources, 9, strategy=s, seed=3) for s in (None, own))
+    expected = model.translate(sources, own, 9, seed=3)
+    for b, (x, y) in enumerate(zip(one, other, strict=True)):
+        np.testing.assert_array_equal(x.tokens, y.tokens)
+        if strategy != "sample":  # its rows draw in the order of the batch
+            np.testing.assert_allclose([x.score, y.score], np.ravel(expected.scores[b])[0], atol=1e-4)
+
+
+def test_a_bundle_has_all_it_takes(exported):
+    _, report, bundle = exported
+    names = {path.name for path in bundle.folder.iterdir()}
+    graphs = {f"{name}{kind}.onnx" for name in ("encoder", "step", "generate") for kind in ("", ".float16")}
+    assert names == {*graphs, "saved_model", "manifest.json", "vocabulary.json", "source_vocabulary.json"}
+    manifest = json.loads((bundle.folder / "manifest.json").read_text())
+    assert manifest["translation"]["limit"] == 10 and manifest["source_vocabulary"] == "source_vocabulary.json"
+    inputs, outputs = report.reports["generate"].inputs, report.reports["generate"].outputs
+    assert inputs == {"source": ["batch", "source_time"], "steps": []}
+    assert outputs["attention"] == ["batch", 5, "time", "source_time"] and outputs["scores"] == ["batch", 5]
+    operators = {node.op_type for node in onnx.load(bundle.folder / "encoder.onnx").graph.node}
+    assert "LSTM" in operators and "Loop" not in operators
+
+
+def test_text_goes_in_and_comes_out(exported):
+    model, _, bundle = exported
+    source, target = vocabularies()
+    expected = model.translate([source.encode(text) for text in TEXTS], Beam(5), 9)
+    found = bundle.translate(TEXTS, 9, best=5)
+    for b, (text, hypotheses) in enumerate(zip(TEXTS, found, strict=True)):
+        np.testing.assert_allclose([h.score for h in hypotheses], expected.scores[b], atol=1e-4)
+        for k, hypothesis in enumerate(hypotheses):
+            tokens = [t for t in expected.tokens[b, k, : expected.lengths[b, k]] if t != model.end]
+            assert hypothesis.text == target.decode(tokens)
+            assert hypothesis.attention.shape == (len(hypothesis.tokens), len(text))
+            attention = expected.attention[b, k, : len(hypothesis.tokens), : len(text)]
+            np.testing.assert_allclose(hypothesis.attention, attention, atol=1e-4)
+    assert bundle.translate("abc", 9).text == found[0][0].text
+
+
+def test_batches_and_other_strategies_give_the_same(exported):
+    _, _, bundle = exported
+    whole, parts = bundle.translate(TEXTS, 9), bundle.translate(TEXTS, 9, batch=2)
+    looped = bundle.translate(TEXTS, 9, strategy=Beam(5))
+    for a, b, c in zip(whole, parts, looped, strict=True):
+        assert a.text == b.text == c.text and np.allclose([b.score, c.score], a.score, atol=1e-4)
+
+
+def test_tensorflow_alone_translates(exported):
+    model, _, bundle = exported
+    loaded = tf.saved_model.load(str(bundle.folder / "saved_model"))
+    source = np.array([[4, 5, 6, 0], [7, 8, 9, 10]], "int32")
+    found = loaded.signatures["translate"](source=tf.constant(source), steps=tf.constant(8))
+    expected = model.translate(source, steps=8)
+    np.testing.assert_array_equal(found["tokens"], expected.tokens)
+    np.testing.assert_allclose(found["scores"], expected.scores, atol=1e-4)
+
+
+def test_weights_in_fewer_bits_translate_too(exported):
+    _, _, bundle = exported
+    rough = rk.runtime.load(bundle.folder, quantized="float16").translate(TEXTS, 9)
+    for a, b in zip(bundle.translate(TEXTS, 9), rough, strict=True):
+        assert abs(a.score - b.score) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("abcdefghabc", "Source 0 has 11 steps, and the model takes 10 at most"),
+        ("", "Source 0 is empty"),
+        ([], "There is no source"),
+        ([[4, 99]], "Tokens are 0 to 11"),
+        ([["a"]], "the numbers of its tokens"),
+    ],
+)
+def test_sources_that_cannot_be_read(exported, source, sentence):
+    with pytest.raises(InputError, match=sentence):
+        exported[2].translate(source)
+
+
+def test_what_is_not_there_gets_a_sentence(exported, tmp_path):
+    with pytest.raises(InputError, match="has no 'temperature'. Pass strategy="):
+        exported[2].translate("abc", temperature=0.5)
+    with pytest.raises(ExportError, match="modes='stream'. Expected one of 'encoder'"):
+        rk.export_bundle(exported[0], tmp_path / "b", modes=["stream"])
+    with pytest.raises(BundleError, match="no graph for 'stream'"):
+        exported[2].stream()
+    encoder = rk.Encoder(rk.GRU(4), SOURCES, 4)
+    with pytest.raises(ExportError, match="has not been called yet"):
+        rk.export_bundle(rk.Seq2Seq(encoder, rk.Decoder(rk.GRU(4), TARGETS, 4)), tmp_path / "c")
+
+
+def test_images_are_sources_too(tmp_path, rng):
+    import keras
+
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, strides=2, padding="same")])
+    decoder = rk.Decoder(rk.GRU(6), TARGETS, 4, attention=rk.attention.Additive(5), bridge="dense")
+    model, images = rk.Seq2Seq(rk.seq2seq.ImageEncoder(network), decoder), rng.normal(size=(3, 8, 8, 3)).astype("float32")
+    model((images, np.full((3, 2), 2)))
+    rk.export_bundle(model, tmp_path / "b", vocabulary=(None, vocabularies()[1]), saved_model=False)
+    bundle = rk.runtime.load(tmp_path / "b")
+    expected = model.translate(images, Beam(5), 6)
+    np.testing.assert_allclose([t.score for t in bundle.translate(images, 6)], expected.scores[:, 0], atol=1e-4)
+    assert bundle.translate(images[0], 6).attention.shape[1] == 16
+    with pytest.raises(InputError, match=r"the shape \[8, 8, 3\]. Received: \[9, 8, 3\]"):
+        bundle.translate(np.ones((1, 9, 8, 3)))
+    with pytest.raises(InputError, match=r"the shape \[8, 8, 3\]"):
+        bundle.translate(np.ones((8, 8)))
+
+
+def test_the_runtime_translates_without_a_framework(exported):
+    from tests.test_package import python
+
+    code = f"import keras_rnnkit as rk; print(rk.runtime.load({str(exported[2].folder)!r}).translate('abc', 9).text)"
+    done = python(code, blocked=("keras", "tensorflow", "jax", "torch", "onnx", "tf2onnx"))
+    assert done.stdout.rstrip("\n") == exported[2].translate("abc", 9).text, done.stderr
