@@ -60,7 +60,7 @@ def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: Training,
     if settings.schedule == "plateau":
         callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
     if settings.sampling:
-        callbacks.append(rk.seq2seq.ScheduledSampling(settings.sampling, len(pairs) * settings.epochs, start=done))
+        callbacks.append(rk.seq2seq.ScheduledSampling(settings.sampling, len(pairs), start=done))
     watching = Watching(settings, console, keeper.history, pairs.tokens // len(pairs), settings.out / f"best{part}.npz")
     callbacks += [watching, keeper]
     quietly = {"validation_data": valid.dataset(), "shuffle": False, "verbose": 0}
@@ -122,7 +122,7 @@ def write_metrics(settings: Training, metrics: dict[str, Any], history, folder: 
 
 def heatmaps(examples, path: Path, columns: int = 2) -> None:
     """Where the model looked: of each example (tokens of the source, tokens of the target, weights)."""
-    rows = math.ceil(len(examples) / columns)
+    rows = max(1, math.ceil(len(examples) / columns))
     figure = figure_of(7 * columns, 4.2 * rows)
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes, (source, target, weights) in zip(grid, examples, strict=False):

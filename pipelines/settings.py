@@ -21,7 +21,9 @@ class Training:
     embedding: Annotated[int, "Width of a token."] = 64
     dropout: Annotated[float, "Of what goes into the layers, and of what comes out."] = 0.0
     feeding: Annotated[bool, "Show each step what the step before had seen (input feeding)."] = False
-    sampling: Annotated[float, "How often the decoder reads its own tokens, at the end (scheduled sampling)."] = 0.0
+    sampling: Annotated[
+        float, "How often the decoder reads its own tokens, from the second epoch on (scheduled sampling)."
+    ] = 0.0
     smoothing: Annotated[float, "Label smoothing."] = 0.0
     epochs: Annotated[int, "Times through the pairs."] = 3
     optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The rule of learning."] = "adam"
@@ -44,7 +46,7 @@ class Training:
     saved_model: Annotated[bool, "Write a SavedModel too."] = True
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/model")
 
-    PLACE = ("out", "resume", "every", "patience", "threads", "beam", "penalty", "saved_model")
+    PLACE = ("out", "resume", "every", "epochs", "patience", "threads", "beam", "penalty", "saved_model")
     """Settings that a checkpoint need not agree on."""
 
     def __post_init__(self):

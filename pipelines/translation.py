@@ -237,7 +237,7 @@ def judge(model, bundle, fixed, data: Data, settings: Settings, console: Console
     wanted = [data.target.decode(data.target.encode(target)) for _, target in data.test]
     found, same = same_in_both(model, bundle, sources, data.target, settings, data.steps, console)
     table = Table("", "exact", "BLEU", "chrF", box=None, header_style="bold", pad_edge=False)
-    metrics: dict[str, Any] = {"same_in_keras": same, "test": len(sources)}
+    metrics: dict[str, Any] = {"same_in_keras": same, "test": len(sources), "steps": data.steps}
     exact = {}
     for name, translations in found.items():
         metrics[name] = scores([t.text for t in translations], wanted)
@@ -308,7 +308,8 @@ def report(settings: Settings, metrics: dict[str, Any], history, bundle, data: D
     plot_lengths(metrics["by_length"], folder / "lengths.png")
     if settings.attention != "none":
         longest = sorted(data.test, key=lambda pair: -len(pair[0]))[: len(data.test) // 2 : max(1, len(data.test) // 8)]
-        heatmaps([example(bundle, pair, data, settings) for pair in longest[:4]], folder / "attention.png")
+        examples = [example(bundle, pair, data, settings) for pair in longest]
+        heatmaps([one for one in examples if one[1]][:4], folder / "attention.png")
     return folder
 
 

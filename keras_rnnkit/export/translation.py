@@ -51,7 +51,7 @@ class Reading(keras.Model):
 
     def call(self, source):
         memory, states = self.whole.reading(source)
-        return {**known(memory), **{f"state_{i}": state for i, state in enumerate(states)}}
+        return {**memory.known, **{f"state_{i}": state for i, state in enumerate(states)}}
 
 
 class Writing(keras.Model):
@@ -68,11 +68,6 @@ class Writing(keras.Model):
         logits, states, looked = self.decoder.step(given["token"], states, memory)
         found = {"logits": logits, **{f"next_state_{i}": state for i, state in enumerate(states)}}
         return found | ({"attention": looked} if self.decoder.attention is not None else {})
-
-
-def known(memory: Memory) -> dict[str, Any]:
-    """What there is of it, by name."""
-    return {name: value for name, value in memory._asdict().items() if value is not None}
 
 
 @dataclass

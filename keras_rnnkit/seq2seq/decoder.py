@@ -28,6 +28,11 @@ class Memory(NamedTuple):
     valid: Any = None
     vector: Any = None
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """What there is of it, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
 class Decoder(keras.layers.Layer):
@@ -207,21 +212,23 @@ class Decoder(keras.layers.Layer):
     def sampled(self, tokens, states, memory: Memory):
         """Logits, each step reading the token before it or, now and then, one that the model itself would write."""
         steps, batch = ops.shape(tokens)[1], ops.shape(tokens)[0]
-        coins, drawn = (keras.random.uniform((steps, batch), seed=self.seeds) for _ in range(2))
         x = self.enter(tokens, memory, training=True)
+        chance = keras.random.uniform((steps, batch, 2), seed=self.seeds)  # whether to draw, and what
+        first = ops.cast(ops.arange(steps) == 0, "float32")[:, None, None] + ops.zeros_like(chance[..., :1])
+        by_time = ops.cast(ops.transpose(x, (1, 0, 2)), "float32")
         own = ops.zeros((batch, self.vocabulary_size), dtype="float32")
 
         def turn(carry, now):
             *states, logits = carry
-            x, coin, noise, first = now
+            x, coin, noise, first = ops.cast(now[:, :-3], x_dtype), now[:, -3], now[:, -2], now[:, -1]
             mine = self.enter(Sampling().pick(kops, logits, noise)[:, None], memory)[:, 0]
-            reads_own = ops.logical_and(coin < ops.cast(self.sampling, coin.dtype), ops.logical_not(first))
-            x = ops.where(reads_own[:, None], mine, x)
-            a, states, _ = self.advance(x, states, memory)
+            reads_own = ops.logical_and(coin < ops.cast(self.sampling, coin.dtype), first < 0.5)
+            a, states, _ = self.advance(ops.where(reads_own[:, None], mine, x), states, memory)
             return [*states, self.score(a)], [*states, self.score(self.drop_out(a, training=True))]
 
-        first = ops.arange(steps) == 0
-        _, stacked = ops.scan(turn, [*states, own], (ops.transpose(x, (1, 0, 2)), coins, drawn, first))
+        x_dtype = x.dtype
+        # one array for all that a turn reads: Keras' scan on TensorFlow takes no more where steps are free
+        _, stacked = ops.scan(turn, [*states, own], ops.concatenate([by_time, chance, first], axis=-1))
         return ops.transpose(stacked[-1], (1, 0, 2))
 
     # ------------------------------------------------------------------ as a Keras layer

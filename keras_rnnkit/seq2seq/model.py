@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import keras
@@ -48,6 +47,7 @@ class Seq2Seq(keras.Model):
         super().__init__(**kwargs)
         self.encoder, self.decoder = encoder, decoder
         self.begin, self.end, self.limit = int(begin), int(end), limit
+        self._graphs: dict[str, Any] = {}
         for name, token in (("begin", self.begin), ("end", self.end)):
             if not 0 <= token < decoder.vocabulary_size:
                 raise ValueError(
@@ -110,13 +110,22 @@ class Seq2Seq(keras.Model):
         encoded = self.encoder(source, training=False)
         return self.decoder.remember(encoded), self.decoder.begin(encoded)
 
-    @cached_property
-    def _read(self):
-        return compiled(self.reading)
+    def _read(self, source):
+        return self._run("reading", self.reading, source)
 
-    @cached_property
-    def _step(self):
-        return compiled(self.decoder.step)
+    def _step(self, tokens, states, memory: Memory):
+        def step(tokens, states, known):
+            return self.decoder.step(tokens, states, Memory(**known))
+
+        return self._run("step", step, tokens, states, memory.known)
+
+    def _run(self, name: str, function, *arguments):
+        """The function of these arguments; on TensorFlow by a graph for any number of rows and steps."""
+        if keras.backend.backend() != "tensorflow":
+            return function(*arguments)
+        if name not in self._graphs:
+            self._graphs[name] = compiled(function, arguments)
+        return self._graphs[name](*arguments)
 
     # ------------------------------------------------------------------ as a Keras model
 
@@ -139,10 +148,18 @@ class Seq2Seq(keras.Model):
         return cls(**{**config, **parts})
 
 
-def compiled(function):
-    """On TensorFlow a graph, which a loop of many small steps needs; elsewhere the function as it is."""
-    if keras.backend.backend() != "tensorflow":
-        return function
+def compiled(function, example):
+    """A graph of TensorFlow's for arguments like these, with other rows and steps."""
     import tensorflow as tf
 
-    return tf.function(function, reduce_retracing=True, autograph=False)
+    signature = tree.map_structure(lambda x: tf.TensorSpec(free(x.shape), x.dtype), example)
+    return tf.function(function, input_signature=signature, autograph=False)
+
+
+def free(shape) -> tuple[int | None, ...]:
+    """With free rows and steps.
+
+    >>> free((2, 7)), free((2, 7, 16)), free((2, 48, 48, 3))
+    ((None, None), (None, None, None), (None, 48, 48, 3))
+    """
+    return tuple(None if len(shape) < 4 or i == 0 else n for i, n in enumerate(shape))

@@ -18,7 +18,10 @@ TEXTS = ["abc", "hgfedcba", "f"]
 
 
 def vocabularies():
-    source, target = rk.text.Vocabulary.of("abcdefgh", reserved=RESERVED), rk.text.Vocabulary.of("vwxyz", reserved=RESERVED)
+    source, target = (
+        rk.text.Vocabulary.of("abcdefgh", reserved=RESERVED),
+        rk.text.Vocabulary.of("vwxyz", reserved=RESERVED),
+    )
     assert len(source) == SOURCES and len(target) == TARGETS
     return source, target
 
@@ -143,7 +146,10 @@ def test_images_are_sources_too(tmp_path, rng):
 
     network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, strides=2, padding="same")])
     decoder = rk.Decoder(rk.GRU(6), TARGETS, 4, attention=rk.attention.Additive(5), bridge="dense")
-    model, images = rk.Seq2Seq(rk.seq2seq.ImageEncoder(network), decoder), rng.normal(size=(3, 8, 8, 3)).astype("float32")
+    model, images = (
+        rk.Seq2Seq(rk.seq2seq.ImageEncoder(network), decoder),
+        rng.normal(size=(3, 8, 8, 3)).astype("float32"),
+    )
     model((images, np.full((3, 2), 2)))
     rk.export_bundle(model, tmp_path / "b", vocabulary=(None, vocabularies()[1]), saved_model=False)
     bundle = rk.runtime.load(tmp_path / "b")

@@ -18,14 +18,14 @@ ATTENTIONS = {
 }
 
 DECODERS = {
-    "additive": dict(attention="additive"),
-    "dot": dict(attention="dot"),
-    "dot, scaled": dict(attention="dot, scaled"),
-    "general, fed": dict(attention="general", input_feeding=True, attention_size=7),
-    "general, conditioned": dict(attention="general", condition=True),
-    "fixed vector": dict(attention="none"),
-    "fixed vector at every step": dict(attention="none", condition=True, bridge="zeros"),
-    "fixed vector, fed": dict(attention="none", input_feeding=True, condition=True),
+    "additive": {"attention": "additive"},
+    "dot": {"attention": "dot"},
+    "dot, scaled": {"attention": "dot, scaled"},
+    "general, fed": {"attention": "general", "input_feeding": True, "attention_size": 7},
+    "general, conditioned": {"attention": "general", "condition": True},
+    "fixed vector": {"attention": "none"},
+    "fixed vector at every step": {"attention": "none", "condition": True, "bridge": "zeros"},
+    "fixed vector, fed": {"attention": "none", "input_feeding": True, "condition": True},
 }
 
 
@@ -35,9 +35,7 @@ def model_of(name, seed=0, deep=True, limit=None, **more):
     attention = ATTENTIONS[known.pop("attention")]()
     layers = [rk.LSTM(8), rk.cells.GRUCell(8)] if deep else [rk.GRU(8)]
     encoder = rk.Encoder(rk.Bidirectional(rk.LSTM(4)), vocabulary_size=SOURCES, embedding_dim=5)
-    model = rk.Seq2Seq(
-        encoder, rk.Decoder(layers, TARGETS, embedding_dim=3, attention=attention, **known), limit=limit
-    )
+    model = rk.Seq2Seq(encoder, rk.Decoder(layers, TARGETS, embedding_dim=3, attention=attention, **known), limit=limit)
     model((SOURCE, BEFORE))
     shake(model, seed)
     return model

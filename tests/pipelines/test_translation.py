@@ -1,0 +1,118 @@
+"""The pipelines of sequences to sequences, small."""
+
+import json
+
+import numpy as np
+import pytest
+
+import keras_rnnkit as rk
+from keras_rnnkit.settings import SettingsError
+from keras_rnnkit.text import TextError
+from pipelines import captioning, translation
+from pipelines.captioning import Settings as Captioning
+from pipelines.translation import Settings
+
+SMALL = {"units": 12, "embedding": 8, "saved_model": False, "beam": 3}
+
+
+@pytest.fixture(scope="module")
+def translated(tmp_path_factory):
+    """(metrics, folder) of days, with the comparison and all that costs little."""
+    folder = tmp_path_factory.mktemp("translation")
+    settings = Settings(count=200, valid=20, test=24, epochs=1, out=folder, feeding=True, **SMALL)
+    return translation.run(settings), folder
+
+
+def test_days_are_translated_judged_and_reported(translated):
+    metrics, folder = translated
+    assert metrics["same_in_keras"] == {"greedy": 24, "beam 3": 24}
+    for name in ("greedy", "beam 3", "fixed"):
+        assert 0 <= metrics[name]["exact"] <= 1 and 0 <= metrics[name]["chrf"] <= 100
+    assert sum(row["count"] for row in metrics["by_length"]) == 24
+    assert set(metrics["by_length"][0]) == {"from", "to", "count", "general", "fixed vector"}
+    names = {path.name for path in (folder / "report").iterdir()}
+    assert names == {"metrics.json", "curves.png", "lengths.png", "attention.png"}
+    known = json.loads((folder / "report" / "metrics.json").read_text())
+    assert known["settings"]["units"] == 12 and known["examples"][0]["source"]
+
+
+def test_its_bundle_translates_text(translated):
+    bundle = rk.runtime.load(translated[1] / "bundle")
+    example = translated[0]["examples"][0]
+    found = bundle.translate(example["source"], translated[0]["steps"])
+    assert found.text == example["found"] and found.score == pytest.approx(example["score"], abs=1e-3)
+
+
+def test_pairs_of_a_file_and_going_on(tmp_path):
+    """Two epochs are one and another; words, sampling and smoothing by their flags."""
+    pairs = rk.data.date_pairs(60, seed=3, languages=["de"])
+    (tmp_path / "pairs.tsv").write_text("\n".join("\t".join(pair) for pair in pairs))
+    known = dict(data=tmp_path / "pairs.tsv", unit="word", valid=8, test=8, attention="dot", sampling=0.2, **SMALL)
+    known |= {"smoothing": 0.1, "layers": 2, "cell": "lstm", "limit": 12, "reverse": True}
+    whole = translation.run(Settings(**known, schedule="constant", epochs=2, out=tmp_path / "whole"))
+    translation.run(Settings(**known, schedule="constant", epochs=1, out=tmp_path / "parts"))
+    again = translation.run(Settings(**known, schedule="constant", epochs=2, out=tmp_path / "parts", resume=True))
+    assert again["greedy"] == whole["greedy"] and again["by_length"] == whole["by_length"]
+    assert "fixed" not in whole and whole["same_in_keras"]["beam 3"] == whole["test"]
+
+
+def test_scenes_are_captioned_in_three_ways(tmp_path):
+    settings = Captioning(count=64, valid=16, test=20, epochs=1, size=32, out=tmp_path, **SMALL)
+    metrics = captioning.run(settings)
+    assert metrics["same_in_keras"] == {"greedy": 20, "beam 3": 20}
+    ways = ("attention, greedy", "attention, beam 3", "condition, greedy", "initial, greedy")
+    assert all(set(metrics[way]) == {"exact", "exact, seen", "exact, unseen", "bleu", "chrf"} for way in ways)
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert names == {"metrics.json", "curves.png", "captions.png", "attention.png"}
+
+
+def test_images_of_a_folder_are_captioned(tmp_path):
+    """Several captions an image, a network of keras.applications that learns from nothing."""
+    from PIL import Image
+
+    found = rk.data.scenes(12, seed=5, size=40, most=1)
+    lines = []
+    for i, (image, caption) in enumerate(zip(found.images, found.captions, strict=True)):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+        lines += [f"{i}.png\t{caption}", f"{i}.png\tThere is {caption}"]
+    (tmp_path / "captions.tsv").write_text("\n".join(lines))
+    known = {"images": tmp_path, "captions": tmp_path / "captions.tsv", "valid": 2, "test": 3, "epochs": 1}
+    known |= {"size": 32, "rows": 8}
+    metrics = captioning.run(Captioning(**known, way="condition", out=tmp_path / "out", **SMALL))
+    assert metrics["test"] == 3 and "exact, unseen" not in metrics["condition, greedy"]
+    assert np.isfinite(metrics["condition, beam 3"]["bleu"])
+    with pytest.raises(SettingsError, match="names 12 images, and 20 are to be held out"):
+        captioning.run(Captioning(**known | {"valid": 10, "test": 10}, out=tmp_path / "out", **SMALL))
+    with pytest.raises(SettingsError, match="of mobilenet_v2 are not at hand: .*Give a file"):
+        network = Captioning(size=32, network="mobilenet_v2", weights=str(tmp_path / "none.weights.h5"))
+        captioning.network_of(network)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Settings(units=0), "units is 1 or more. Received: units=0"),
+        (lambda: Settings(units=7, attention="dot"), "share the units of dot attention"),
+        (lambda: Settings(cell="rnn"), "cell='rnn'. Expected one of lstm"),
+        (lambda: Settings(dropout=1.5), "dropout is a part"),
+        (lambda: Captioning(images="x"), "both --images FOLDER and --captions FILE"),
+        (lambda: Captioning(network="vgg"), "network='vgg'. Expected small, mobilenet_v2"),
+        (lambda: Captioning(weights="imagenet"), "Name one of keras.applications"),
+        (lambda: Captioning(size=8), "32 pixels or more"),
+    ],
+)
+def test_settings_that_cannot_be(make, sentence):
+    with pytest.raises(SettingsError, match=sentence):
+        make()
+
+
+def test_pairs_that_are_too_few_or_too_long(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("a b\tc d\n" * 40)
+    with pytest.raises(SettingsError, match="has 40 pairs, and 1500 are to be held out"):
+        translation.run(Settings(data=tmp_path / "pairs.tsv", out=tmp_path / "out"))
+    with pytest.raises(SettingsError, match="All pairs are longer than 1 tokens"):
+        translation.run(
+            Settings(data=tmp_path / "pairs.tsv", out=tmp_path / "out", unit="word", limit=1, valid=2, test=2)
+        )
+    with pytest.raises(TextError, match="There is no file"):
+        translation.run(Settings(data=tmp_path / "none.tsv", out=tmp_path / "out"))
