@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hint
 import typer
 
 from keras_rnnkit import __version__
-from keras_rnnkit.bench.settings import ExportBench, ServeBench
+from keras_rnnkit.bench.settings import ExportBench, ServeBench, TranslateBench
 from keras_rnnkit.demo.settings import Settings as DemoSettings
 from keras_rnnkit.serving.settings import Settings as ServeSettings
 from keras_rnnkit.serving.settings import TritonSettings
@@ -287,6 +287,19 @@ def bench_export(settings: ExportBench) -> None:
     with stages("bench export") as progress:
         rows = table.run(settings, progress)
     for line in table.lines(rows, settings):
+        typer.echo(line)
+
+
+@bench_app.command("translate")
+@options_of(TranslateBench)
+def bench_translate(settings: TranslateBench) -> None:
+    """A translation by beam search: loops over the Keras decoder and over step.onnx, and generate.onnx in one run."""
+    need("train,export", "keras", "tensorflow", "tf2onnx", "onnxruntime")
+    from keras_rnnkit.bench import translate as table
+
+    with stages("bench translate") as progress:
+        found = table.run(settings, progress)
+    for line in table.lines(found, settings):
         typer.echo(line)
 
 

@@ -42,3 +42,21 @@ class ServeBench:
     @property
     def counts(self) -> list[int]:
         return [int(count) for count in self.connections.split(",")]
+
+
+@dataclass(frozen=True)
+class TranslateBench:
+    """Of `rnnkit bench translate`."""
+
+    batch: Annotated[int, "Sources side by side."] = 1
+    steps: Annotated[int, "Tokens of a source, and tokens written."] = 30
+    units: Annotated[int, "Units of encoder and decoder."] = 128
+    beam: Annotated[int, "Hypotheses."] = 5
+    attention: Annotated[bool, "With attention."] = True
+    repeats: Annotated[int, "Runs of each way; they take turns."] = 20
+    json: Annotated[Path | None, "Write the times and the machine to this file too."] = None
+
+    def __post_init__(self):
+        for name in ("batch", "steps", "units", "beam", "repeats"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is 1 or more. Received: {name}={getattr(self, name)}.")
