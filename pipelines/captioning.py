@@ -296,7 +296,7 @@ def contact_sheet(data: Data, captions: list[str], path: Path, count: int = 24, 
     right = [caption in wanted for caption, wanted in zip(captions, data.wanted, strict=True)]
     wrong = [i for i, ok in enumerate(right) if not ok][: count // 3]
     shown = [*[i for i, ok in enumerate(right) if ok][: count - len(wrong)], *wrong]
-    figure = figure_of(2.6 * columns, 3.1 * -(-len(shown) // columns))
+    figure = figure_of(2.6 * columns, 3.9 * -(-len(shown) // columns))
     for axes, i in zip(np.atleast_1d(figure.subplots(-(-len(shown) // columns), columns)).ravel(), shown, strict=False):
         axes.imshow(data.images[i], interpolation="nearest")
         axes.set_title(wrapped(captions[i]), fontsize=8, color="black" if right[i] else "firebrick")

@@ -21,7 +21,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from keras_rnnkit import __version__
 from keras_rnnkit.runtime import InputError
-from keras_rnnkit.serving import generation, logs, pages, tensors, views
+from keras_rnnkit.serving import generation, logs, pages, tensors, translation, views
 from keras_rnnkit.serving.errors import ServingError, busy, malformed, too_large, unavailable
 from keras_rnnkit.serving.metrics import Metrics
 from keras_rnnkit.serving.openapi import specification
@@ -304,7 +304,9 @@ async def infer(server: Server, request: Request) -> Response:
     binary = tensors.wanted(asked, model.graph.outputs)
     timeout = time_of(given, server.settings.deadline)
     name, start, end = sequence_of(given)
-    if name is None:
+    if name is None and model.translator is not None:
+        found = await translation.outputs(model, inputs, timeout)
+    elif name is None:
         found = await model.whole(inputs, timeout)
     else:
         found = await model.next(name, inputs, start, end, timeout)
@@ -340,11 +342,13 @@ def time_of(given: dict[str, Any], deadline: float) -> float:
 
 
 async def generate(server: Server, request: Request) -> Response:
-    asked = generation.Generation(model_of(server, request), await object_of(server, request))
+    model, wish = model_of(server, request), await object_of(server, request)
+    asked = None if model.translator is not None else generation.Generation(model, wish)
     with server.generating():
+        work = translation.complete(model, wish) if asked is None else generation.complete(asked)
         try:
             async with asyncio.timeout(server.settings.deadline):
-                return answer(await unless_gone(request, generation.complete(asked)))
+                return answer(await unless_gone(request, work))
         except TimeoutError:
             raise ServingError(
                 504, "deadline", "The generation took too long. Ask for fewer tokens, or stream."

@@ -35,6 +35,7 @@ class Served:
         modes = self.bundle.manifest["graphs"]
         self.sequence = self.lane("sequence", executor) if "sequence" in modes else None
         self.step = self.lane("stream", executor) if "stream" in modes else None
+        self.translator = self.lane("generate", executor) if self.bundle.manifest.get("translation") else None
         self.sessions = None
         if self.step is not None:
             self.sessions = Sessions(
@@ -59,7 +60,7 @@ class Served:
     @property
     def graph(self) -> Graph:
         """The graph that `infer` speaks of: that of whole sequences, or of a step where there is no other."""
-        lane = self.sequence or self.step
+        lane = self.sequence or self.step or self.translator
         if lane is None:
             raise malformed(f"The model {self.name!r} has no graph for sequences or streams.")
         return lane.graph
@@ -149,6 +150,7 @@ class Served:
             "inputs": [
                 {"name": n, "datatype": NAMES[graph.kinds[n]], "shape": open_shape(graph.shapes[n])}
                 for n in graph.inputs
+                if graph.shapes[n] or self.translator is None  # numbers of the loop have their defaults
             ],
             "outputs": [
                 {"name": n, "datatype": NAMES[DTYPES[kinds[n].type]], "shape": open_shape(kinds[n].shape)}
@@ -162,6 +164,7 @@ class Served:
             **self.metadata(),
             "streams": self.step is not None,
             "generates": self.vocabulary is not None and self.step is not None,
+            "translates": self.translator is not None and self.bundle.sources.vocabulary is not None,
             "tokens": len(self.vocabulary) if self.vocabulary is not None else None,
             "unit": self.vocabulary.unit.name if self.vocabulary is not None else None,
             "states": [

@@ -1,5 +1,6 @@
 """The page in a real browser, headless Chromium, driven by its DevTools protocol."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -43,7 +44,13 @@ class Page:
 
 @pytest.fixture(scope="module")
 def page(address, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("browser")
+    with browsing(address, tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def browsing(address, folder):
+    """The page of the server at that address, in a browser of its own."""
     flags = [
         "--headless=new",
         "--no-sandbox",

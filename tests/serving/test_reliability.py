@@ -1,6 +1,7 @@
 """Limits, faults, and what happens to requests when things end."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from keras_rnnkit.serving import Settings, SettingsError
 from keras_rnnkit.serving.sessions import Sessions
@@ -277,3 +280,50 @@ def test_requests_can_be_traced(settings):
     with TestClient(app) as client:
         assert client.get("/v2/models/series").status_code == 200
     until(lambda: any("GET" in span.name for span in spans.get_finished_spans()), 10)
+
+
+@contextlib.contextmanager
+def stopping(bundles, tmp_path, *options):
+    """(port, a function that sends SIGTERM) of a server in a process of its own."""
+    command = [sys.executable, "-m", "keras_rnnkit", "serve", str(bundles), "--port", "0", "--no-access-log", *options]
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        server = subprocess.Popen(command, stderr=file)
+    try:
+        until(lambda: "running on" in log.read_text(), 20)
+        port = int(re.search(r"running on http://127.0.0.1:(\d+)", log.read_text())[1])
+        yield port, lambda: server.send_signal(signal.SIGTERM)
+        assert server.wait(20) in (0, -signal.SIGTERM)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_streams_are_told_that_the_server_stops(bundles, tmp_path):
+    """Server-sent events by a last event when the grace is over; a WebSocket by its close code, 1001."""
+    options = ("--grace", "0.3", "--max-tokens", "1000000")
+    with stopping(bundles, tmp_path, *options) as (port, stop):
+        asked = {"text_input": "to", "max_tokens": 10**6, "stop_at_end": False}
+        with connect(f"ws://127.0.0.1:{port}/v2/models/series/stream") as socket:
+            socket.send(json.dumps({"inputs": {"x": ONE.tolist()}}))
+            assert "error" not in json.loads(socket.recv(timeout=10))
+            address = f"http://127.0.0.1:{port}/v2/models/writer/generate_stream"
+            with httpx.stream("POST", address, json=asked, timeout=20) as response:
+                events = response.iter_text()
+                next(events)
+                stop()
+                text = "".join(events)
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:  # what it answered before
+                    assert "error" not in json.loads(socket.recv(timeout=10))
+    assert "The server is stopping; this is how far it came." in text.strip().splitlines()[-1]
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+
+
+def test_a_client_that_leaves_ends_its_generation(settings):
+    """Of an answer that comes whole, too: nothing is computed for nobody."""
+    with running(replace(settings, max_tokens=10**6)) as (address, state):
+        asked = {"text_input": "to", "max_tokens": 10**6}
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"http://{address}/v2/models/writer/generate", json=asked, timeout=0.5)
+        until(lambda: state.generations == 0)

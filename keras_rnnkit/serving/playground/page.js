@@ -58,7 +58,8 @@ function choose() {
   at("writing").hidden = !model.generates;
   at("units").hidden = !(model.generates && model.states.length);
   at("series").hidden = !series;
-  at("tensor").hidden = model.generates || series;
+  at("translating").hidden = !model.translates;
+  at("tensor").hidden = model.generates || model.translates || series;
   at("state").replaceChildren(...model.states.map((s) => new Option(`${s.name} (${s.size})`, s.name)));
   if (model.states.length) at("state").value = model.states.at(-1).name;
   at("text").replaceChildren();
@@ -153,6 +154,38 @@ async function colour() {
   }));
 }
 
+// ------------------------------------------------------------ translations
+
+async function translate() {
+  const found = await (await ask(address("generate"), { text_input: at("source").value })).json();
+  const targets = found.hypotheses || [{ text: found.text_output, score: found.score }];
+  at("targets").replaceChildren(...targets.map((each) => {
+    const item = document.createElement("li");
+    item.textContent = `${each.text}  (${each.score.toFixed(2)} nats)`;
+    return item;
+  }));
+  at("looks").replaceChildren(...(found.attention ? heatmap(found.attention) : []));
+}
+
+function heatmap({ source, target, weights }) {
+  const row = (cells) => {
+    const line = document.createElement("tr");
+    line.append(...cells);
+    return line;
+  };
+  const cell = (kind, text, weight) => {
+    const field = document.createElement(kind);
+    field.textContent = text;
+    if (weight !== undefined) {
+      field.style.backgroundColor = `color-mix(in srgb, #3b6fd4 ${Math.round(100 * weight)}%, transparent)`;
+      field.title = weight.toFixed(3);
+    }
+    return field;
+  };
+  const head = row([cell("th", ""), ...source.map((token) => cell("th", token))]);
+  return [head, ...target.map((token, i) => row([cell("th", token), ...weights[i].map((w) => cell("td", "", w))]))];
+}
+
 // ------------------------------------------------------------ series
 
 async function forecast() {
@@ -195,6 +228,7 @@ at("model").addEventListener("change", choose);
 at("write").addEventListener("click", () => attempt(write));
 at("stop").addEventListener("click", () => running && running.abort());
 at("colour").addEventListener("click", () => attempt(colour));
+at("translate").addEventListener("click", () => attempt(translate));
 at("forecast").addEventListener("click", () => attempt(forecast));
 at("send").addEventListener("click", () => attempt(send));
 at("entry").addEventListener("submit", (event) => {
