@@ -228,7 +228,7 @@ def export(
                 report: Any = rk.export_onnx(model, out, progress=progress, **settings)
             else:
                 modes = ["sequence", *(["stream"] if stream else []), *(["generate"] if generate else [])]
-                settings |= {"modes": modes, "saved_model": saved_model}
+                settings |= {"modes": None if isinstance(model, rk.Seq2Seq) else modes, "saved_model": saved_model}
                 report = rk.export_bundle(model, out, progress=progress, **settings)
     except ExportError as error:
         refuse(str(error))
@@ -301,6 +301,28 @@ def bench_translate(settings: TranslateBench) -> None:
         found = table.run(settings, progress)
     for line in table.lines(found, settings):
         typer.echo(line)
+
+
+@app.command()
+def translate(
+    bundle: Annotated[Path, typer.Argument(help="A bundle of an encoder and a decoder.")],
+    text: Annotated[
+        list[str] | None, typer.Argument(help="What to translate; lines of standard input if left out.")
+    ] = None,
+    best: Annotated[int, typer.Option(min=1, help="Translations of each, the best first, with their scores.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, help="Tokens of a translation, at most.")] = 100,
+) -> None:
+    """Translate texts with a bundle; no TensorFlow is loaded."""
+    need("serve", "onnxruntime")
+    from keras_rnnkit import runtime
+
+    try:
+        loaded = runtime.load(bundle)
+        for line in text or (line.rstrip("\n") for line in sys.stdin):
+            for one in loaded.translate(line, steps, best=best):
+                typer.echo(one.text if best == 1 else f"{one.score:9.4f}  {one.text}")
+    except (runtime.BundleError, runtime.InputError) as error:
+        refuse(str(error), USAGE)
 
 
 @app.command("inspect")

@@ -153,9 +153,8 @@ class Lane:
 
     def finish(self, loop, batch: list[Request], result) -> None:
         if isinstance(result, BaseException):
-            if len(batch) > 1:  # one of them may be at fault: each for itself
-                for request in batch:
-                    self.finish(loop, [request], self.computed([request]))
+            if len(batch) > 1:  # one of them may be at fault
+                self.apart(loop, batch)
                 return
             settle(batch[0], result)
         else:
@@ -168,6 +167,22 @@ class Lane:
             for request, outputs in zip(batch, found, strict=True):
                 settle(request, outputs)
         self.wake(loop)
+
+    def apart(self, loop, batch: list[Request]) -> None:
+        """Run each for itself, where they failed together."""
+        if self.seconds < QUICK:
+            for request in batch:
+                self.finish(loop, [request], self.computed([request]))
+            return
+        self.running = True
+        task = loop.run_in_executor(self.executor, lambda: [self.computed([request]) for request in batch])
+
+        def landed(task: asyncio.Future) -> None:
+            self.running = False
+            for request, result in zip(batch, task.result(), strict=True):
+                self.finish(loop, [request], result)
+
+        task.add_done_callback(landed)
 
 
 def settle(request: Request, result: Arrays | BaseException) -> None:

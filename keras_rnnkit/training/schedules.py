@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -87,7 +89,7 @@ OPTIMIZERS = {
     "sgd": keras.optimizers.SGD,
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,
-    "rmsprop": keras.optimizers.RMSprop,
+    "rmsprop": functools.partial(keras.optimizers.RMSprop, rho=0.95),  # the decay of char-rnn; Keras has 0.9
 }
 
 

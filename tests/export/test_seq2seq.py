@@ -168,3 +168,17 @@ def test_the_runtime_translates_without_a_framework(exported):
     code = f"import keras_rnnkit as rk; print(rk.runtime.load({str(exported[2].folder)!r}).translate('abc', 9).text)"
     done = python(code, blocked=("keras", "tensorflow", "jax", "torch", "onnx", "tf2onnx"))
     assert done.stdout.rstrip("\n") == exported[2].translate("abc", 9).text, done.stderr
+
+
+def test_the_command_translates(exported):
+    from typer.testing import CliRunner
+
+    from keras_rnnkit.cli import app
+
+    bundle, run = exported[2], CliRunner().invoke
+    found = run(app, ["translate", str(bundle.folder), "abc", "f", "--steps", "9"])
+    assert found.stdout.split("\n")[:2] == [t.text for t in bundle.translate(["abc", "f"], 9)]
+    lines = run(app, ["translate", str(bundle.folder), "--best", "2", "--steps", "9"], input="abc\n").stdout
+    assert len(lines.rstrip("\n").split("\n")) == 2 and f"{bundle.translate('abc', 9).score:.4f}" in lines
+    refused = run(app, ["translate", str(bundle.folder), "a" * 11])
+    assert refused.exit_code == 2 and "Source 0 has 11 steps" in refused.output
