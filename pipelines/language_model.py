@@ -334,7 +334,11 @@ def export(test: np.ndarray, vocabulary, settings: Settings, console: Console) -
 
 
 def main(settings: Settings) -> None:
-    """Train a language model on a text, judge it, and write a bundle and a report."""
+    """Train a language model on a text, judge it, and write a bundle and a report.
+
+    For a text of about a million characters we recommend --units 256 --dropout 0.2 --schedule cosine --epochs 16:
+    1.32 nats a character on tiny Shakespeare (docs/language_models.md).
+    """
     run(settings)
 
 
