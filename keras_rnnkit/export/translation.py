@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -258,7 +259,7 @@ def written(model: Seq2Seq, folder, settings: Settings, tell: Callable[[str, str
     check(model)
     reports: dict[str, ExportReport] = {}
     quantized: dict[str, ExportReport] = {}
-    with computing_in_float32(model):
+    with exactly(model):
         for kind in (None, *([settings.quantize] if settings.quantize else [])):
             own = replace(settings, quantize=kind)
             parts = parts_of(model, own, tell)
@@ -270,6 +271,18 @@ def written(model: Seq2Seq, folder, settings: Settings, tell: Callable[[str, str
                 (folder / name).write_bytes(contents[mode])
                 (quantized if kind else reports)[mode] = replace(one, path=name)
     return reports, quantized
+
+
+@contextlib.contextmanager
+def exactly(model: Seq2Seq) -> Iterator[None]:
+    """Inside, all is computed in float32, by Keras' loop too, whose graphs were made before."""
+    graphs = model._graphs
+    with computing_in_float32(model):
+        model._graphs = {}
+        try:
+            yield
+        finally:
+            model._graphs = graphs
 
 
 def check(model: Seq2Seq) -> None:
@@ -311,11 +324,12 @@ def saved_model(model: Seq2Seq, folder, settings: Settings) -> SavedModelReport:
     }
     archive = keras.export.ExportArchive()
     archive.track(model)
-    with quiet(), patched(Plain({})), computing_in_float32(model):
+    with quiet(), patched(Plain({})), exactly(model):
         for name, (function, signature) in endpoints.items():
             archive.add_endpoint(name, function, signature)
         archive.write_out(str(folder), verbose=False)
-    error = compared(model, folder) if settings.verify else None
+    with exactly(model):
+        error = compared(model, folder) if settings.verify else None
     return SavedModelReport("saved_model", list(endpoints), error)
 
 

@@ -62,9 +62,9 @@ class Attention(keras.layers.Layer):
 
 def softmax_over(ops, scores, valid):
     """exp(scores) in proportion, over what is valid; zeros where nothing is."""
-    seen = ops.where(valid > 0.5, scores, -1e9)
+    seen = ops.where(valid > 0.5, scores, -3e4)  # 16 bits can hold it
     e = ops.exp(seen - ops.max(seen, axis=-1, keepdims=True)) * valid
-    return e / ops.maximum(ops.sum(e, axis=-1, keepdims=True), 1e-30)
+    return e / ops.maximum(ops.sum(e, axis=-1, keepdims=True), 1e-6)
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
