@@ -62,12 +62,17 @@ class Settings(Training):
     compare: Annotated[
         bool | None, "Train a second model without attention, to compare by length; by default with the built-in pairs."
     ] = None
+    epochs: Annotated[int | None, "Times through the pairs; 3 of the built-in ones, else 12."] = None
+    rate: Annotated[float | None, "Learning rate; 0.003 for the built-in pairs, else 0.001."] = None
     reverse: Annotated[bool, "Read sources from their ends (Sutskever 2014)."] = False
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/translation")
 
     PLACE = (*Training.PLACE, "test", "compare")
 
     def __post_init__(self):
+        for name, (built_in, own) in {"epochs": (3, 12), "rate": (3e-3, 1e-3)}.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, own if self.data else built_in)
         super().__post_init__()
         for name in ("days", "count", "valid", "test", "limit", "tokens", "rows", "most"):
             if getattr(self, name) < 1:

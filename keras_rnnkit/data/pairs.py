@@ -51,8 +51,8 @@ def pair_of(line: str, number: int, path: Path) -> tuple[str, str]:
 class Pairs:
     """Batches of pairs for `rk.Seq2Seq`: pairs about as long side by side, as many as the tokens allow.
 
-    Lengths are rounded up to a multiple of `width`; pairs of the same rounded lengths share batches, and their order,
-    and that of the batches, is another one each epoch. The pairs left over in a length make a smaller batch.
+    Lengths are rounded up to a multiple of `width` and pairs put in their order; those of the same rounded lengths are
+    in another order each epoch, and so are the batches. An epoch always has as many batches.
 
     Arguments:
         sources: the numbers of the tokens of each, or one array of features or images [N, ...].
@@ -62,7 +62,7 @@ class Pairs:
         width: what lengths are rounded up to.
         seed: of all that is random; None leaves the pairs in their order.
 
-    >>> pairs = Pairs([[4, 5], [6], [7, 8]], [[2, 4, 3], [2, 3], [2, 5, 3]], tokens=20, width=4, seed=None)
+    >>> pairs = Pairs([[4, 5], [6], [7, 8]], [[2, 4, 3], [2, 3], [2, 5, 3]], tokens=24, width=4, seed=None)
     >>> (source, before), target = pairs.batch(0)
     >>> source.tolist(), before.tolist(), target.tolist()
     ([[4, 5], [6, 0], [7, 8]], [[2, 4], [2, 0], [2, 5]], [[4, 3], [3, 0], [5, 3]])
@@ -84,23 +84,27 @@ class Pairs:
         self.sources: Any = sources if isinstance(sources, np.ndarray) else [np.asarray(s, np.int32) for s in sources]
         self.targets = [np.asarray(target, np.int32) for target in targets]
         self.seed, self.epoch = seed, 0
-        self._groups = self._grouped(tokens, rows, width)
+        self._lengths = self._rounded(width)
+        self._ends = ends_of(self._lengths[self._order()], tokens, rows)
         self._known: tuple[int | None, list[np.ndarray]] = (None, [])
 
-    def _grouped(self, tokens: int, rows: int, width: int) -> list[tuple[np.ndarray, int]]:
-        """The places of the pairs of each rounded length, and how many of them make a batch."""
-        lengths = [len(target) for target in self.targets]
-        rounded = [-(-length // width) * width for length in lengths]
-        if not isinstance(self.sources, np.ndarray):
-            rounded = [(t, -(-len(s) // width) * width) for t, s in zip(rounded, self.sources, strict=True)]  # type: ignore[misc]
-        groups: dict[Any, list[int]] = {}
-        for place, key in enumerate(rounded):
-            groups.setdefault(key, []).append(place)
-        return [(np.array(groups[key]), min(rows, max(1, tokens // int(np.sum(key))))) for key in sorted(groups)]
+    def _rounded(self, width: int) -> np.ndarray:
+        """Of each pair (length of the source, of the target), rounded up; the source's 0 where all are alike."""
+        sources = [0] * len(self.targets) if isinstance(self.sources, np.ndarray) else [len(s) for s in self.sources]
+        lengths = np.array([sources, [len(target) for target in self.targets]]).T
+        return -(-lengths // width) * width
+
+    def _order(self) -> np.ndarray:
+        """All pairs, those of the same rounded lengths side by side; among them, at random."""
+        count = len(self.targets)
+        random = np.random.default_rng([self.seed, self.epoch]) if self.seed is not None else None
+        places = np.arange(count) if random is None else random.permutation(count)
+        source, target = self._lengths[places].T
+        return places[np.lexsort((source, target, source + target))]
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return sum(-(-len(places) // rows) for places, rows in self._groups)
+        return len(self._ends)
 
     @property
     def tokens(self) -> int:
@@ -119,12 +123,10 @@ class Pairs:
         return (source, np.where(target[:, 1:] > 0, target[:, :-1], 0)), target[:, 1:]
 
     def _batches(self) -> list[np.ndarray]:
+        batches = np.split(self._order(), self._ends[:-1])
         if self.seed is None:
-            return [p for places, rows in self._groups for p in np.split(places, range(rows, len(places), rows))]
-        random = np.random.default_rng([self.seed, self.epoch])
-        orders = [(random.permutation(places), rows) for places, rows in self._groups]
-        batches = [p for places, rows in orders for p in np.split(places, range(rows, len(places), rows))]
-        return [batches[i] for i in random.permutation(len(batches))]
+            return batches
+        return [batches[i] for i in np.random.default_rng([self.seed, self.epoch, 1]).permutation(len(batches))]
 
     def dataset(self, start: int = 0) -> Any:
         """A `tf.data.Dataset` of the epoch that `self.epoch` is when it is gone through, from batch `start` on."""
@@ -145,6 +147,22 @@ class Pairs:
             return (tf.ensure_shape(source, shape), before), target
 
         return tf.data.Dataset.range(start, len(self)).map(pairs).prefetch(4)
+
+
+def ends_of(lengths: np.ndarray, tokens: int, rows: int) -> list[int]:
+    """Where batches of pairs in this order end, so that none has more rows or, with its padding, more tokens.
+
+    >>> ends_of(np.array([[2, 2], [2, 2], [2, 4], [8, 8]]), tokens=12, rows=9)
+    [2, 3, 4]
+    """
+    ends, begin, widest = [], 0, np.zeros(2, int)
+    for place, length in enumerate(lengths):
+        wider = np.maximum(widest, length)
+        if place > begin and (place - begin == rows or (place - begin + 1) * wider.sum() > tokens):
+            ends.append(place)
+            begin, wider = place, length
+        widest = wider
+    return [*ends, len(lengths)]
 
 
 def padded(rows: Sequence[np.ndarray]) -> np.ndarray:
