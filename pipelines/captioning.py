@@ -67,6 +67,7 @@ class Settings(Training):
     valid: Annotated[int, "Images to watch."] = 500
     test: Annotated[int, "Images to judge by."] = 1000
     least: Annotated[int, "How often a word must occur to be known."] = 1
+    unshown: Annotated[float, "How often the word before is not shown in training (word dropout)."] = 0.0
     epochs: Annotated[int, "Times through the images."] = 8
     rate: Annotated[float, "Learning rate."] = 2e-3
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/captioning")
@@ -200,6 +201,7 @@ def build(settings: Settings, data: Data, way: str):
         bridge="zeros" if way == "condition" else "dense",
         input_feeding=settings.feeding,
         dropout=settings.dropout,
+        token_dropout=settings.unshown,
         scheduled_sampling=settings.sampling > 0,
         seed=settings.seed,
     )

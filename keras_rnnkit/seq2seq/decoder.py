@@ -60,6 +60,8 @@ class Decoder(keras.layers.Layer):
         condition: show each step the fixed vector of the source.
         bridge: how the first states follow from the encoder's last: "auto", "pass", "dense" or "zeros".
         dropout: of what goes into the layers, and of a_t.
+        token_dropout: how often the token before a step is not shown in training, so that what is written follows from
+            the source and not from what usually follows (S. Bowman, 2016, "word dropout").
         scheduled_sampling: be ready for it: `rk.seq2seq.ScheduledSampling` says how often the model reads its own
             tokens in training (S. Bengio, 2015). Drawn from its own distribution.
         seed: of dropout and sampling.
@@ -76,6 +78,7 @@ class Decoder(keras.layers.Layer):
         condition=False,
         bridge="auto",
         dropout=0.0,
+        token_dropout=0.0,
         scheduled_sampling=False,
         seed=None,
         **kwargs,
@@ -88,6 +91,7 @@ class Decoder(keras.layers.Layer):
         self.attention_size = attention_size or self.layers[-1].cell.output_size
         self.input_feeding, self.condition, self.scheduled_sampling = input_feeding, condition, scheduled_sampling
         self.dropout, self.seed = rate("dropout", dropout, self), seed
+        self.token_dropout = rate("token_dropout", token_dropout, self)
         self.sizes = [list(tree.flatten(layer.cell.state_size)) for layer in self.layers]
         self.bridge = Bridge([size for sizes in self.sizes for size in sizes], bridge, name="bridge")
         self.embedding = keras.layers.Embedding(vocabulary_size, embedding_dim, name="embedding")
@@ -97,6 +101,8 @@ class Decoder(keras.layers.Layer):
         self.score = keras.layers.Dense(vocabulary_size, dtype="float32", name="score")
         self.drop_in = keras.layers.Dropout(self.dropout, seed=seed)
         self.drop_out = keras.layers.Dropout(self.dropout, seed=None if seed is None else seed + 1)
+        unseen = {"noise_shape": (None, None, 1), "seed": None if seed is None else seed + 2}
+        self.drop_token = keras.layers.Dropout(self.token_dropout, **unseen)
         self.seeds = keras.random.SeedGenerator(seed)
         if self.turns:
             check_turns(self.layers)
@@ -146,7 +152,7 @@ class Decoder(keras.layers.Layer):
 
     def enter(self, tokens, memory: Memory, training=False):
         """[E y; v] of tokens [B, T]."""
-        x = self.drop_in(self.embedding(tokens), training=training)
+        x = self.drop_in(self.drop_token(self.embedding(tokens), training=training), training=training)
         if memory.vector is None:
             return x
         v = ops.zeros_like(x[..., :1]) + ops.cast(memory.vector, x.dtype)[:, None]
@@ -240,11 +246,11 @@ class Decoder(keras.layers.Layer):
         return (*tokens_shape, self.vocabulary_size)
 
     def get_config(self):
-        plain = ("vocabulary_size", "embedding_dim", "attention_size", "input_feeding", "condition", "dropout", "seed")
+        sizes = ("vocabulary_size", "embedding_dim", "attention_size")
+        ways = ("input_feeding", "condition", "dropout", "token_dropout", "scheduled_sampling", "seed")
         return {
             **super().get_config(),
-            **{name: getattr(self, name) for name in plain},
-            "scheduled_sampling": self.scheduled_sampling,
+            **{name: getattr(self, name) for name in (*sizes, *ways)},
             "layers": [keras.saving.serialize_keras_object(layer) for layer in self.layers],
             "attention": self.attention and keras.saving.serialize_keras_object(self.attention),
             "bridge": self.bridge.kind,

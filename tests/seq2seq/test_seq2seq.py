@@ -146,6 +146,15 @@ def test_scheduled_sampling_reads_own_tokens():
     np.testing.assert_array_equal(own.argmax(-1)[:, :2], greedy.tokens[:, :2])
 
 
+def test_tokens_that_are_not_shown_change_nothing():
+    """Nearly all are left out in training, none elsewhere."""
+    model, other = model_of("additive", deep=False, token_dropout=0.999999), np.where(BEFORE > 0, 8, 0)
+    one, two = (array(model((SOURCE, tokens), training=True)) for tokens in (BEFORE, other))
+    np.testing.assert_array_equal(one, two)
+    one, two = (array(model((SOURCE, tokens))) for tokens in (BEFORE, other))
+    assert np.abs(one - two).max() > 1e-3
+
+
 def test_scheduled_sampling_rises_and_wants_a_decoder_that_is_ready():
     rise = rk.seq2seq.ScheduledSampling(0.5, over=10, decay="inverse_sigmoid")
     parts = [rise.part(i) for i in range(30)]
