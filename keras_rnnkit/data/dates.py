@@ -21,7 +21,7 @@ def date_pairs(
         most: days of a source; more than one are put together as the language does.
 
     >>> date_pairs(2, seed=4, languages=["fr"])
-    [('3 déc. 1999', '3 December 1999'), ('23 mai 2032', '23 May 2032')]
+    [('22 avr. 2044', '22 April 2044'), ('18 févr. 2001', '18 February 2001')]
     """
     babel_dates, babel_lists = _package()
     random = np.random.default_rng(seed)

@@ -65,7 +65,7 @@ def scenes(count: int, seed: int = 0, size: int = 48, most: int = 2, unseen: flo
 
     >>> found = scenes(2, seed=3)
     >>> found.images.shape, found.captions[0]
-    ((2, 48, 48, 3), 'a small blue triangle at the top')
+    ((2, 48, 48, 3), 'a large green square at the top left and a small purple square at the bottom right')
     """
     random = np.random.default_rng(seed)
     images: list[np.ndarray] = []

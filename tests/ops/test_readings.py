@@ -24,6 +24,7 @@ CALLS = {
     "squeeze": lambda ops: ops.squeeze(X[:, :1], 1),
     "take": lambda ops: ops.take(Y, IDS),
     "take_along_axis": lambda ops: ops.take_along_axis(X, IDS[:, None]),
+    "transpose": lambda ops: ops.transpose(X[:, None], 1, 2, 0),
     "one_hot": lambda ops: ops.one_hot(IDS, 4, like=X),
     "zeros_like": lambda ops: ops.zeros_like(X),
     "tanh": lambda ops: ops.tanh(X),
