@@ -87,8 +87,15 @@ def kind_of(field: Field) -> Callable[..., Any]:
     return typer.Argument if field.default is MISSING else typer.Option
 
 
+def shown(text: str, variable: str | None = None) -> dict[str, str]:
+    return {"help": text} | ({"envvar": variable} if variable else {})
+
+
 def options_of(settings: type) -> Callable[[Callable[[Any], Any]], Callable[..., None]]:
-    """Gives a command that takes a settings object an option for each field with a text beside its type."""
+    """Gives a command that takes a settings object an option for each field with a text beside its type.
+
+    A second text names a variable of the environment that says it too, for what a list of processes should not show.
+    """
     hints = get_type_hints(settings, include_extras=True)
     texts = {f.name: get_args(hints[f.name]) for f in fields(settings) if get_origin(hints[f.name]) is Annotated}
     parameters = [
@@ -96,7 +103,7 @@ def options_of(settings: type) -> Callable[[Callable[[Any], Any]], Callable[...,
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=Annotated[texts[field.name][0], kind_of(field)(help=texts[field.name][1])],
+            annotation=Annotated[texts[field.name][0], kind_of(field)(**shown(*texts[field.name][1:]))],
         )
         for field in fields(settings)
         if field.name in texts

@@ -98,7 +98,10 @@ def server(bundle: Path, batching: bool) -> Iterator[tuple[int, str, int]]:
     """Port, the model's name and the process of a server of its own."""
     command = [sys.executable, "-m", "keras_rnnkit", "serve", str(bundle), "--port", "0", "--no-access-log"]
     with tempfile.NamedTemporaryFile("r") as log, open(log.name, "w") as sink:
-        process = subprocess.Popen([*command, "--batching" if batching else "--no-batching"], stderr=sink)
+        environment = {name: value for name, value in os.environ.items() if name != "RNNKIT_TOKEN"}
+        process = subprocess.Popen(
+            [*command, "--batching" if batching else "--no-batching"], stderr=sink, env=environment
+        )
         try:
             while not (found := re.search(r"running on http://127.0.0.1:(\d+)", Path(log.name).read_text())):
                 if process.poll() is not None:

@@ -34,7 +34,7 @@ class Gentle(uvicorn.Server):
 
     async def end(self) -> None:
         """Not ready; then no new connections; then, when what is under way is done or its time is over, the end."""
-        server = self.app.state.server
+        server = self.app.server
         server.stopping.set()
         logging.getLogger("keras_rnnkit.serving").info("stopping: %d requests are under way", server.under_way)
         over = time.monotonic() + self.grace

@@ -17,7 +17,7 @@ class Settings:
     folder: Annotated[Path, "A folder of bundles, or one bundle."]
     host: Annotated[str, "Where to listen; anything but this machine itself needs a token."] = "127.0.0.1"
     port: Annotated[int, "The port."] = 8000
-    token: Annotated[str | None, "Clients must send it as: Authorization: Bearer TOKEN."] = None
+    token: Annotated[str | None, "Clients must send it as: Authorization: Bearer TOKEN.", "RNNKIT_TOKEN"] = None
     quantized: Annotated[Literal["int8", "float16"] | None, "Serve the graphs with such weights, where there are."] = (
         None
     )
@@ -52,8 +52,8 @@ class Settings:
                 raise SettingsError(f"{name} is a number of seconds above 0. Received: {getattr(self, name)}.")
         if not self.token and not loopback(self.host):
             raise SettingsError(
-                f"--host {self.host} can be reached from other machines, so the server needs --token, which clients "
-                "send as Authorization: Bearer TOKEN. Or listen on 127.0.0.1."
+                f"--host {self.host} can be reached from other machines, so the server needs a token, which "
+                "clients send as Authorization: Bearer TOKEN: set RNNKIT_TOKEN, or --token. Or listen on 127.0.0.1."
             )
 
 

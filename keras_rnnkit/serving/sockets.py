@@ -101,6 +101,10 @@ class SocketStream:
         self.model, self.name, self.rows = model, name, rows
         self.graph = model.step.graph
         self.started = self.busy = False
+        self.name_in, self.name_out = self.graph.inputs[0], self.graph.outputs[0]
+        self.dtype = np.dtype(self.graph.kinds[self.name_in]).newbyteorder("<")
+        self.inner = tuple(self.graph.shapes[self.name_in][2:])
+        self.width = rows * self.dtype.itemsize * math.prod(n if isinstance(n, int) else 1 for n in self.inner)
 
     def greeting(self) -> dict[str, Any]:
         known = self.model.metadata()
@@ -111,9 +115,9 @@ class SocketStream:
         began = time.perf_counter()
         data = message.get("bytes")
         if data is not None:
-            found = await self.pushed({self.graph.inputs[0]: self.chunk(data)})
-            first = np.ascontiguousarray(found[self.graph.outputs[0]])
-            self.model.metrics.answered(self.model.name, "websocket", time.perf_counter() - began)
+            found = await self.pushed({self.name_in: self.chunk(data)})
+            self.count(began)
+            first = found[self.name_out]
             return None, first.astype(first.dtype.newbyteorder("<"), copy=False).tobytes()
         try:
             asked = orjson.loads(message.get("text") or "")
@@ -127,8 +131,13 @@ class SocketStream:
         if not isinstance(asked.get("inputs"), dict):
             raise malformed('A message has "inputs", an object of lists by name, or "reset": true.')
         found = await self.pushed({name: listed(name, value) for name, value in asked["inputs"].items()})
-        self.model.metrics.answered(self.model.name, "websocket", time.perf_counter() - began)
+        self.count(began)
         return tensors.json_bytes({"outputs": found}).decode(), None
+
+    def count(self, began: float) -> None:
+        """Among the requests answered; after the answer is on its way."""
+        loop, seconds = asyncio.get_running_loop(), time.perf_counter() - began
+        loop.call_soon(self.model.metrics.answered, self.model.name, "websocket", seconds)
 
     async def pushed(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         start, self.started = not self.started, True
@@ -148,17 +157,13 @@ class SocketStream:
         """The numbers of a message as the input [rows, steps, ...]."""
         if len(self.graph.inputs) != 1:
             raise malformed(f"The model has {len(self.graph.inputs)} inputs. Send them as JSON.")
-        name = self.graph.inputs[0]
-        dtype = np.dtype(self.graph.kinds[name]).newbyteorder("<")
-        inner = self.graph.shapes[name][2:]
-        step = self.rows * dtype.itemsize * math.prod(size if isinstance(size, int) else 1 for size in inner)
-        if not data or len(data) % step or not all(isinstance(size, int) for size in inner):
+        if not data or len(data) % self.width or not all(isinstance(size, int) for size in self.inner):
             raise malformed(
-                f"A chunk of {name!r} is a multiple of {step} bytes: {self.rows} row(s) of steps of {inner} "
-                f"{dtype.name}. Received: {len(data)} bytes."
+                f"A chunk of {self.name_in!r} is a multiple of {self.width} bytes: {self.rows} row(s) of steps of "
+                f"{list(self.inner)} {self.dtype.name}. Received: {len(data)} bytes."
             )
-        array = np.frombuffer(data, dtype).reshape(self.rows, len(data) // step, *inner)
-        return tensors.finite(name, array.astype(dtype.newbyteorder("="), copy=False))
+        array = np.frombuffer(data, self.dtype).reshape(self.rows, len(data) // self.width, *self.inner)
+        return tensors.finite(self.name_in, array.astype(self.dtype.newbyteorder("="), copy=False))
 
     def end(self) -> None:
         if self.model.sessions is not None:

@@ -69,7 +69,7 @@ def running(settings: Settings):
         assert thread.is_alive()
         time.sleep(0.01)
     try:
-        yield f"127.0.0.1:{port}", app.state.server
+        yield f"127.0.0.1:{port}", app.server
     finally:
         server.should_exit = True
         thread.join(10)

@@ -16,9 +16,12 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from keras_rnnkit import serving
+from keras_rnnkit.cli import app
 from keras_rnnkit.serving import Settings, SettingsError
 from keras_rnnkit.serving.sessions import Sessions
 from tests.serving.conftest import running
@@ -64,6 +67,15 @@ def test_other_machines_need_a_token(bundles):
     with pytest.raises(SettingsError, match="--host 0.0.0.0 can be reached from other machines"):
         Settings(folder=bundles, host="0.0.0.0")
     Settings(folder=bundles, host="0.0.0.0", token="secret")
+
+
+def test_the_token_comes_from_the_environment_too(bundles, monkeypatch):
+    given = []
+    monkeypatch.setattr(serving, "serve", given.append)
+    for token in ("secret", ""):
+        known = CliRunner().invoke(app, ["serve", str(bundles), "--host", "0.0.0.0"], env={"RNNKIT_TOKEN": token})
+        assert ("set RNNKIT_TOKEN" in known.output) == (not token)
+    assert [settings.token for settings in given] == ["secret"]
 
 
 def test_pages_of_other_sites_are_refused(http):
