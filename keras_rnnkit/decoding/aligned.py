@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from keras_rnnkit.decoding.loop import walk
+from keras_rnnkit.decoding.loop import finished, walk
 from keras_rnnkit.decoding.strategy import Strategy
 from keras_rnnkit.ops.protocol import Array, Ops
 
@@ -56,7 +56,7 @@ def align(
         return logits, [*states, ops.concatenate([before, ops.expand_dims(looked, 1)], axis=1)]
 
     states = [*states, ops.expand_dims(looked, 1)]
-    *_, (carry, tokens, states) = walk(ops, noted, logits, states, strategy, steps, noise, end)
-    rows, scores, lengths = strategy.ranked(ops, carry)
-    tokens, attention = (x if rows is None else ops.take(x, rows, axis=0) for x in (tokens, states[-1]))
+    turn = finished(walk(ops, noted, logits, states, strategy, steps, noise, end))
+    rows, scores, lengths = strategy.ranked(ops, turn.carry)
+    tokens, attention = (x if rows is None else ops.take(x, rows, axis=0) for x in (turn.tokens, turn.states[-1]))
     return Aligned(tokens, scores, lengths, attention)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,8 +55,8 @@ def generate(
     >>> generate(ops, lambda token, states: (follow[token], states), follow[[0]], [], Greedy(), steps=5, end=0).tokens
     array([[1, 2, 0]])
     """
-    *_, (carry, tokens, _) = walk(ops, step, logits, states, strategy, steps, noise, end)
-    return Generated(*strategy.result(ops, carry, tokens))
+    turn = finished(walk(ops, step, logits, states, strategy, steps, noise, end))
+    return Generated(*strategy.result(ops, turn.carry, turn.tokens))
 
 
 def stream(
@@ -83,11 +84,35 @@ def stream(
             f"stream gives tokens that stay, and {type(strategy).__name__} keeps {strategy.rows} hypotheses and may "
             "drop what it gave. Use generate, or a strategy of one row a sequence such as Sampling."
         )
-    return (carry.token for carry, *_ in walk(ops, step, logits, states, strategy, steps, noise, end))
+    return (turn.carry.token for turn in walk(ops, step, logits, states, strategy, steps, noise, end))
 
 
-def walk(ops, step, logits, states, strategy, steps, noise, end) -> Iterator[tuple[Any, Array, list[Array]]]:
-    """After each token: what the strategy carries, all tokens so far [R, n], and the states that go with them."""
+def walk(ops, step, logits, states, strategy, steps, noise, end) -> Iterator[Turn]:
+    """Every turn of the loop, with `step` between two of them."""
+    loop = turns(ops, logits, states, strategy, steps, noise, end)
+    turn = next(loop)
+    yield turn
+    while not turn.last:
+        turn = loop.send(step(turn.carry.token, list(turn.states)))
+        yield turn
+
+
+def finished(turns: Iterable[Turn]) -> Turn:
+    """The last turn; the states of the others are let go."""
+    return deque(turns, maxlen=1).pop()
+
+
+class Turn(NamedTuple):
+    """One token of each row. carry: the strategy's own; tokens: all so far [R, n]; states: what goes with them."""
+
+    carry: Any
+    tokens: Array
+    states: list[Array]
+    last: bool
+
+
+def turns(ops, logits, states, strategy, steps, noise, end) -> Generator[Turn, tuple[Array, Sequence[Array]], None]:
+    """The loop itself: gives a turn, and is sent (logits, states) of the step after it, however they are come by."""
     check(strategy, steps, noise, logits, end)
     logits, states = widened(ops, strategy, logits, list(states))
     carry, tokens = strategy.begin(ops, logits), None
@@ -95,10 +120,10 @@ def walk(ops, step, logits, states, strategy, steps, noise, end) -> Iterator[tup
         carry, rows = strategy.advance(ops, carry, logits, None if noise is None else noise[:, t], end)
         tokens = appended(ops, tokens, rows, carry.token)
         states = states if rows is None else [ops.take(state, rows, axis=0) for state in states]
-        yield carry, tokens, states
-        if t == steps - 1 or float(ops.sum(ops.reshape(strategy.over(ops, carry), (-1,)) - 1.0)) > -0.5:
-            return
-        logits, states = step(carry.token, list(states))
+        last = t == steps - 1 or float(ops.sum(ops.reshape(strategy.over(ops, carry), (-1,)) - 1.0)) > -0.5
+        given = yield Turn(carry, tokens, states, last)
+        if not last:
+            logits, states = given
 
 
 def widened(ops: Ops, strategy: Strategy, logits: Array, states: list[Array]) -> tuple[Array, list[Array]]:

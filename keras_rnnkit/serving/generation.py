@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.decoding import Beam, Generated, Greedy, Sampling, Strategy, noise
+from keras_rnnkit.decoding.loop import Turn, turns
 from keras_rnnkit.ops import numpy as ops
 from keras_rnnkit.runtime.generation import logits_of
 from keras_rnnkit.serving.errors import ServingError, malformed, too_large
@@ -75,35 +76,28 @@ class Generation:
         """One after the other, for a strategy that never takes one back."""
         if self.strategy.rows > 1:
             raise malformed("A beam may take back what it gave: use generate, or leave out beam.")
-        async for carry, _ in self.walk():
-            token = int(carry.token[0])
+        async for turn in self.walk():
+            token = int(turn.carry.token[0])
             if token == self.end:
                 return
             yield token
 
     async def whole(self) -> Generated:
         """All tokens at once."""
-        tokens = np.zeros((self.strategy.rows, 0), np.int64)
-        carry = None
-        async for carry, parents in self.walk():
-            tokens = np.concatenate([tokens if parents is None else tokens[parents], carry.token[:, None]], axis=1)
-        return Generated(*self.strategy.result(ops, carry, tokens))
+        async for turn in self.walk():
+            last = turn
+        return Generated(*self.strategy.result(ops, last.carry, last.tokens))
 
-    async def walk(self) -> AsyncIterator[tuple[Any, np.ndarray | None]]:
-        """After each token: what the strategy carries, and the row that each row goes on from. The loop of
-        `keras_rnnkit.decoding`, with others' turns between two steps."""
-        strategy, rows = self.strategy, self.strategy.rows
-        drawn = noise(self.seed, 1, self.steps) if strategy.needs_noise else None
+    async def walk(self) -> AsyncIterator[Turn]:
+        """The turns of the loop, with others' requests between two steps."""
+        drawn = noise(self.seed, 1, self.steps) if self.strategy.needs_noise else None
         logits, states = await self.scores(self.prompt, list(self.graph.start(1).values()))
-        logits, states = np.repeat(logits, rows, 0), [np.repeat(state, rows, 0) for state in states]
-        carry = strategy.begin(ops, logits)
-        for t in range(self.steps):
-            carry, parents = strategy.advance(ops, carry, logits, None if drawn is None else drawn[:, t], self.end)
-            yield carry, parents
-            if t == self.steps - 1 or np.min(strategy.over(ops, carry)) > 0.5:
-                return
-            states = states if parents is None else [state[parents] for state in states]
-            logits, states = await self.scores(carry.token[:, None], states)
+        loop = turns(ops, logits, states, self.strategy, self.steps, drawn, self.end)
+        turn = next(loop)
+        yield turn
+        while not turn.last:
+            turn = loop.send(await self.scores(turn.carry.token[:, None], turn.states))
+            yield turn
 
     async def scores(self, tokens: np.ndarray, states: list[np.ndarray]):
         name, lane = self.graph.inputs[0], self.model.step
