@@ -69,6 +69,7 @@ class Settings:
     factor: Annotated[float, "Of halving and plateau: what is left of the rate each time."] = 0.5
     warmup: Annotated[int, "Steps in which the rate rises."] = 0
     clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 5.0
+    average: Annotated[float, "Judge by weights averaged with this momentum, such as 0.999; 0 for the last ones."] = 0.0
     patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 0
     mixed: Annotated[bool, "Compute in 16 bits where the device can."] = False
     seed: Annotated[int, "Of weights, windows and dropout."] = 0
@@ -94,6 +95,8 @@ class Settings:
             )
         if self.forget_bias not in (0.0, 1.0):
             raise SettingsError(f"forget_bias is 0 or 1, as Keras has it. Received: {self.forget_bias}.")
+        if not 0 <= self.average < 1:
+            raise SettingsError(f"average is a momentum, 0 to 1. Received: average={self.average}.")
         if self.varied and self.order == "random":
             raise SettingsError("Windows of varied length go on from each other: --varied needs --order sequential.")
 
@@ -206,23 +209,13 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Logs of every epoch; the best weights are kept in a file."""
-    from keras_rnnkit.training.schedules import OPTIMIZERS
+    from pipelines.optimizing import optimizer_of
     from pipelines.watching import Watching
 
     windows = rk.data.Windows(
         parts["train"], settings.batch, settings.steps, settings.order, settings.seed, varied=settings.varied
     )
-    rate = rk.training.schedule(
-        settings.schedule,
-        settings.rate,
-        len(windows),
-        settings.epochs,
-        settings.after,
-        settings.factor,
-        settings.warmup,
-    )
-    optimizer = OPTIMIZERS[settings.optimizer](rate, global_clipnorm=settings.clip or None)
-    model.compile(rk.training.watched(optimizer), rk.training.NextToken())
+    model.compile(optimizer_of(settings, len(windows)), rk.training.NextToken())
     console.print(f"model     {settings.layers} x {settings.cell}({settings.units}), {model.count_params():,} weights")
     console.print(f"kernel    {rk.explain(model, print_fn=None)[0].kernel}")
 
@@ -240,6 +233,7 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
         settings.epochs,
         [
             rk.training.GradientLog(),
+            rk.training.AveragedWeights(),
             *lowering,
             Watching(settings, console, keeper.history, settings.batch * settings.steps),
             keeper,

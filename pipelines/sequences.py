@@ -13,6 +13,7 @@ from rich.console import Console
 
 import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy
+from pipelines.optimizing import optimizer_of
 from pipelines.reporting import figure_of, plot_curves
 from pipelines.settings import Training
 from pipelines.watching import Watching
@@ -40,13 +41,8 @@ def target_of(text: str, vocabulary) -> np.ndarray:
 
 def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: Training, console: Console, part: str = ""):
     """Logs of every epoch; the best weights are kept in a file. part: goes into the names of the files."""
-    from keras_rnnkit.training.schedules import OPTIMIZERS
-
-    how = settings.schedule, settings.rate, len(pairs), settings.epochs, settings.after, settings.factor
-    optimizer = OPTIMIZERS[settings.optimizer](
-        rk.training.schedule(*how, settings.warmup), global_clipnorm=settings.clip or None
-    )
-    model.compile(rk.training.watched(optimizer), rk.training.NextToken(ignore=0, smoothing=settings.smoothing))
+    loss = rk.training.NextToken(ignore=0, smoothing=settings.smoothing)
+    model.compile(optimizer_of(settings, len(pairs)), loss)
     known = settings.learned | {"part": part}
     path, place = settings.out / f"training{part}.ckpt", None
     if settings.resume and path.exists():
@@ -56,7 +52,7 @@ def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: Training,
         path, known, settings.every, place["batch"] if place else 0, place["history"] if place else None
     )
     done = place["epoch"] * len(pairs) + place["batch"] if place else 0
-    callbacks: list[Any] = [rk.training.GradientLog()]
+    callbacks: list[Any] = [rk.training.GradientLog(), rk.training.AveragedWeights()]
     if settings.schedule == "plateau":
         callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
     if settings.sampling:

@@ -35,6 +35,7 @@ class Training:
     factor: Annotated[float, "Of halving and plateau: what is left of the rate each time."] = 0.5
     warmup: Annotated[int, "Steps in which the rate rises."] = 0
     clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 1.0
+    average: Annotated[float, "Judge by weights averaged with this momentum, such as 0.999; 0 for the last ones."] = 0.0
     patience: Annotated[int, "Epochs without a better loss before training ends; 0 for never."] = 0
     mixed: Annotated[bool, "Compute in 16 bits where the device can."] = False
     seed: Annotated[int, "Of everything random."] = 0
@@ -55,7 +56,7 @@ class Training:
         for name in ("layers", "units", "embedding", "epochs", "beam"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is 1 or more. Received: {name}={getattr(self, name)}.")
-        for name in ("dropout", "sampling", "smoothing"):
+        for name in ("dropout", "sampling", "smoothing", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"{name} is a part, 0 to 1. Received: {name}={getattr(self, name)}.")
 

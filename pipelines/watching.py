@@ -13,6 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from keras_rnnkit.training import averaged
+
 
 class Watching(keras.callbacks.Callback):
     """A bar through each epoch and a line after it; keeps the best weights; ends when there has been nothing better.
@@ -67,7 +69,8 @@ class Watching(keras.callbacks.Callback):
     def keep(self) -> None:
         """Write the weights under a temporary name, then rename."""
         buffer = io.BytesIO()
-        np.savez(buffer, *weights_of(self.model))
+        with averaged(self.model):
+            np.savez(buffer, *weights_of(self.model))
         self.path.with_suffix(".part").write_bytes(buffer.getvalue())
         self.path.with_suffix(".part").replace(self.path)
 

@@ -145,16 +145,12 @@ def build(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Logs of every epoch; the best weights are kept in a file. Each epoch has an order of its own, of words."""
-    from keras_rnnkit.training.schedules import OPTIMIZERS
+    from pipelines.optimizing import optimizer_of
     from pipelines.watching import Watching
 
     (x, y), held_out = parts["train"], parts["test"]
     batches = -(-len(x) // settings.batch)
-    how = (settings.rate, batches, settings.epochs, settings.after, settings.factor)
-    optimizer = OPTIMIZERS[settings.optimizer](
-        rk.training.schedule(settings.schedule, *how), global_clipnorm=settings.clip or None
-    )
-    model.compile(rk.training.watched(optimizer), rk.training.NextToken(ignore=0))
+    model.compile(optimizer_of(settings, batches), rk.training.NextToken(ignore=0))
     path, place = settings.out / "training.ckpt", {"epoch": 0, "history": None}
     if settings.resume:
         place = rk.training.resume(model, path, settings.learned)

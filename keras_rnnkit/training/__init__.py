@@ -1,5 +1,6 @@
 """Training on long sequences: carried states, gradients seen, rates over time, perplexity, exact checkpoints."""
 
+from keras_rnnkit.training.averages import AveragedWeights, averaged
 from keras_rnnkit.training.checkpoint import Checkpoint, CheckpointError, resume
 from keras_rnnkit.training.gradients import GradientLog, watched
 from keras_rnnkit.training.losses import NextToken
@@ -9,6 +10,7 @@ from keras_rnnkit.training.state import CarriedState, FollowEpochs, carried_stat
 
 __all__ = [
     "AfterEpoch",
+    "AveragedWeights",
     "BitsPerCharacter",
     "CarriedState",
     "Checkpoint",
@@ -20,6 +22,7 @@ __all__ = [
     "Perplexity",
     "Plateau",
     "WarmUp",
+    "averaged",
     "carried_states",
     "fit",
     "initialize_uniformly",

@@ -1,6 +1,7 @@
 """The pipelines of sequences to sequences, small."""
 
 import json
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -43,14 +44,16 @@ def test_its_bundle_translates_text(translated):
     assert found.text == example["found"] and found.score == pytest.approx(example["score"], abs=1e-3)
 
 
-def test_pairs_of_a_file_and_going_on(tmp_path):
-    """Two epochs are one and another; words, sampling and smoothing by their flags."""
+def test_pairs_of_a_file_and_going_on(tmp_path, monkeypatch):
+    """Two epochs are one, an interruption and another; words, sampling, averages and smoothing by their flags."""
     pairs = rk.data.date_pairs(60, seed=3, languages=["de"])
     (tmp_path / "pairs.tsv").write_text("\n".join("\t".join(pair) for pair in pairs))
     known = dict(data=tmp_path / "pairs.tsv", unit="word", valid=8, test=8, attention="dot", sampling=0.2, **SMALL)
-    known |= {"smoothing": 0.1, "layers": 2, "cell": "lstm", "limit": 12, "reverse": True}
+    known |= {"average": 0.9, "smoothing": 0.1, "layers": 2, "cell": "lstm", "limit": 12, "reverse": True}
     whole = translation.run(Settings(**known, schedule="constant", epochs=2, out=tmp_path / "whole"))
-    translation.run(Settings(**known, schedule="constant", epochs=1, out=tmp_path / "parts"))
+    with monkeypatch.context() as interrupted, pytest.raises(KeyboardInterrupt):
+        interrupted.setattr(translation, "export", Mock(side_effect=KeyboardInterrupt))
+        translation.run(Settings(**known, schedule="constant", epochs=1, out=tmp_path / "parts"))
     again = translation.run(Settings(**known, schedule="constant", epochs=2, out=tmp_path / "parts", resume=True))
     assert again["greedy"] == whole["greedy"] and again["by_length"] == whole["by_length"]
     assert "fixed" not in whole and whole["same_in_keras"]["beam 3"] == whole["test"]
