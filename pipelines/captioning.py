@@ -67,7 +67,12 @@ class Settings(Training):
     valid: Annotated[int, "Images to watch."] = 500
     test: Annotated[int, "Images to judge by."] = 1000
     least: Annotated[int, "How often a word must occur to be known."] = 1
-    unshown: Annotated[float, "How often the word before is not shown in training (word dropout)."] = 0.0
+    unshown: Annotated[
+        float | None, "How often the word before is not shown in training (word dropout); 0.5 with the drawn scenes."
+    ] = None
+    grey: Annotated[
+        float | None, "How often an image is shown without its colours in training; 0.4 of the drawn scenes."
+    ] = None
     epochs: Annotated[int, "Times through the images."] = 8
     rate: Annotated[float, "Learning rate."] = 2e-3
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/captioning")
@@ -75,6 +80,11 @@ class Settings(Training):
     PLACE = (*Training.PLACE, "test", "compare")
 
     def __post_init__(self):
+        for name, of_scenes in (("unshown", 0.5), ("grey", 0.4)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, of_scenes if self.images is None else 0.0)
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingsError(f"{name} is a part, 0 to 1. Received: {name}={getattr(self, name)}.")
         super().__post_init__()
         if (self.images is None) != (self.captions is None):
             raise SettingsError("Images of your own take both --images FOLDER and --captions FILE.")
@@ -159,10 +169,10 @@ def read(settings: Settings, console: Console) -> Data:
 
 
 def drawn(settings: Settings):
-    """Scenes; a quarter of those to judge by have a colour and a shape that never stood together."""
+    """Scenes; among those to judge by are colours and shapes that never stood together in the others."""
     sizes, parts, unseen = {"train": settings.count, "valid": settings.valid, "test": settings.test}, {}, None
     for number, (name, count) in enumerate(sizes.items()):
-        kept_apart = 0.25 if name == "test" else 0.0
+        kept_apart = None if name == "test" else 0.0
         found = rk.data.scenes(count, settings.seed * 3 + number, settings.size, settings.things, kept_apart)
         parts[name] = [(image, [caption]) for image, caption in zip(found.images, found.captions, strict=True)]
         unseen = found.unseen
@@ -216,14 +226,16 @@ def network_of(settings: Settings):
     import keras
 
     pixels = keras.Input((settings.size, settings.size, 3), name="pixels")
+    x = keras.layers.RandomGrayscale(settings.grey, seed=settings.seed)(pixels) if settings.grey else pixels
     if settings.network == "small":
-        x = keras.layers.Rescaling(2 / 255, -1.0)(pixels)
-        for i, filters in enumerate((32, 48, 64)):
-            x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"see_{i}")(x)
-            x = keras.layers.MaxPooling2D(2)(x)
-        return keras.Model(pixels, keras.layers.Conv2D(64, 3, padding="same", activation="relu", name="see_3")(x))
+        x = keras.layers.Rescaling(2 / 255, -1.0)(x)
+        for i, (filters, size, strides) in enumerate(((32, 5, 2), (64, 3, 1), (64, 3, 1), (64, 3, 1))):
+            see = keras.layers.Conv2D(filters, size, strides, padding="same", activation="relu", name=f"see_{i}")
+            x = see(x)
+            x = keras.layers.MaxPooling2D(2)(x) if i in (1, 2) else x
+        return keras.Model(pixels, x)
     name, scale, offset = NETWORKS[settings.network]
-    x = keras.layers.Rescaling(scale, offset)(pixels)
+    x = keras.layers.Rescaling(scale, offset)(x)
     try:
         inner = getattr(keras.applications, name)(
             include_top=False, weights=settings.weights, input_shape=(settings.size, settings.size, 3)
@@ -262,7 +274,7 @@ def judge(models, bundle, data: Data, settings: Settings, console: Console):
     for way in settings.ways[1:]:
         written = in_keras(models[way], images, rk.decoding.Greedy(), data.words, data.steps)
         texts[f"{way}, greedy"] = [text for text, _ in written]
-    columns = ["exact", *(["exact, seen", "exact, unseen"] if data.unseen is not None else []), "BLEU", "chrF"]
+    columns = ["exact", *parts_of(data), "BLEU", "chrF"]
     table = Table("", *columns, box=None, header_style="bold", pad_edge=False)
     metrics: dict[str, Any] = {"same_in_keras": same, "test": len(images)}
     for name, captions in texts.items():
@@ -274,17 +286,23 @@ def judge(models, bundle, data: Data, settings: Settings, console: Console):
     return metrics, captions
 
 
+def parts_of(data: Data) -> dict[str, np.ndarray]:
+    """Test images of combinations that were seen, and of others, where there are both."""
+    if data.unseen is None or not data.unseen.any():
+        return {}
+    return {"exact, seen": ~data.unseen, "exact, unseen": data.unseen}
+
+
 def scores(found: list[str], data: Data) -> dict[str, float]:
     import sacrebleu
 
     wanted = [[data.words.decode(data.words.encode(caption)) for caption in captions] for captions in data.wanted]
     right = np.array([caption in captions for caption, captions in zip(found, wanted, strict=True)])
-    parts = {} if data.unseen is None else {"exact, seen": ~data.unseen, "exact, unseen": data.unseen}
     most = max(map(len, wanted))
     references = [[captions[i] if i < len(captions) else None for captions in wanted] for i in range(most)]
     return {
         "exact": float(right.mean()),
-        **{name: float(right[part].mean()) for name, part in parts.items()},
+        **{name: float(right[part].mean()) for name, part in parts_of(data).items()},
         "bleu": sacrebleu.corpus_bleu(found, references).score,
         "chrf": sacrebleu.corpus_chrf(found, references).score,
     }

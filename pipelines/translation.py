@@ -36,6 +36,16 @@ from pipelines.sequences import (
 )
 from pipelines.settings import Training
 
+BY_DATA = {
+    "rows": (128, 32),
+    "units": (128, 256),
+    "embedding": (64, 128),
+    "dropout": (0.0, 0.2),
+    "epochs": (3, 10),
+    "rate": (3e-3, 1e-3),
+}
+"""What suits the built-in pairs, which are many and regular, and a file's."""
+
 
 @dataclass(frozen=True)
 class Settings(Training):
@@ -55,14 +65,19 @@ class Settings(Training):
     test: Annotated[int, "Pairs to judge by."] = 1000
     limit: Annotated[int, "Tokens of the longest source and target; longer pairs are left out."] = 100
     tokens: Annotated[int, "Of a batch, source and target together."] = 4096
-    rows: Annotated[int, "Pairs of a batch, at most."] = 128
+    rows: Annotated[int | None, "Pairs of a batch, at most; 128 of the built-in ones, else 32."] = None
     attention: Annotated[Literal["additive", "dot", "general", "none"], "How the decoder looks at the source."] = (
         "general"
     )
     compare: Annotated[
         bool | None, "Train a second model without attention, to compare by length; by default with the built-in pairs."
     ] = None
-    epochs: Annotated[int | None, "Times through the pairs; 3 of the built-in ones, else 12."] = None
+    units: Annotated[int | None, "Units of each layer; 128 for the built-in pairs, else 256."] = None
+    embedding: Annotated[int | None, "Width of a token; 64 for the built-in pairs, else 128."] = None
+    dropout: Annotated[
+        float | None, "Of what goes into the layers, and of what comes out; 0 for the built-in pairs, else 0.2."
+    ] = None
+    epochs: Annotated[int | None, "Times through the pairs; 3 of the built-in ones, else 10."] = None
     rate: Annotated[float | None, "Learning rate; 0.003 for the built-in pairs, else 0.001."] = None
     reverse: Annotated[bool, "Read sources from their ends (Sutskever 2014)."] = False
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/translation")
@@ -70,7 +85,7 @@ class Settings(Training):
     PLACE = (*Training.PLACE, "test", "compare")
 
     def __post_init__(self):
-        for name, (built_in, own) in {"epochs": (3, 12), "rate": (3e-3, 1e-3)}.items():
+        for name, (built_in, own) in BY_DATA.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, own if self.data else built_in)
         super().__post_init__()

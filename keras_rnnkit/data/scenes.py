@@ -14,9 +14,11 @@ COLOURS = {
     "yellow": (245, 200, 30),
     "purple": (140, 60, 190),
     "orange": (240, 130, 30),
+    "pink": (240, 130, 180),
+    "brown": (120, 75, 40),
 }
-SHAPES = ("circle", "square", "triangle")
-SIZES = {"small": 0.16, "large": 0.29}
+SHAPES = ("circle", "square", "triangle", "diamond", "cross")
+SIZES = {"small": 0.2, "large": 0.3}
 PLACES = (
     "at the top left",
     "at the top",
@@ -30,7 +32,7 @@ PLACES = (
 )
 """The ninths of an image, row by row."""
 UNSEEN = (("green", "circle"), ("yellow", "square"), ("purple", "triangle"))
-"""Colours and shapes that are kept apart, to see whether a model can put together what it knows."""
+"""Colours and shapes, three pairs of forty, that are kept apart to see whether a model puts together what it knows."""
 
 
 class Thing(NamedTuple):
@@ -56,16 +58,17 @@ class Scenes(NamedTuple):
     unseen: np.ndarray
 
 
-def scenes(count: int, seed: int = 0, size: int = 48, most: int = 2, unseen: float = 0.0) -> Scenes:
+def scenes(count: int, seed: int = 0, size: int = 48, most: int = 2, unseen: float | None = 0.0) -> Scenes:
     """Scenes of one thing to `most`, no two at the same place, named row by row.
 
     Arguments:
         size: of an image, in pixels.
-        unseen: the part of scenes that have one of the combinations kept apart; the others have none.
+        unseen: the part of scenes that have one of the combinations kept apart; the others have none. None takes all
+            combinations as they come.
 
     >>> found = scenes(2, seed=3)
     >>> found.images.shape, found.captions[0]
-    ((2, 48, 48, 3), 'a large green square at the top left and a small purple square at the bottom right')
+    ((2, 48, 48, 3), 'a large orange diamond on the right and a large blue square at the bottom left')
     """
     random = np.random.default_rng(seed)
     images: list[np.ndarray] = []
@@ -73,16 +76,17 @@ def scenes(count: int, seed: int = 0, size: int = 48, most: int = 2, unseen: flo
     flags: list[bool] = []
     while len(images) < count:
         things = some_things(random, most)
-        wanted = random.random() < unseen
+        wanted = unseen is not None and random.random() < unseen
         if wanted:
             colour, shape = UNSEEN[random.integers(len(UNSEEN))]
             things[0] = things[0]._replace(colour=colour, shape=shape)
-        elif any(thing.unseen for thing in things):
+        has = any(thing.unseen for thing in things)
+        if has and not wanted and unseen is not None:
             continue
         things.sort(key=lambda thing: thing.place)
         images.append(drawn(things, random, size))
         captions.append(" and ".join(map(str, things)))
-        flags.append(wanted)
+        flags.append(has)
     return Scenes(np.stack(images), captions, np.array(flags))
 
 
@@ -116,12 +120,20 @@ def drawn(things: list[Thing], random: np.random.Generator, size: int) -> np.nda
 
 
 def outline(pen: Any, shape: str, x: float, y: float, radius: float, colour: tuple[int, ...]) -> None:
-    if shape == "triangle":
-        corners = [(x, y - radius), (x - radius, y + radius * 0.8), (x + radius, y + radius * 0.8)]
-        pen.polygon(corners, fill=colour)
-        return
-    side = radius if shape == "circle" else radius * 0.88
-    (pen.ellipse if shape == "circle" else pen.rectangle)((x - side, y - side, x + side, y + side), fill=colour)
+    def box(width: float, height: float) -> tuple[float, ...]:
+        return x - width, y - height, x + width, y + height
+
+    if shape == "circle":
+        pen.ellipse(box(radius, radius), fill=colour)
+    elif shape == "square":
+        pen.rectangle(box(0.88 * radius, 0.88 * radius), fill=colour)
+    elif shape == "triangle":
+        pen.polygon([(x, y - radius), (x - radius, y + radius * 0.8), (x + radius, y + radius * 0.8)], fill=colour)
+    elif shape == "diamond":
+        pen.polygon([(x - 0.75 * radius, y), (x, y - radius), (x + 0.75 * radius, y), (x, y + radius)], fill=colour)
+    else:
+        pen.rectangle(box(radius, 0.36 * radius), fill=colour)
+        pen.rectangle(box(0.36 * radius, radius), fill=colour)
 
 
 def _package() -> tuple[Any, Any]:

@@ -122,4 +122,8 @@ def test_scenes_show_what_they_say():
     kept = [f"{colour} {shape}" for colour, shape in UNSEEN]
     assert not any(pair in caption for caption in seen.captions for pair in kept) and not seen.unseen.any()
     assert all(any(pair in caption for pair in kept) for caption in apart.captions) and apart.unseen.all()
+    some = rk.data.scenes(200, seed=3, unseen=None)
+    assert 0 < some.unseen.sum() < 60
+    for caption, unseen in zip(some.captions, some.unseen, strict=True):
+        assert any(pair in caption for pair in kept) == unseen
     assert {caption.split()[3] for caption in seen.captions} == set(SHAPES)
