@@ -112,6 +112,8 @@ def run(settings: Settings) -> dict:
     for way in settings.ways:
         console.print(f"\n{way}")
         models[way] = build(settings, data, way)
+        if way != settings.way:  # all ways see alike, and begin with what the first has learned to see
+            models[way].encoder.network.set_weights(models[settings.way].encoder.network.get_weights())
         part = "" if way == settings.way else f"_{way}"
         histories[way] = train(models[way], data.train, data.valid, settings, console, part)
     bundle = export(models[settings.way], data, settings, console)
