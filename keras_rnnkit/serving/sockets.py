@@ -26,6 +26,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from keras_rnnkit.serving import logs, tensors
 from keras_rnnkit.serving.errors import ServingError, malformed
+from keras_rnnkit.serving.requests import allowed, refusal
 from keras_rnnkit.serving.served import Served
 
 GOING_AWAY, REFUSED, TRY_LATER = 1001, 1008, 1013
@@ -33,8 +34,6 @@ GOING_AWAY, REFUSED, TRY_LATER = 1001, 1008, 1013
 
 def stream_socket(server):
     async def run(socket: WebSocket) -> None:
-        from keras_rnnkit.serving.application import allowed, refusal
-
         began, name = time.perf_counter(), f"websocket-{uuid.uuid4().hex}"
         try:
             allowed(server.settings, socket)

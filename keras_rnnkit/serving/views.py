@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from keras_rnnkit.serving import generation, tensors
 from keras_rnnkit.serving.errors import malformed, too_large
+from keras_rnnkit.serving.requests import answer, model_of, object_of
 from keras_rnnkit.serving.served import Served
 
 LONGEST = 2_000
@@ -19,8 +20,6 @@ async def activations(server, request) -> Response:
 
     Without a unit, the one that is most decided over this text: far from zero, and changing now and then.
     """
-    from keras_rnnkit.serving.application import answer, model_of, object_of
-
     model, asked = model_of(server, request), await object_of(server, request)
     reader = generation.Generation(model, {"text_input": asked.get("text_input"), "tokens": asked.get("tokens")})
     if reader.prompt.shape[1] > LONGEST:
@@ -55,8 +54,6 @@ def most_decided(values: np.ndarray) -> int:
 
 async def forecast(server, request) -> Response:
     """{"series": [...], "steps": n} -> {"forecast": [...]}: what the model says comes next, fed back to it n times."""
-    from keras_rnnkit.serving.application import answer, model_of, object_of
-
     model, asked = model_of(server, request), await object_of(server, request)
     steps = generation.whole(asked, "steps", 20, 1)
     if steps > model.settings.max_tokens:
