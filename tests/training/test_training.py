@@ -296,22 +296,29 @@ def test_next_token_is_keras_own_cross_entropy(ignore, masked, rng):
     assert again.ignore == ignore
 
 
-def test_averaged_weights_are_judged_and_come_back_bit_for_bit(rng):
+def test_averaged_weights_are_judged_and_training_goes_on_from_the_others(rng):
     """Against the definition: a = 0.5 a + 0.5 w after each of three steps, begun with the first weight."""
-    model = keras.Sequential([keras.Input((1,)), L.Dense(1, use_bias=False)])
-    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
     x, y = rng.normal(size=(3, 1)).astype("float32"), rng.normal(size=(3, 1)).astype("float32")
-    seen = []
-    note = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.append(model.get_weights()[0].copy())
-    )
-    logs = {}
-    keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, known: logs.update(known))
-    averages = rk.training.AveragedWeights()
-    model.fit(x, y, batch_size=1, validation_data=(x, y), callbacks=[note, averages, keep], shuffle=False, verbose=0)
+
+    def trained(*epochs):
+        """Weights after each step, the last logs, and the model, of several calls of fit."""
+        model = keras.Sequential([keras.Input((1,)), L.Dense(1, use_bias=False, kernel_initializer="ones")])
+        model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+        seen, logs = [], {}
+        note = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: seen.append(model.get_weights()[0].copy()),
+            on_epoch_end=lambda epoch, known: logs.update(known),
+        )
+        known = {"batch_size": 1, "validation_data": (x, y), "shuffle": False, "verbose": 0}
+        for count in epochs:
+            model.fit(x, y, epochs=count, callbacks=[rk.training.AveragedWeights(), note], **known)
+        return seen, logs, model
+
+    seen, logs, model = trained(1)
     average = 0.25 * seen[0] + 0.25 * seen[1] + 0.5 * seen[2]
     assert logs["val_loss"] == pytest.approx(float(np.mean((x @ average - y) ** 2)), rel=1e-5)
-    model.set_weights([seen[2]])
+    assert np.array_equal(model.get_weights()[0], seen[2])
     with rk.training.averaged(model):
         np.testing.assert_allclose(model.get_weights()[0], average, rtol=1e-5)
     assert np.array_equal(model.get_weights()[0], seen[2])
+    assert np.array_equal(trained(1, 1, 1)[0], trained(3)[0])
