@@ -51,7 +51,7 @@ class Settings(Training):
 
     images: Annotated[Path | None, "A folder of images; drawn scenes of coloured shapes if left out."] = None
     captions: Annotated[Path | None, "A file with the name of an image, a tab and a caption a line."] = None
-    count: Annotated[int, "Of the drawn scenes: how many to learn from."] = 12_000
+    count: Annotated[int, "Of the drawn scenes: how many to learn from."] = 20_000
     things: Annotated[int, "Of the drawn scenes: things in one, at most."] = 2
     size: Annotated[int, "Of an image that the network sees, in pixels."] = 48
     network: Annotated[str, f"What sees: small, or of keras.applications {', '.join(NETWORKS)}."] = "small"
