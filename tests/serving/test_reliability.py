@@ -188,6 +188,30 @@ def test_the_order_of_a_session_is_kept(loaded):
     assert ran[:2] == [0, 4]  # one batch
 
 
+def test_a_stream_that_is_alone_does_not_wait_for_others(loaded):
+    """Its steps run as they are asked for; those of two streams by turns go through the queue."""
+    from keras_rnnkit.serving.lanes import Lane
+
+    async def went_at_once(lane, order):
+        task = lane.run({"x": np.ones((1, 1, 3), "float32")}, 1, 9.0, order=order)
+        try:
+            task.send(None)
+        except StopIteration as found:
+            return "y" in found.value
+        task.close()
+        await asyncio.sleep(0.05)  # nobody waits for it; the queue is empty again
+        return False
+
+    async def go():
+        with ThreadPoolExecutor(1) as executor:
+            lane = Lane(loaded("series").sequence, executor, 8, 8)
+            await lane.run({"x": np.ones((1, 1, 3), "float32")}, 1, 9.0, order="a")
+            lane.seconds = 1e-4  # quick, however busy this machine is
+            return [await went_at_once(lane, order) for order in ("a", "a", "b", None)]
+
+    assert asyncio.run(go()) == [True, True, False, False]
+
+
 def test_what_waits_together_runs_as_one_batch(settings, loaded, rng):
     """64 sessions, 6 steps each: 6 runs of the graph, and the numbers that each session has alone."""
     from keras_rnnkit.serving.metrics import Metrics
