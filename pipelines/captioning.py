@@ -203,7 +203,8 @@ def own(settings: Settings):
 
 def build(settings: Settings, data: Data, way: str):
     """Sees with a convolutional network; says it in one of three ways."""
-    encoder = rk.seq2seq.ImageEncoder(network_of(settings), vector="mean" if way == "attention" else "all")
+    vector, network = ("mean", network_of(settings)) if way == "attention" else ("all", pooled(network_of(settings)))
+    encoder = rk.seq2seq.ImageEncoder(network, vector=vector)
     decoder = rk.Decoder(
         [layer_of(settings.cell, settings.units, name=f"writer_{i}") for i in range(settings.layers)],
         len(data.words),
@@ -249,6 +250,15 @@ def network_of(settings: Settings):
         ) from error
     inner.trainable = settings.weights is None
     return keras.Model(pixels, inner(x))
+
+
+def pooled(network):
+    """The same with a coarser grid, for all of it side by side: each cell then has more images to learn from."""
+    import keras
+
+    if min(network.output.shape[1:3]) < 4:
+        return network
+    return keras.Model(network.input, keras.layers.MaxPooling2D(2)(network.output))
 
 
 def export(model, data: Data, settings: Settings, console: Console):
