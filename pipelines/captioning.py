@@ -203,8 +203,10 @@ def own(settings: Settings):
 
 def build(settings: Settings, data: Data, way: str):
     """Sees with a convolutional network; says it in one of three ways."""
-    vector, network = ("mean", network_of(settings)) if way == "attention" else ("all", pooled(network_of(settings)))
-    encoder = rk.seq2seq.ImageEncoder(network, vector=vector)
+    network = network_of(settings)
+    encoder = rk.seq2seq.ImageEncoder(
+        pooled(network) if way == "condition" else network, vector="mean" if way == "attention" else "all"
+    )
     decoder = rk.Decoder(
         [layer_of(settings.cell, settings.units, name=f"writer_{i}") for i in range(settings.layers)],
         len(data.words),

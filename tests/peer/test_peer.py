@@ -20,7 +20,14 @@ finally:
 """
 
 
-@pytest.mark.parametrize("backend", NOT_APPLICABLE)
+STUDIES = ("jax",)
+"""Backends on which it takes minutes, most of it tracing."""
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [pytest.param(b, marks=[pytest.mark.slow, pytest.mark.study] if b in STUDIES else []) for b in NOT_APPLICABLE],
+)
 def test_keras_own_tests_pass_on_our_layers(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed, so Keras' tests cannot run on it: pip install 'keras-rnnkit[test]'")

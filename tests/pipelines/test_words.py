@@ -1,5 +1,7 @@
 """The pipeline that invents words, small."""
 
+from unittest.mock import Mock
+
 import pytest
 
 import keras_rnnkit as rk
@@ -21,13 +23,15 @@ def test_words_are_invented_letter_by_letter(tmp_path):
     assert names == {"metrics.json", "curves.png", "rank_frequency.png", "units.png"}
 
 
-def test_it_goes_on_where_it_stopped(tmp_path):
-    """A run of two epochs is one of one epoch and one of the second; other cells and schedules by their flags."""
+def test_it_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    """Two epochs are one, an interruption and another; other cells and schedules by their flags."""
     (tmp_path / "list.txt").write_text("\n".join(english_words()[::40]))
     known = {"data": tmp_path / "list.txt", "units": 8, "layers": 2, "count": 2, "cell": "coupled_lstm", "zoneout": 0.1}
     known |= {"schedule": "plateau", "optimizer": "rmsprop"}
     whole = words.run(Settings(**known, epochs=2, out=tmp_path / "whole"))
-    words.run(Settings(**known, epochs=1, out=tmp_path / "parts"))
+    with monkeypatch.context() as interrupted, pytest.raises(KeyboardInterrupt):
+        interrupted.setattr(words, "export", Mock(side_effect=KeyboardInterrupt))
+        words.run(Settings(**known, epochs=1, out=tmp_path / "parts"))
     again = words.run(Settings(**known, epochs=2, out=tmp_path / "parts", resume=True))
     assert again["perplexity"] == whole["perplexity"] and again["words"] == whole["words"]
 
