@@ -65,6 +65,7 @@ def stream_socket(server):
                 count += 1
                 await (socket.send_bytes(data) if data is not None else socket.send_text(text or ""))
                 stream.busy = False
+                await asyncio.sleep(0)  # others' turn: a stream alone waits for nothing while messages lie ready
         except (WebSocketDisconnect, RuntimeError):  # it left while it was being answered, or was told to go
             pass
         finally:

@@ -1,10 +1,13 @@
 """Streams over a WebSocket, with a client of another project."""
 
+import asyncio
 import json
 
 import numpy as np
 import pytest
 from websockets.sync.client import connect
+
+from keras_rnnkit import serving
 
 
 def test_chunks_as_bytes_and_as_json(address, loaded, rng):
@@ -73,3 +76,34 @@ def test_sessions_end_with_their_connections(address, server):
 def test_connections_that_make_no_sense(address, path, sentence):
     with connect(f"ws://{address}/v2/models/{path}") as socket:
         assert sentence in json.loads(socket.recv())["error"]
+
+
+def test_many_messages_at_once_leave_others_their_turn(settings):
+    """A client that sends without waiting for answers runs alone, and still not all at once."""
+    app, turns, sent = serving.app(settings), 0, []
+    messages = [{"type": "websocket.connect"}, *({"type": "websocket.receive", "bytes": bytes(12)} for _ in range(50))]
+    messages.append({"type": "websocket.disconnect", "code": 1000})
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def go():
+        app.server.repository.refresh()
+        app.server.repository.find("series").step.seconds = 1e-4  # quick, however busy this machine is
+        scope = {"type": "websocket", "path": "/v2/models/series/stream", "headers": [], "query_string": b""}
+        watching = asyncio.create_task(others())
+        await app(scope, receive, send)
+        watching.cancel()
+
+    asyncio.run(go())
+    assert sum("bytes" in message and message["bytes"] is not None for message in sent) == 50
+    assert turns >= 50
