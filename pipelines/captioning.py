@@ -78,14 +78,13 @@ class Settings(Training):
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/captioning")
 
     PLACE = (*Training.PLACE, "test", "compare")
+    BY_DATA = {"unshown": (0.5, 0.0), "grey": (0.4, 0.0)}
 
     def __post_init__(self):
-        for name, of_scenes in (("unshown", 0.5), ("grey", 0.4)):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, of_scenes if self.images is None else 0.0)
+        super().__post_init__()
+        for name in ("unshown", "grey"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"{name} is a part, 0 to 1. Received: {name}={getattr(self, name)}.")
-        super().__post_init__()
         if (self.images is None) != (self.captions is None):
             raise SettingsError("Images of your own take both --images FOLDER and --captions FILE.")
         if self.network != "small" and self.network not in NETWORKS:
@@ -94,6 +93,10 @@ class Settings(Training):
             raise SettingsError("The small network learns from nothing. Name one of keras.applications with --network.")
         if self.size < 32:
             raise SettingsError(f"size is 32 pixels or more. Received: size={self.size}.")
+
+    @property
+    def own_data(self) -> bool:
+        return self.images is not None
 
     @property
     def ways(self) -> tuple[str, ...]:

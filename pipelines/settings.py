@@ -50,7 +50,13 @@ class Training:
     PLACE = ("out", "resume", "every", "epochs", "patience", "threads", "beam", "penalty", "saved_model")
     """Settings that a checkpoint need not agree on."""
 
+    BY_DATA = {}
+    """Of settings that were left out: what suits the built-in data, and a user's own."""
+
     def __post_init__(self):
+        for name, values in self.BY_DATA.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, values[self.own_data])
         if self.cell not in CELLS:
             raise SettingsError(f"Received: cell={self.cell!r}. Expected one of {', '.join(CELLS)}.")
         for name in ("layers", "units", "embedding", "epochs", "beam"):
@@ -59,6 +65,11 @@ class Training:
         for name in ("dropout", "sampling", "smoothing", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"{name} is a part, 0 to 1. Received: {name}={getattr(self, name)}.")
+
+    @property
+    def own_data(self) -> bool:
+        """Whether the data is the user's."""
+        return False
 
     @property
     def best(self) -> Path:

@@ -36,16 +36,6 @@ from pipelines.sequences import (
 )
 from pipelines.settings import Training
 
-BY_DATA = {
-    "rows": (128, 32),
-    "units": (128, 256),
-    "embedding": (64, 128),
-    "dropout": (0.0, 0.2),
-    "epochs": (3, 10),
-    "rate": (3e-3, 1e-3),
-}
-"""What suits the built-in pairs, which are many and regular, and a file's."""
-
 
 @dataclass(frozen=True)
 class Settings(Training):
@@ -83,17 +73,26 @@ class Settings(Training):
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/translation")
 
     PLACE = (*Training.PLACE, "test", "compare")
+    BY_DATA = {
+        "rows": (128, 32),
+        "units": (128, 256),
+        "embedding": (64, 128),
+        "dropout": (0.0, 0.2),
+        "epochs": (3, 10),
+        "rate": (3e-3, 1e-3),
+    }
 
     def __post_init__(self):
-        for name, (built_in, own) in BY_DATA.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, own if self.data else built_in)
         super().__post_init__()
         for name in ("days", "count", "valid", "test", "limit", "tokens", "rows", "most"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is 1 or more. Received: {name}={getattr(self, name)}.")
         if self.attention == "dot" and self.units % 2:
             raise SettingsError(f"Two directions share the units of dot attention. Received: units={self.units}.")
+
+    @property
+    def own_data(self) -> bool:
+        return self.data is not None
 
     @property
     def compares(self) -> bool:
