@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import typer
 
-from keras_rnnkit.cli import USAGE, options_of, refuse
+from keras_rnnkit.cli.options import options_of
+from keras_rnnkit.cli.refusals import USAGE, refuse
 
 
 def start(run: Callable, settings: type) -> None:

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 import zipfile
 
 import keras
@@ -38,11 +37,9 @@ def test_help_does_not_load_tensorflow(arguments):
         "except SystemExit as end: assert not end.code\n"
         "print({'tensorflow', 'keras', 'numpy'} & set(sys.modules), file=sys.stderr)"
     )
-    began = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stderr == "set()\n"
     assert "Usage" in done.stdout
-    assert time.perf_counter() - began < 3  # a third of a second where nothing else runs
 
 
 def test_version():

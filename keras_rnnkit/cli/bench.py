@@ -1,0 +1,52 @@
+"""`rnnkit bench`."""
+
+from __future__ import annotations
+
+import typer
+
+from keras_rnnkit.bench.settings import ExportBench, ServeBench, TranslateBench
+from keras_rnnkit.cli.options import options_of
+from keras_rnnkit.cli.refusals import need, refuse
+from keras_rnnkit.cli.stages import stages
+
+bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine, side by side.")
+
+
+@bench_app.command("serve")
+@options_of(ServeBench)
+def bench_serve(settings: ServeBench) -> None:
+    """Steps of streams through the server, as JSON, bytes and WebSocket, beside the bare graph."""
+    need("serve", "onnxruntime", "starlette", "uvicorn", "websockets", "orjson", "prometheus_client")
+    from keras_rnnkit.bench import serve as measured
+    from keras_rnnkit.runtime import BundleError
+
+    try:
+        measured.run(settings)
+    except BundleError as error:
+        refuse(str(error))
+
+
+@bench_app.command("export")
+@options_of(ExportBench)
+def bench_export(settings: ExportBench) -> None:
+    """Our ONNX files against those of model.export(format="onnx"), in one run."""
+    need("train,export", "keras", "tensorflow", "tf2onnx", "onnxruntime")
+    from keras_rnnkit.bench import export as table
+
+    with stages("bench export") as progress:
+        rows = table.run(settings, progress)
+    for line in table.lines(rows, settings):
+        typer.echo(line)
+
+
+@bench_app.command("translate")
+@options_of(TranslateBench)
+def bench_translate(settings: TranslateBench) -> None:
+    """A translation by beam search: loops over the Keras decoder and over step.onnx, and generate.onnx in one run."""
+    need("train,export", "keras", "tensorflow", "tf2onnx", "onnxruntime")
+    from keras_rnnkit.bench import translate as table
+
+    with stages("bench translate") as progress:
+        found = table.run(settings, progress)
+    for line in table.lines(found, settings):
+        typer.echo(line)
