@@ -21,28 +21,14 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
+from pipelines.judging import exported, in_keras, respelled, same_in_both, scores, shown
+from pipelines.pictures import contact_sheet, looks
 from pipelines.recurrent import layer_of
-from pipelines.reporting import figure_of
-from pipelines.sequences import (
-    RESERVED,
-    exported,
-    in_keras,
-    prepare,
-    same_in_both,
-    target_of,
-    train,
-    write_metrics,
-)
+from pipelines.seeing import NETWORKS, network_of, pooled
+from pipelines.sequences import RESERVED, prepare, target_of, train, write_metrics
 from pipelines.settings import Training
 
 WAYS = ("attention", "condition", "initial")
-NETWORKS = {
-    "mobilenet_v2": ("MobileNetV2", 2 / 255, -1.0),
-    "inception_v3": ("InceptionV3", 2 / 255, -1.0),
-    "xception": ("Xception", 2 / 255, -1.0),
-    "efficientnet_b0": ("EfficientNetB0", 1.0, 0.0),
-}
-"""Of `keras.applications`: the class, and what brings pixels of 0 to 255 to what it was trained with."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +110,11 @@ def run(settings: Settings) -> dict:
     metrics["seconds"] = time.perf_counter() - began
     folder = settings.out / "report"
     write_metrics(settings, metrics, histories[settings.way], folder)
-    contact_sheet(data, captions, folder / "captions.png")
+    contact_sheet(data.images, captions, data.wanted, folder / "captions.png")
     if settings.way == "attention":
-        looks(bundle, models["attention"], data, folder / "attention.png")
+        images = data.images[:3]
+        found = bundle.translate(images.astype("float32"), data.steps)
+        looks(images, found, data.words, models["attention"].encoder.grid, folder / "attention.png")
     console.print(f"report    {folder}   {metrics['seconds'] / 60:.1f} min in all")
     return metrics
 
@@ -167,7 +155,8 @@ def read(settings: Settings, console: Console) -> Data:
         for name, what in zip(parts, ("to learn from", "to watch", "to judge by"), strict=True)
     )
     console.print(f"images    {sizes}; {len(words)} words")
-    images, wanted = np.stack([image for image, _ in parts["test"]]), [captions for _, captions in parts["test"]]
+    images = np.stack([image for image, _ in parts["test"]])
+    wanted = [[respelled(caption, words) for caption in captions] for _, captions in parts["test"]]
     return Data(
         images, wanted, unseen, words, pairs["train"], pairs["valid"], max(map(len, pairs["train"].targets)) + 5
     )
@@ -206,7 +195,7 @@ def own(settings: Settings):
 
 def build(settings: Settings, data: Data, way: str):
     """Sees with a convolutional network; says it in one of three ways."""
-    network = network_of(settings)
+    network = network_of(settings.network, settings.size, settings.weights, settings.grey, settings.seed)
     encoder = rk.seq2seq.ImageEncoder(
         pooled(network) if way == "condition" else network, vector="mean" if way == "attention" else "all"
     )
@@ -227,43 +216,6 @@ def build(settings: Settings, data: Data, way: str):
     (image, before), _ = data.train.batch(0)
     model((image[:2], before[:2]))
     return model
-
-
-def network_of(settings: Settings):
-    """From pixels of 0 to 255 to features in a grid."""
-    import keras
-
-    pixels = keras.Input((settings.size, settings.size, 3), name="pixels")
-    x = keras.layers.RandomGrayscale(settings.grey, seed=settings.seed)(pixels) if settings.grey else pixels
-    if settings.network == "small":
-        x = keras.layers.Rescaling(2 / 255, -1.0)(x)
-        for i, (filters, size, strides) in enumerate(((32, 5, 2), (64, 3, 1), (64, 3, 1), (64, 3, 1))):
-            see = keras.layers.Conv2D(filters, size, strides, padding="same", activation="relu", name=f"see_{i}")
-            x = see(x)
-            x = keras.layers.MaxPooling2D(2)(x) if i in (1, 2) else x
-        return keras.Model(pixels, x)
-    name, scale, offset = NETWORKS[settings.network]
-    x = keras.layers.Rescaling(scale, offset)(x)
-    try:
-        inner = getattr(keras.applications, name)(
-            include_top=False, weights=settings.weights, input_shape=(settings.size, settings.size, 3)
-        )
-    except Exception as error:
-        raise SettingsError(
-            f"The weights {settings.weights!r} of {settings.network} are not at hand: {str(error)[:200]}. Give a file "
-            "of weights without the top, as Keras saves them, or leave --weights out to learn from nothing."
-        ) from error
-    inner.trainable = settings.weights is None
-    return keras.Model(pixels, inner(x))
-
-
-def pooled(network):
-    """The same with a coarser grid, for all of it side by side: each cell then has more images to learn from."""
-    import keras
-
-    if min(network.output.shape[1:3]) < 4:
-        return network
-    return keras.Model(network.input, keras.layers.MaxPooling2D(2)(network.output))
 
 
 def export(model, data: Data, settings: Settings, console: Console):
@@ -291,12 +243,13 @@ def judge(models, bundle, data: Data, settings: Settings, console: Console):
     for way in settings.ways[1:]:
         written = in_keras(models[way], images, rk.decoding.Greedy(), data.words, data.steps)
         texts[f"{way}, greedy"] = [text for text, _ in written]
-    columns = ["exact", *parts_of(data), "BLEU", "chrF"]
+    parts = parts_of(data)
+    columns = ["exact", *parts, "BLEU", "chrF"]
     table = Table("", *columns, box=None, header_style="bold", pad_edge=False)
     metrics: dict[str, Any] = {"same_in_keras": same, "test": len(images)}
     for name, captions in texts.items():
-        metrics[name] = scores(captions, data)
-        table.add_row(name, *(f"{v:.1%}" if k.startswith("exact") else f"{v:.1f}" for k, v in metrics[name].items()))
+        metrics[name] = scores(captions, data.wanted, parts)
+        table.add_row(name, *shown(metrics[name]))
     console.print(table)
     captions = texts[f"{settings.way}, beam {settings.beam}"]
     metrics["examples"] = [{"wanted": w, "found": c} for w, c in zip(data.wanted[:20], captions, strict=False)]
@@ -308,65 +261,6 @@ def parts_of(data: Data) -> dict[str, np.ndarray]:
     if data.unseen is None or not data.unseen.any():
         return {}
     return {"exact, seen": ~data.unseen, "exact, unseen": data.unseen}
-
-
-def scores(found: list[str], data: Data) -> dict[str, float]:
-    import sacrebleu
-
-    wanted = [[data.words.decode(data.words.encode(caption)) for caption in captions] for captions in data.wanted]
-    right = np.array([caption in captions for caption, captions in zip(found, wanted, strict=True)])
-    most = max(map(len, wanted))
-    references = [[captions[i] if i < len(captions) else None for captions in wanted] for i in range(most)]
-    return {
-        "exact": float(right.mean()),
-        **{name: float(right[part].mean()) for name, part in parts_of(data).items()},
-        "bleu": sacrebleu.corpus_bleu(found, references).score,
-        "chrf": sacrebleu.corpus_chrf(found, references).score,
-    }
-
-
-# ---------------------------------------------------------------------- what is written
-
-
-def contact_sheet(data: Data, captions: list[str], path: Path, count: int = 24, columns: int = 6) -> None:
-    """Images with what was said of them; what is wrong in red, with what was wanted below."""
-    right = [caption in wanted for caption, wanted in zip(captions, data.wanted, strict=True)]
-    wrong = [i for i, ok in enumerate(right) if not ok][: count // 3]
-    shown = [*[i for i, ok in enumerate(right) if ok][: count - len(wrong)], *wrong]
-    figure = figure_of(2.6 * columns, 3.9 * -(-len(shown) // columns))
-    for axes, i in zip(np.atleast_1d(figure.subplots(-(-len(shown) // columns), columns)).ravel(), shown, strict=False):
-        axes.imshow(data.images[i], interpolation="nearest")
-        axes.set_title(wrapped(captions[i]), fontsize=8, color="black" if right[i] else "firebrick")
-        if not right[i]:
-            axes.set_xlabel(wrapped(data.wanted[i][0]), fontsize=8)
-        axes.set(xticks=[], yticks=[])
-    for axes in figure.axes[len(shown) :]:
-        axes.axis("off")
-    figure.savefig(path, dpi=110)
-
-
-def wrapped(text: str) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, 30))
-
-
-def looks(bundle, model, data: Data, path: Path, count: int = 3) -> None:
-    """Where the model looked at each word, as light on the image."""
-    found = bundle.translate(data.images[:count].astype("float32"), data.steps)
-    longest = max(len(one.tokens) for one in found)
-    figure = figure_of(1.25 * (longest + 1), 1.6 * count)
-    grid = figure.subplots(count, longest + 1, squeeze=False)
-    for row, one, image in zip(grid, found, data.images, strict=False):
-        row[0].imshow(image)
-        for axes, token, weights in zip(row[1:], one.tokens, one.attention, strict=False):
-            light = weights.reshape(model.encoder.grid) / max(weights.max(), 1e-9)
-            height, width = (image.shape[i] // model.encoder.grid[i] for i in (0, 1))
-            axes.imshow((0.25 + 0.75 * np.kron(light, np.ones((height, width)))[..., None]) * image / 255)
-            axes.set_title(data.words.tokens[token], fontsize=9)
-    for axes in grid.ravel():
-        axes.axis("off")
-    figure.savefig(path, dpi=110)
 
 
 def main(settings: Settings) -> None:

@@ -1,10 +1,9 @@
-"""What translation and captioning share: training pairs, the best weights, comparing graphs with Keras, reporting."""
+"""What translation and captioning share: how pairs are trained, the best weights, the report's numbers."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,12 @@ import numpy as np
 from rich.console import Console
 
 import keras_rnnkit as rk
-from keras_rnnkit.decoding import Beam, Greedy
 from pipelines.optimizing import optimizer_of
-from pipelines.reporting import figure_of, plot_curves
+from pipelines.reporting import plot_curves
 from pipelines.settings import Training
 from pipelines.watching import Watching
 
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
-SAME = 1e-4
-"""Scores as near as that are of translations that the model holds for equally good."""
 
 
 def prepare(settings: Training) -> None:
@@ -71,41 +67,6 @@ def restore(model, path: Path) -> None:
         model.set_weights([kept[name] for name in kept.files])
 
 
-def in_keras(model, sources, strategy, vocabulary, steps: int, batch: int = 64) -> list[tuple[str, float]]:
-    """The best target of each source and its score, by the Keras model, of sources in order of their lengths."""
-    found: list[Any] = [None] * len(sources)
-    lengths = [len(source) for source in sources]
-    order = sorted(range(len(sources)), key=lengths.__getitem__)
-    for start in range(0, len(order), batch):
-        places = order[start : start + batch]
-        these = sources[places] if isinstance(sources, np.ndarray) else [sources[place] for place in places]
-        written = model.translate(these, strategy, steps)
-        best = strategy.rows > 1
-        for row, place in enumerate(places):
-            tokens, length = written.tokens[row], written.lengths[row]
-            score = written.scores[row]
-            tokens, length, score = (tokens[0], length[0], score[0]) if best else (tokens, length, score)
-            kept = [t for t in tokens[: int(length)] if t != model.end]
-            found[place] = vocabulary.decode(kept), float(score)
-    return found
-
-
-def same_in_both(model, bundle, sources, vocabulary, settings: Training, steps: int, console: Console):
-    """Translations of all sources in both ways, by the bundle; and on how many Keras agrees."""
-    counts, texts = {}, {}
-    for name, strategy in (("greedy", Greedy()), (f"beam {settings.beam}", exported(settings))):
-        graphs = bundle.translate(sources, steps, strategy=Greedy() if name == "greedy" else None)
-        expected = in_keras(model, sources, strategy, vocabulary, steps)
-        same = [a.text == b or abs(a.score - score) < SAME for a, (b, score) in zip(graphs, expected, strict=True)]
-        texts[name], counts[name] = graphs, int(np.sum(same))
-        console.print(f"verified  {counts[name]} of {len(same)} the same in Keras and in the bundle, {name}")
-    return texts, counts
-
-
-def exported(settings: Training) -> Beam:
-    return Beam(settings.beam, settings.penalty)
-
-
 def write_metrics(settings: Training, metrics: dict[str, Any], history, folder: Path) -> None:
     """metrics.json and curves.png."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,19 +75,3 @@ def write_metrics(settings: Training, metrics: dict[str, Any], history, folder: 
     part.write_text(json.dumps({**metrics, "settings": known, "history": history}, indent=2, ensure_ascii=False))
     part.replace(folder / "metrics.json")
     plot_curves(history, folder / "curves.png")
-
-
-def heatmaps(examples, path: Path, columns: int = 2) -> None:
-    """Where the model looked: of each example (tokens of the source, tokens of the target, weights)."""
-    rows = max(1, math.ceil(len(examples) / columns))
-    figure = figure_of(7 * columns, 4.2 * rows)
-    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    for axes, (source, target, weights) in zip(grid, examples, strict=False):
-        axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(source)), source, fontsize=8, rotation=0 if max(map(len, source)) == 1 else 60)
-        axes.set_yticks(range(len(target)), target, fontsize=8)
-        axes.xaxis.tick_top()
-        axes.tick_params(length=0)
-    for axes in grid[len(examples) :]:
-        axes.axis("off")
-    figure.savefig(path, dpi=120)

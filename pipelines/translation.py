@@ -21,19 +21,11 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
+from pipelines.judging import exported, in_keras, respelled, same_in_both, scores, shown
+from pipelines.lengths import by_length, lengths_table, plot_lengths
+from pipelines.pictures import heatmaps
 from pipelines.recurrent import layer_of
-from pipelines.reporting import figure_of
-from pipelines.sequences import (
-    RESERVED,
-    exported,
-    heatmaps,
-    in_keras,
-    prepare,
-    same_in_both,
-    target_of,
-    train,
-    write_metrics,
-)
+from pipelines.sequences import RESERVED, prepare, target_of, train, write_metrics
 from pipelines.settings import Training
 
 
@@ -253,18 +245,18 @@ def export(model, data: Data, settings: Settings, console: Console):
 def judge(model, bundle, fixed, data: Data, settings: Settings, console: Console) -> dict:
     """BLEU, chrF and exact matches on held-out pairs; what the length of a source does."""
     sources = [as_numbers(pair, data.source, data.target, settings)[0] for pair in data.test]
-    wanted = [data.target.decode(data.target.encode(target)) for _, target in data.test]
+    wanted = [respelled(target, data.target) for _, target in data.test]
     found, same = same_in_both(model, bundle, sources, data.target, settings, data.steps, console)
     table = Table("", "exact", "BLEU", "chrF", box=None, header_style="bold", pad_edge=False)
     metrics: dict[str, Any] = {"same_in_keras": same, "test": len(sources), "steps": data.steps}
     exact = {}
     for name, translations in found.items():
-        metrics[name] = scores([t.text for t in translations], wanted)
+        metrics[name] = scores([t.text for t in translations], [[text] for text in wanted])
         exact[name] = [t.text == w for t, w in zip(translations, wanted, strict=True)]
         table.add_row(name, *shown(metrics[name]))
     if fixed is not None:
         texts = [text for text, _ in in_keras(fixed, sources, rk.decoding.Greedy(), data.target, data.steps)]
-        metrics["fixed"] = scores(texts, wanted)
+        metrics["fixed"] = scores(texts, [[text] for text in wanted])
         exact["fixed"] = [text == w for text, w in zip(texts, wanted, strict=True)]
         table.add_row("fixed vector, greedy", *shown(metrics["fixed"]))
     console.print(table)
@@ -279,42 +271,6 @@ def judge(model, bundle, fixed, data: Data, settings: Settings, console: Console
     for example in metrics["examples"][:5]:
         console.print(f"  {example['source']}  [bold]{example['found']}[/bold]")
     return metrics
-
-
-def scores(found: list[str], wanted: list[str]) -> dict[str, float]:
-    import sacrebleu
-
-    return {
-        "exact": float(np.mean([a == b for a, b in zip(found, wanted, strict=True)])),
-        "bleu": sacrebleu.corpus_bleu(found, [wanted]).score,
-        "chrf": sacrebleu.corpus_chrf(found, [wanted]).score,
-    }
-
-
-def shown(scores: dict[str, float]) -> list[str]:
-    return [f"{scores['exact']:.1%}", f"{scores['bleu']:.1f}", f"{scores['chrf']:.1f}"]
-
-
-def by_length(lengths: list[int], exact: dict[str, list[bool]], parts: int = 5) -> list[dict[str, Any]]:
-    """Exact matches of sources of about the same length, as many in each part."""
-    edges = sorted(set(np.quantile(lengths, np.linspace(0, 1, parts + 1)[1:]).astype(int).tolist()))
-    rows, low = [], 0
-    for high in edges:
-        inside = [low < length <= high for length in lengths]
-        if any(inside):
-            shares = {name: float(np.mean(np.array(right)[inside])) for name, right in exact.items()}
-            shortest = min(length for length in lengths if length > low)
-            rows.append({"from": shortest, "to": high, "count": int(np.sum(inside)), **shares})
-        low = high
-    return rows
-
-
-def lengths_table(rows: list[dict[str, Any]]) -> Table:
-    names = [name for name in rows[0] if name not in ("from", "to", "count")]
-    table = Table("tokens of the source", "pairs", *names, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(f"{row['from']} to {row['to']}", str(row["count"]), *(f"{row[name]:.1%}" for name in names))
-    return table
 
 
 # ---------------------------------------------------------------------- what is written
@@ -336,17 +292,6 @@ def example(bundle, pair: tuple[str, str], data: Data, settings: Settings):
     source = as_numbers(pair, data.source, data.target, settings)[0]
     found = bundle.translate(source, data.steps)
     return [data.source.tokens[i] for i in source], [data.target.tokens[i] for i in found.tokens], found.attention
-
-
-def plot_lengths(rows: list[dict[str, Any]], path: Path) -> None:
-    figure = figure_of(6, 3.6)
-    axes = figure.subplots()
-    for name in [name for name in rows[0] if name not in ("from", "to", "count")]:
-        axes.plot([(row["from"] + row["to"]) / 2 for row in rows], [row[name] for row in rows], "o-", label=name)
-    axes.set(xlabel="tokens of the source", ylabel="exact", ylim=(0, 1.03))
-    axes.grid(True, alpha=0.3)
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
 
 
 def main(settings: Settings) -> None:

@@ -11,6 +11,8 @@ from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import captioning, translation
 from pipelines.captioning import Settings as Captioning
+from pipelines.judging import respelled, scores
+from pipelines.seeing import network_of
 from pipelines.translation import Settings
 
 SMALL = {"units": 12, "embedding": 8, "saved_model": False, "beam": 3}
@@ -87,8 +89,7 @@ def test_images_of_a_folder_are_captioned(tmp_path):
     with pytest.raises(SettingsError, match="names 12 images, and 20 are to be held out"):
         captioning.run(Captioning(**known | {"valid": 10, "test": 10}, out=tmp_path / "out", **SMALL))
     with pytest.raises(SettingsError, match="of mobilenet_v2 are not at hand: .*Give a file"):
-        network = Captioning(size=32, network="mobilenet_v2", weights=str(tmp_path / "none.weights.h5"))
-        captioning.network_of(network)
+        network_of("mobilenet_v2", 32, str(tmp_path / "none.weights.h5"))
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,19 @@ def test_pairs_that_are_too_few_or_too_long(tmp_path):
         )
     with pytest.raises(TextError, match="There is no file"):
         translation.run(Settings(data=tmp_path / "none.tsv", out=tmp_path / "out"))
+
+
+def test_a_word_that_is_not_known_counts_against_the_model():
+    words = rk.text.Vocabulary.of(["a red box"], rk.text.Words(punctuation=True), ["<pad>", "<unk>", "<bos>", "<eos>"])
+    wanted = respelled("a mauve box,small", words)
+    assert wanted == "a mauve box , small"
+    found = words.decode(words.encode(wanted))
+    assert found == "a <unk> box <unk> <unk>"
+    assert scores([found, wanted], [[wanted], ["another", wanted]])["exact"] == 0.5
+    assert scores([found], [[wanted]])["bleu"] < scores([wanted], [[wanted]])["bleu"] == pytest.approx(100)
+
+
+def test_scores_of_parts():
+    parts = {"exact, seen": np.array([True, True, False]), "exact, unseen": np.array([False, False, True])}
+    found = scores(["a b", "c", "d"], [["a b"], ["d"], ["d"]], parts)
+    assert (found["exact"], found["exact, seen"], found["exact, unseen"]) == (pytest.approx(2 / 3), 0.5, 1.0)

@@ -1,0 +1,48 @@
+"""The convolutional network that a captioner sees with."""
+
+from __future__ import annotations
+
+from keras_rnnkit.settings import SettingsError
+
+NETWORKS = {
+    "mobilenet_v2": ("MobileNetV2", 2 / 255, -1.0),
+    "inception_v3": ("InceptionV3", 2 / 255, -1.0),
+    "xception": ("Xception", 2 / 255, -1.0),
+    "efficientnet_b0": ("EfficientNetB0", 1.0, 0.0),
+}
+"""Of `keras.applications`: the class, and what brings pixels of 0 to 255 to what it was trained with."""
+
+
+def network_of(name: str, size: int, weights: str | None = None, grey: float = 0.0, seed: int = 0):
+    """From pixels of 0 to 255 to features in a grid; grey: how often it is trained without colours."""
+    import keras
+
+    pixels = keras.Input((size, size, 3), name="pixels")
+    x = keras.layers.RandomGrayscale(grey, seed=seed)(pixels) if grey else pixels
+    if name == "small":
+        x = keras.layers.Rescaling(2 / 255, -1.0)(x)
+        for i, (filters, size, strides) in enumerate(((32, 5, 2), (64, 3, 1), (64, 3, 1), (64, 3, 1))):
+            see = keras.layers.Conv2D(filters, size, strides, padding="same", activation="relu", name=f"see_{i}")
+            x = see(x)
+            x = keras.layers.MaxPooling2D(2)(x) if i in (1, 2) else x
+        return keras.Model(pixels, x)
+    kind, scale, offset = NETWORKS[name]
+    x = keras.layers.Rescaling(scale, offset)(x)
+    try:
+        inner = getattr(keras.applications, kind)(include_top=False, weights=weights, input_shape=(size, size, 3))
+    except Exception as error:
+        raise SettingsError(
+            f"The weights {weights!r} of {name} are not at hand: {str(error)[:200]}. Give a file "
+            "of weights without the top, as Keras saves them, or leave --weights out to learn from nothing."
+        ) from error
+    inner.trainable = weights is None
+    return keras.Model(pixels, inner(x))
+
+
+def pooled(network):
+    """The same with a coarser grid, for all of it side by side: each cell then has more images to learn from."""
+    import keras
+
+    if min(network.output.shape[1:3]) < 4:
+        return network
+    return keras.Model(network.input, keras.layers.MaxPooling2D(2)(network.output))
