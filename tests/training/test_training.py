@@ -208,6 +208,15 @@ def test_an_unknown_schedule():
         schedules.schedule("step", 1.0, 1, 1)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-5])
+def test_rmsprop_goes_as_far_for_small_gradients(scale, rng):
+    gradient, weight = rng.normal(size=5).astype("float32"), keras.Variable(np.zeros(5), dtype="float32")
+    optimizer = schedules.OPTIMIZERS["rmsprop"](0.01)
+    optimizer.apply([keras.ops.convert_to_tensor(scale * gradient)], [weight])
+    expected = -0.01 * np.sign(gradient) / np.sqrt(1 - 0.95)  # x -= rate g / sqrt(0.05 g g)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(weight), expected, rtol=1e-2)
+
+
 def test_weights_between_bounds():
     model = language_model()
     schedules.initialize_uniformly(model, 0.1, seed=2)
