@@ -22,10 +22,11 @@ from rich.table import Table
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
 from pipelines.judging import exported, in_keras, respelled, same_in_both, scores, shown
+from pipelines.learning import prepare
 from pipelines.pictures import contact_sheet, looks
 from pipelines.recurrent import layer_of
 from pipelines.seeing import NETWORKS, network_of, pooled
-from pipelines.sequences import RESERVED, prepare, target_of, train, write_metrics
+from pipelines.sequences import RESERVED, target_of, train, write_metrics
 from pipelines.settings import Training
 
 WAYS = ("attention", "condition", "initial")
@@ -64,13 +65,11 @@ class Settings(Training):
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/captioning")
 
     PLACE = (*Training.PLACE, "test", "compare")
+    PARTS = (*Training.PARTS, "unshown", "grey")
     BY_DATA = {"unshown": (0.5, 0.0), "grey": (0.4, 0.0)}
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("unshown", "grey"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingsError(f"{name} is a part, 0 to 1. Received: {name}={getattr(self, name)}.")
         if (self.images is None) != (self.captions is None):
             raise SettingsError("Images of your own take both --images FOLDER and --captions FILE.")
         if self.network != "small" and self.network not in NETWORKS:

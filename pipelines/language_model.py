@@ -5,7 +5,6 @@ python pipelines/language_model.py --data text.txt --unit word --cell lstm --lay
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import sys
@@ -24,10 +23,11 @@ import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
 from pipelines.recurrent import CELLS, layer_of
 from pipelines.reporting import write_report
+from pipelines.settings import Learning
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Learning):
     """What the pipeline can be told; each field is an option of the command."""
 
     data: Annotated[
@@ -39,12 +39,10 @@ class Settings:
     most: Annotated[int | None, "How many tokens are known, or pieces learned of subwords (1000)."] = None
     valid: Annotated[float, "Part of a single text to watch, at its end."] = 0.05
     test: Annotated[float, "Part of a single text to judge by, after that; 0 judges by what was watched."] = 0.0
-
     spread: Annotated[bool, "Take them from the end of each row of a batch, as char-rnn does."] = False
 
     cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "lstm"
     layers: Annotated[int, "Recurrent layers."] = 2
-    units: Annotated[int, "Units of each."] = 128
     embedding: Annotated[int, "Width of a token; 0 for one-hot."] = 128
     dropout: Annotated[float, "Of what goes into each layer and out of the last."] = 0.0
     recurrent_dropout: Annotated[float, "Of the state that goes back into a layer, the same units at every step."] = 0.0
@@ -60,34 +58,23 @@ class Settings:
     )
     varied: Annotated[bool, "Windows of varied length."] = False
     epochs: Annotated[int, "Times through the text."] = 10
-    optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The rule of learning."] = "adam"
     rate: Annotated[float, "Learning rate."] = 2e-3
-    schedule: Annotated[
-        Literal["constant", "halving", "cosine", "plateau"], "How the rate falls; plateau: where nothing grew better."
-    ] = "constant"
-    after: Annotated[int, "Of halving: the last epoch of the full rate."] = 4
-    factor: Annotated[float, "Of halving and plateau: what is left of the rate each time."] = 0.5
-    warmup: Annotated[int, "Steps in which the rate rises."] = 0
     clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 5.0
-    average: Annotated[float, "Judge by weights averaged with this momentum, such as 0.999; 0 for the last ones."] = 0.0
     patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 0
-    mixed: Annotated[bool, "Compute in 16 bits where the device can."] = False
-    seed: Annotated[int, "Of weights, windows and dropout."] = 0
-    threads: Annotated[
-        int, "Cores for one operator; 0 for all. 1 is often faster for layers of 128 units and less."
-    ] = 0
 
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/language_model")
-    resume: Annotated[bool, "Go on from the checkpoint in that folder."] = False
     every: Annotated[int, "Batches between checkpoints."] = 500
     start: Annotated[str | None, "The text that samples go on from."] = None
     length: Annotated[int, "Tokens of a sample."] = 300
     temperature: Annotated[float, "Of the samples."] = 0.8
     export: Annotated[bool, "Write the bundle."] = True
 
+    PLACE = (*Learning.PLACE, "every", "start", "length", "temperature", "export")
+    COUNTS = ("layers", "units", "batch", "steps", "epochs", "length")
+    PARTS = (*Learning.PARTS, "recurrent_dropout", "zoneout", "valid", "test")
+
     def __post_init__(self):
-        if self.cell not in CELLS:
-            raise SettingsError(f"Received: cell={self.cell!r}. Expected one of {', '.join(CELLS)}.")
+        super().__post_init__()
         if self.tied and self.embedding not in (0, self.units):
             raise SettingsError(
                 f"Tied weights need an embedding as wide as the layers. Received: embedding={self.embedding}, units="
@@ -95,21 +82,8 @@ class Settings:
             )
         if self.forget_bias not in (0.0, 1.0):
             raise SettingsError(f"forget_bias is 0 or 1, as Keras has it. Received: {self.forget_bias}.")
-        if not 0 <= self.average < 1:
-            raise SettingsError(f"average is a momentum, 0 to 1. Received: average={self.average}.")
         if self.varied and self.order == "random":
             raise SettingsError("Windows of varied length go on from each other: --varied needs --order sequential.")
-
-    @property
-    def best(self) -> Path:
-        """The file of the best weights."""
-        return self.out / "best.npz"
-
-    @property
-    def learned(self) -> dict:
-        """What a checkpoint must agree on."""
-        place = ("out", "resume", "every", "start", "length", "temperature", "export", "epochs", "patience", "threads")
-        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items() if k not in place}
 
 
 def run(settings: Settings) -> dict:
@@ -191,13 +165,9 @@ def recurrent(settings: Settings, place: int, stateful: bool):
 
 def learner(settings: Settings, size: int):
     """The model that trains, its states carried from batch to batch."""
-    import keras
-    import tensorflow as tf
+    from pipelines.learning import prepare
 
-    if settings.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
-    keras.utils.set_random_seed(settings.seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if settings.mixed else "float32")
+    prepare(settings)
     model = build(settings, size, settings.batch, stateful=settings.order == "sequential")
     if settings.init:
         rk.training.initialize_uniformly(model, settings.init, settings.seed)
@@ -209,7 +179,7 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Logs of every epoch; the best weights are kept in a file."""
-    from pipelines.optimizing import optimizer_of
+    from pipelines.learning import optimizer_of
     from pipelines.watching import Watching
 
     windows = rk.data.Windows(
@@ -330,7 +300,8 @@ def export(test: np.ndarray, vocabulary, settings: Settings, console: Console) -
 def main(settings: Settings) -> None:
     """Train a language model on a text, judge it, and write a bundle and a report.
 
-    For a text of about a million characters we recommend --units 256 --dropout 0.2 --schedule cosine --epochs 16:
+    For a text of about a million characters we recommend
+    --units 256 --dropout 0.2 --schedule cosine --epochs 16:
     1.32 nats a character on tiny Shakespeare (docs/language_models.md).
     """
     run(settings)

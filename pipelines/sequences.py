@@ -11,23 +11,12 @@ import numpy as np
 from rich.console import Console
 
 import keras_rnnkit as rk
-from pipelines.optimizing import optimizer_of
+from pipelines.learning import optimizer_of
 from pipelines.reporting import plot_curves
 from pipelines.settings import Training
 from pipelines.watching import Watching
 
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
-
-
-def prepare(settings: Training) -> None:
-    """Threads, seeds and the numbers a model computes in; before anything is built."""
-    import keras
-    import tensorflow as tf
-
-    if settings.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
-    keras.utils.set_random_seed(settings.seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if settings.mixed else "float32")
 
 
 def target_of(text: str, vocabulary) -> np.ndarray:

@@ -22,10 +22,11 @@ from rich.table import Table
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
 from pipelines.judging import exported, in_keras, respelled, same_in_both, scores, shown
+from pipelines.learning import prepare
 from pipelines.lengths import by_length, lengths_table, plot_lengths
 from pipelines.pictures import heatmaps
 from pipelines.recurrent import layer_of
-from pipelines.sequences import RESERVED, prepare, target_of, train, write_metrics
+from pipelines.sequences import RESERVED, target_of, train, write_metrics
 from pipelines.settings import Training
 
 
@@ -65,6 +66,7 @@ class Settings(Training):
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/translation")
 
     PLACE = (*Training.PLACE, "test", "compare")
+    COUNTS = (*Training.COUNTS, "days", "count", "valid", "test", "limit", "tokens", "rows", "most")
     BY_DATA = {
         "rows": (128, 32),
         "units": (128, 256),
@@ -76,9 +78,6 @@ class Settings(Training):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("days", "count", "valid", "test", "limit", "tokens", "rows", "most"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is 1 or more. Received: {name}={getattr(self, name)}.")
         if self.attention == "dot" and self.units % 2:
             raise SettingsError(f"Two directions share the units of dot attention. Received: units={self.units}.")
 

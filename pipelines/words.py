@@ -5,13 +5,12 @@ python pipelines/words.py --data names.txt --count 30
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -22,58 +21,36 @@ from rich.console import Console
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.vocabulary import BEGIN, END, PADDING
-from pipelines.recurrent import CELLS, layer_of
+from pipelines.recurrent import layer_of
 from pipelines.reporting import write_report
+from pipelines.settings import Learning
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Learning):
     """What the pipeline can be told; each field is an option of the command."""
 
     data: Annotated[Path | None, "A file with a word a line; the words of Python's documentation if left out."] = None
-    cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "gru"
-    layers: Annotated[int, "Recurrent layers."] = 1
-    units: Annotated[int, "Units of each."] = 128
     embedding: Annotated[int, "Width of a letter."] = 32
     dropout: Annotated[float, "Before each layer but the first, and before the output."] = 0.2
     zoneout: Annotated[float, "How often a unit keeps its state, in training."] = 0.0
     batch: Annotated[int, "Words of a batch."] = 32
     epochs: Annotated[int, "Times through the list, at most."] = 30
     patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 3
-    optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The rule of learning."] = "adam"
-    rate: Annotated[float, "Learning rate."] = 3e-3
-    schedule: Annotated[
-        Literal["constant", "halving", "cosine", "plateau"], "How the rate falls; plateau: where nothing grew better."
-    ] = "constant"
-    after: Annotated[int, "Of halving: the last epoch of the full rate."] = 4
-    factor: Annotated[float, "Of halving and plateau: what is left of the rate each time."] = 0.5
-    clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 1.0
-    mixed: Annotated[bool, "Compute in 16 bits where the device can."] = False
     held_out: Annotated[float, "Part of the words to judge by."] = 0.1
     count: Annotated[int, "Words to invent."] = 20
     temperature: Annotated[float, "Below 1 they grow more usual, above 1 wilder."] = 0.8
-    seed: Annotated[int, "Of everything random."] = 0
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/words")
-    resume: Annotated[bool, "Go on from the last epoch in that folder."] = False
 
     unit = "char"
+    PLACE = (*Learning.PLACE, "count", "temperature")
+    COUNTS = (*Learning.COUNTS, "batch", "count")
+    PARTS = (*Learning.PARTS, "zoneout")
 
     def __post_init__(self):
-        if self.cell not in CELLS:
-            raise SettingsError(f"Received: cell={self.cell!r}. Expected one of {', '.join(CELLS)}.")
+        super().__post_init__()
         if not 0 < self.held_out < 1:
             raise SettingsError(f"held_out is a part of the words, between 0 and 1. Received: {self.held_out}.")
-
-    @property
-    def best(self) -> Path:
-        """The file of the best weights."""
-        return self.out / "best.npz"
-
-    @property
-    def learned(self) -> dict:
-        """What a checkpoint must agree on."""
-        place = ("out", "resume", "count", "temperature", "epochs", "patience")
-        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items() if k not in place}
 
 
 def run(settings: Settings) -> dict:
@@ -87,7 +64,7 @@ def run(settings: Settings) -> dict:
         f"words     {len(training):,} to learn from, {len(held_out):,} held out, {len(vocabulary) - 3} letters"
     )
     parts = {"train": padded(training, vocabulary), "test": padded(held_out, vocabulary)}
-    model = build(settings, len(vocabulary))
+    model = learner(settings, len(vocabulary))
     history = train(model, parts, settings, console)
     model = best_model(settings, len(vocabulary))
     metrics = {"perplexity": math.exp(min(row["val_loss"] for row in history)), "epochs": len(history)}
@@ -132,8 +109,6 @@ def build(settings: Settings, size: int):
     """Letters [B, T] to logits of the next ones; padding is masked."""
     import keras
 
-    keras.utils.set_random_seed(settings.seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if settings.mixed else "float32")
     letters = keras.Input((None,), dtype="int32", name="letters")
     x = keras.layers.Embedding(size, settings.embedding, mask_zero=True, name="embedding")(letters)
     for i in range(settings.layers):
@@ -143,9 +118,17 @@ def build(settings: Settings, size: int):
     return keras.Model(letters, keras.layers.Dense(size, name="logits", dtype="float32")(x), name="words")
 
 
+def learner(settings: Settings, size: int):
+    """The model that trains."""
+    from pipelines.learning import prepare
+
+    prepare(settings)
+    return build(settings, size)
+
+
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Logs of every epoch; the best weights are kept in a file. Each epoch has an order of its own, of words."""
-    from pipelines.optimizing import optimizer_of
+    from pipelines.learning import optimizer_of
     from pipelines.watching import Watching
 
     (x, y), held_out = parts["train"], parts["test"]
@@ -168,7 +151,7 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
             batch_size=settings.batch,
             initial_epoch=epoch,
             epochs=epoch + 1,
-            callbacks=[rk.training.GradientLog(), *lowering, watching, keeper],
+            callbacks=[rk.training.GradientLog(), rk.training.AveragedWeights(), *lowering, watching, keeper],
             shuffle=False,
             verbose=0,
         )
@@ -179,7 +162,10 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
 
 def best_model(settings: Settings, size: int):
     """The best weights that were found, in a model that computes in 32 bits."""
-    model = build(dataclasses.replace(settings, mixed=False), size)
+    import keras
+
+    keras.config.set_dtype_policy("float32")
+    model = build(settings, size)
     with np.load(settings.best) as kept:
         model.set_weights([kept[name] for name in kept.files])
     return model

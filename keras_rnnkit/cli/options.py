@@ -18,8 +18,20 @@ def kind_of(field: Field) -> Callable[..., Any]:
     return typer.Argument if field.default is MISSING else typer.Option
 
 
-def shown(text: str, variable: str | None = None) -> dict[str, str]:
-    return {"help": text} | ({"envvar": variable} if variable else {})
+def panel_of(name: str, settings: type) -> str | None:
+    """What the class that first had a setting is about, where it is not the settings' own."""
+    first = next(kind for kind in reversed(settings.__mro__) if name in inspect.get_annotations(kind))
+    return None if first is settings else inspect.getdoc(first).splitlines()[0].rstrip(".")  # type: ignore[union-attr]
+
+
+def parameter_of(field: Field, settings: type, hint: Any, text: str, variable: str | None = None) -> inspect.Parameter:
+    shown: dict[str, Any] = {"help": text, "rich_help_panel": panel_of(field.name, settings)}
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if field.default is MISSING else field.default,
+        annotation=Annotated[hint, kind_of(field)(**shown, envvar=variable)],
+    )
 
 
 def options_of(settings: type) -> Callable[[Callable[[Any], Any]], Callable[..., None]]:
@@ -28,17 +40,12 @@ def options_of(settings: type) -> Callable[[Callable[[Any], Any]], Callable[...,
     A second text names a variable of the environment that says it too, for what a list of processes should not show.
     """
     hints = get_type_hints(settings, include_extras=True)
-    texts = {f.name: get_args(hints[f.name]) for f in fields(settings) if get_origin(hints[f.name]) is Annotated}
     parameters = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=Annotated[texts[field.name][0], kind_of(field)(**shown(*texts[field.name][1:]))],
-        )
+        parameter_of(field, settings, *get_args(hints[field.name]))
         for field in fields(settings)
-        if field.name in texts
+        if get_origin(hints[field.name]) is Annotated
     ]
+    parameters.sort(key=lambda parameter: panel_of(parameter.name, settings) is not None)
 
     def decorate(function: Callable[[Any], Any]) -> Callable[..., None]:
         def command(**values: Any) -> None:
