@@ -23,5 +23,5 @@ def optimizer_of(settings: Learning, steps: int):
 
     s = settings
     rate = rk.training.schedule(s.schedule, s.rate, steps, s.epochs, s.after, s.factor, s.warmup)
-    kept = {"use_ema": True, "ema_momentum": s.average} if s.average else {}
-    return rk.training.watched(OPTIMIZERS[s.optimizer](rate, global_clipnorm=s.clip or None, **kept))
+    optimizer = rk.training.watched(OPTIMIZERS[s.optimizer](rate, global_clipnorm=s.clip or None))
+    return rk.training.averaging(optimizer, s.average) if s.average else optimizer

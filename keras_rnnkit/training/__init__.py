@@ -1,6 +1,6 @@
 """Training on long sequences: carried states, gradients seen, rates over time, perplexity, exact checkpoints."""
 
-from keras_rnnkit.training.averages import AveragedWeights, averaged
+from keras_rnnkit.training.averages import AveragedWeights, averaged, averaging
 from keras_rnnkit.training.checkpoint import Checkpoint, CheckpointError, resume
 from keras_rnnkit.training.gradients import GradientLog, watched
 from keras_rnnkit.training.losses import NextToken
@@ -23,6 +23,7 @@ __all__ = [
     "Plateau",
     "WarmUp",
     "averaged",
+    "averaging",
     "carried_states",
     "fit",
     "initialize_uniformly",

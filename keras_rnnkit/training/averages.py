@@ -2,7 +2,8 @@
 
     average <- momentum average + (1 - momentum) weights
 
-Keras' optimizers keep that average with use_ema=True, ema_momentum=momentum.
+Keras' optimizers keep that average with use_ema=True, ema_momentum=momentum, and those of `averaging` one that is of
+use from the first steps on.
 """
 
 from __future__ import annotations
@@ -11,6 +12,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
+from keras import ops
+
+
+class Averaging:
+    """What `averaging` changes in an optimizer."""
+
+    iterations: keras.Variable
+    ema_momentum: float
+    _model_variables_moving_average: list[keras.Variable | None]
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        steps = ops.cast(self.iterations, "float32")
+        momentum = ops.minimum(self.ema_momentum, steps / (steps + 9.0))
+        for weight, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
+            if average is not None:
+                kept = ops.cast(momentum, weight.dtype)
+                average.assign(kept * average + (1 - kept) * weight)
+
+
+def averaging(optimizer: keras.optimizers.Optimizer, momentum: float) -> keras.optimizers.Optimizer:
+    """The same optimizer, which keeps an average of the weights over some 1 / (1 - momentum) steps.
+
+    Keras' average begins with the first weights, which weigh in it for thousands of steps where momentum is 0.999. Here
+    the momentum after t steps is t / (t + 9) at most, so the average always is one of the later part of all steps.
+
+    >>> optimizer = averaging(keras.optimizers.SGD(1.0), 0.999)
+    >>> weight = keras.Variable([0.0])
+    >>> for _ in range(10):
+    ...     optimizer.apply([ops.convert_to_tensor([-1.0])], [weight])
+    >>> average = optimizer._model_variables_moving_average[0]
+    >>> float(weight.numpy()[0]), round(float(average.numpy()[0]), 3)
+    (10.0, 9.1)
+    """
+    if not 0 <= momentum < 1:
+        raise ValueError(f"A momentum is from 0 to 1, without 1. Received: momentum={momentum}.")
+    optimizer.use_ema, optimizer.ema_momentum = True, momentum
+    cls = type(optimizer)
+    optimizer.__class__ = type(cls.__name__, (Averaging, cls), {"__module__": cls.__module__})
+    return optimizer
 
 
 class AveragedWeights(keras.callbacks.Callback):
@@ -26,7 +66,7 @@ class AveragedWeights(keras.callbacks.Callback):
         self.own: list = []  # weights at the end of an epoch
 
     def on_epoch_end(self, epoch, logs=None):
-        self.own = [keras.ops.copy(weight.value) for weight, _ in averages_of(self.model)]
+        self.own = [ops.copy(weight.value) for weight, _ in averages_of(self.model)]
 
     def on_train_end(self, logs=None):
         if self.own:
@@ -52,7 +92,7 @@ def averaged(model) -> Iterator[None]:
 
 def swap(model) -> None:
     for weight, average in averages_of(model):
-        before = keras.ops.copy(weight.value)
+        before = ops.copy(weight.value)
         weight.assign(average.value)
         average.assign(before)
 

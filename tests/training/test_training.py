@@ -331,3 +331,24 @@ def test_averaged_weights_are_judged_and_training_goes_on_from_the_others(rng):
         np.testing.assert_allclose(model.get_weights()[0], average, rtol=1e-5)
     assert np.array_equal(model.get_weights()[0], seen[2])
     assert np.array_equal(trained(1, 1, 1)[0], trained(3)[0])
+
+
+def test_an_average_begins_with_the_later_part_of_the_first_steps(rng, tmp_path):
+    x, y = rng.normal(size=(20, 1)).astype("float32"), rng.normal(size=(20, 1)).astype("float32")
+    model = keras.Sequential([keras.Input((1,)), L.Dense(1, use_bias=False, kernel_initializer="ones")])
+    model.compile(rk.training.averaging(gradients.watched(keras.optimizers.SGD(0.1)), 0.6), "mse")
+    seen, average = [], 0
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(model.get_weights()[0].copy())
+    )
+    model.fit(x, y, batch_size=1, callbacks=[rk.training.AveragedWeights(), note], shuffle=False, verbose=0)
+    for t, weight in enumerate(seen):
+        momentum = min(0.6, t / (t + 9))
+        average = momentum * average + (1 - momentum) * weight
+    with rk.training.averaged(model):
+        np.testing.assert_allclose(model.get_weights()[0], average, rtol=1e-5)
+    model.save(tmp_path / "model.keras")
+    loaded = rk.load_model(tmp_path / "model.keras").optimizer
+    assert type(loaded) is keras.optimizers.SGD and loaded.ema_momentum == 0.6
+    with pytest.raises(ValueError, match="from 0 to 1, without 1. Received: momentum=1"):
+        rk.training.averaging(keras.optimizers.SGD(), 1)
