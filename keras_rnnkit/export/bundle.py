@@ -154,7 +154,7 @@ def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) 
 
 def translating(model, folder: Path, modes, quantize, saved_model, settings, tell):
     """Writes the graphs of a model that reads a source first."""
-    from keras_rnnkit.export import translation
+    from keras_rnnkit.export import source_saved_model, translation
     from keras_rnnkit.export.settings import Settings, check_choice
 
     for mode in modes or ():
@@ -164,7 +164,7 @@ def translating(model, folder: Path, modes, quantize, saved_model, settings, tel
     saved = None
     if saved_model:
         tell("saved_model: tracing and verifying")
-        saved = translation.saved_model(model, folder / "saved_model", own)
+        saved = source_saved_model.saved_model(model, folder / "saved_model", own)
     return BundleReport("", reports, quantized, saved), {"translation": translation.facts(model)}
 
 
