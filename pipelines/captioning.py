@@ -21,7 +21,7 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
-from pipelines.judging import exported, in_keras, respelled, same_in_both, scores, shown
+from pipelines.judging import export, in_keras, respelled, same_in_both, scores, shown
 from pipelines.learning import prepare
 from pipelines.pictures import contact_sheet, looks
 from pipelines.recurrent import layer_of
@@ -104,7 +104,7 @@ def run(settings: Settings) -> dict:
             models[way].encoder.network.set_weights(models[settings.way].encoder.network.get_weights())
         part = "" if way == settings.way else f"_{way}"
         histories[way] = train(models[way], data.train, data.valid, settings, console, part)
-    bundle = export(models[settings.way], data, settings, console)
+    bundle = export(models[settings.way], (None, data.words), settings, console, tolerance=1e-3)
     metrics, captions = judge(models, bundle, data, settings, console)
     metrics["seconds"] = time.perf_counter() - began
     folder = settings.out / "report"
@@ -215,20 +215,6 @@ def build(settings: Settings, data: Data, way: str):
     (image, before), _ = data.train.batch(0)
     model((image[:2], before[:2]))
     return model
-
-
-def export(model, data: Data, settings: Settings, console: Console):
-    folder = settings.out / "bundle"
-    report = rk.export_bundle(
-        model,
-        folder,
-        strategy=exported(settings),
-        vocabulary=(None, data.words),
-        saved_model=settings.saved_model,
-        tolerance=1e-3,
-    )
-    console.print(f"\nexported  {folder}, error {report.error:.1e}")
-    return rk.runtime.load(folder)
 
 
 # ---------------------------------------------------------------------- judging

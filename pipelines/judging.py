@@ -1,4 +1,4 @@
-"""How well targets were written: the same in Keras and in a bundle, and beside what was wanted."""
+"""The bundle of a trained model, and how well targets are written: in Keras and in it, beside what was wanted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy
 from pipelines.settings import Training
 
@@ -43,6 +44,14 @@ def same_in_both(model, bundle, sources, vocabulary, settings: Training, steps: 
         texts[name], counts[name] = graphs, int(np.sum(same))
         console.print(f"verified  {counts[name]} of {len(same)} the same in Keras and in the bundle, {name}")
     return texts, counts
+
+
+def export(model, vocabulary: tuple, settings: Training, console: Console, tolerance: float):
+    """A bundle in the folder of --out, as a server would load it. vocabulary: of sources and of targets."""
+    folder, known = settings.out / "bundle", {"vocabulary": vocabulary, "saved_model": settings.saved_model}
+    report = rk.export_bundle(model, folder, strategy=exported(settings), tolerance=tolerance, **known)
+    console.print(f"\nexported  {folder}, error {report.error:.1e}")
+    return rk.runtime.load(folder)
 
 
 def exported(settings: Training) -> Beam:

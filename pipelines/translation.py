@@ -21,7 +21,7 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
-from pipelines.judging import exported, in_keras, respelled, same_in_both, scores, shown
+from pipelines.judging import export, in_keras, respelled, same_in_both, scores, shown
 from pipelines.learning import prepare
 from pipelines.lengths import by_length, lengths_table, plot_lengths
 from pipelines.pictures import heatmaps
@@ -103,7 +103,7 @@ def run(settings: Settings) -> dict:
     model = build(settings, data, settings.attention)
     history = train(model, data.train, data.valid, settings, console)
     fixed = compared(settings, data, console) if settings.compares else None
-    bundle = export(model, data, settings, console)
+    bundle = export(model, (data.source, data.target), settings, console, tolerance=1e-4)
     metrics = judge(model, bundle, fixed, data, settings, console)
     metrics["seconds"] = time.perf_counter() - began
     folder = report(settings, metrics, history, bundle, data)
@@ -225,20 +225,6 @@ def compared(settings: Settings, data: Data, console: Console):
 
 
 # ---------------------------------------------------------------------- judging
-
-
-def export(model, data: Data, settings: Settings, console: Console):
-    folder = settings.out / "bundle"
-    report = rk.export_bundle(
-        model,
-        folder,
-        strategy=exported(settings),
-        vocabulary=(data.source, data.target),
-        saved_model=settings.saved_model,
-        tolerance=1e-4,
-    )
-    console.print(f"\nexported  {folder}, error {report.error:.1e}")
-    return rk.runtime.load(folder)
 
 
 def judge(model, bundle, fixed, data: Data, settings: Settings, console: Console) -> dict:
