@@ -14,7 +14,7 @@ from keras_rnnkit.demo.settings import Settings, SettingsError
 SMALL = {"units": 8, "steps": 3, "length": 5, "held_out": 0.005}
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "vanilla"])
+@pytest.mark.parametrize("cell", ["gru", *(pytest.param(c, marks=pytest.mark.study) for c in ("lstm", "vanilla"))])
 def test_from_text_to_text(cell, tmp_path):
     result = pipeline.run(Settings(cell=cell, layers=2, start="def ", out=tmp_path, **SMALL))
     assert 0 < result.bits < 7

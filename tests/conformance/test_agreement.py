@@ -82,6 +82,7 @@ def test_the_cell_works_in_keras_own_loop(name, rng):
     close(arrays(host(x, initial_state=state)), arrays(layer(x, initial_state=state)), 1e-5)
 
 
+@of_jax_a_study
 @every_kernel
 @every_cell
 def test_chunked_equals_whole(name, kernel, rng):
@@ -95,6 +96,7 @@ def test_chunked_equals_whole(name, kernel, rng):
     close([np.concatenate(pieces, axis=1), *arrays(state)], whole, 1e-5)
 
 
+@of_jax_a_study
 @every_kernel
 @every_cell
 def test_a_padded_row_equals_the_row_alone(name, kernel, rng):
