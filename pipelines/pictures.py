@@ -15,7 +15,7 @@ def contact_sheet(
     images: np.ndarray, captions: list[str], wanted: list[list[str]], path: Path, count: int = 24, columns: int = 6
 ) -> None:
     """Images with what was said of them; what is wrong in red, with what was wanted below."""
-    right = [caption in captions for caption, captions in zip(captions, wanted, strict=True)]
+    right = [caption in texts for caption, texts in zip(captions, wanted, strict=True)]
     wrong = [i for i, ok in enumerate(right) if not ok][: count // 3]
     shown = [*[i for i, ok in enumerate(right) if ok][: count - len(wrong)], *wrong]
     figure = figure_of(2.6 * columns, 3.9 * -(-len(shown) // columns))

@@ -116,7 +116,7 @@ def test_kernels_agree_on_the_gradient(name, case, rng):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loop of the TensorFlow engine")
-@pytest.mark.parametrize("name", ["lstm-projection", "layernorm-lstm", "gru-reset-before"])
+@pytest.mark.parametrize("name", ["lstm", "lstm-projection", "layernorm-lstm", "gru-reset-before", "user"])
 def test_long_sequences_run_in_blocks_to_the_same_gradient(name, rng):
     """17 steps are three turns of five steps and two steps more; a batch of unknown size may follow."""
     layer = built(name, rng, "float64", learn_initial_state=True)
