@@ -60,12 +60,7 @@ UNKNOWN = Cost(fixed=math.nextafter(QUICK, 1), step=0.0, cell=0.0)
 
 
 def measured(run: Callable[[int, int], Any], rows: int = 8) -> Cost:
-    """The cost of `run(rows, steps)`, from three sizes of it: small, long, and long with several rows.
-
-    >>> cost = measured(lambda rows, steps: time.sleep(1e-3 * steps))
-    >>> 0.1 < cost.seconds(1, 100) < 0.3
-    True
-    """
+    """The cost of `run(rows, steps)`, from three sizes of it: small, long, and long with several rows."""
     once, steps = fastest(run, 1, 1), 4
     while (long := fastest(run, 1, steps)) < VISIBLE and steps < MOST_STEPS:
         steps *= 4
