@@ -60,10 +60,10 @@ def test_sessions_end_with_their_connections(address, server):
         socket.recv()
         socket.send(np.ones((1, 1, 3), "<f4").tobytes())
         socket.recv()
-        assert any(str(name).startswith("websocket-") for name in sessions.known)
+        assert any(str(name).startswith("websocket-") for name in sessions.by_name)
     from tests.serving.test_generation import until
 
-    until(lambda: not any(str(name).startswith("websocket-") for name in sessions.known))
+    until(lambda: not any(str(name).startswith("websocket-") for name in sessions.by_name))
 
 
 @pytest.mark.parametrize(
