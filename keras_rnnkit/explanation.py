@@ -63,7 +63,7 @@ def operator_of(layer) -> str:
     if not layer.built:
         return "not built"
     try:
-        from keras_rnnkit.export.lowering.reading import lowerings_of
+        from keras_rnnkit.export.lowering.equations import lowerings_of
     except ModuleNotFoundError:  # the packages for export are an extra
         return "not installed"
     return ", ".join(lowerings_of(layer)) or "as traced"

@@ -10,12 +10,12 @@ import tensorflow as tf
 import tf2onnx
 from onnx import ModelProto
 
-from keras_rnnkit.export import finish
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.forms import Form, State, input_names, named_outputs, state_names
-from keras_rnnkit.export.lower import Lowered, lower
-from keras_rnnkit.export.tensorflow_graph import to_onnx
-from keras_rnnkit.export.trace import Left, Tracing
+from keras_rnnkit.export.lowering.placeholders import Lowered, lower
+from keras_rnnkit.export.reading.call_signatures import Form, State, input_names, named_outputs, state_names
+from keras_rnnkit.export.tracing.placeholders import Left, Tracing
+from keras_rnnkit.export.tracing.tensorflow_graph import to_onnx
+from keras_rnnkit.export.writing import finish
 from keras_rnnkit.layers.traversal import recurrent_layers
 
 OPSETS = range(13, max(tf2onnx.constants.OPSET_TO_IR_VERSION) + 1)

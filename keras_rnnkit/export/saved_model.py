@@ -14,15 +14,15 @@ from keras import tree
 
 from keras_rnnkit import kernels
 from keras_rnnkit.export import files
-from keras_rnnkit.export.causality import stream_of
+from keras_rnnkit.export.checking.comparison import difference
+from keras_rnnkit.export.checking.probes import Probe, probes
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.forms import Form, Whole, input_names, named_outputs
-from keras_rnnkit.export.meetings import Meetings
-from keras_rnnkit.export.precision import computing_in_float32
-from keras_rnnkit.export.probes import Probe, probes
-from keras_rnnkit.export.signature import check, signature_of
-from keras_rnnkit.export.tensorflow_graph import quiet
-from keras_rnnkit.export.verify import difference
+from keras_rnnkit.export.reading.call_signatures import Form, Whole, input_names, named_outputs
+from keras_rnnkit.export.reading.causality import stream_of
+from keras_rnnkit.export.reading.layer_hooks import Meetings
+from keras_rnnkit.export.reading.precision import computing_in_float32
+from keras_rnnkit.export.reading.signature import check, signature_of
+from keras_rnnkit.export.tracing.tensorflow_graph import quiet
 from keras_rnnkit.layers.traversal import recurrent_layers
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.export import lowering
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.lowering import Situation, built, gru, lstm, vanilla
+from keras_rnnkit.export.lowering import operators as lowering
+from keras_rnnkit.export.lowering.operators import Situation, built, gru, lstm, rnn
 from tests.export.conftest import randomised
 from tests.export.table import CASES, sequential
 
@@ -140,4 +140,4 @@ def cells_in(model):
 
 
 def test_vanilla_says_for_whom_it_is_fast():
-    assert "up to three rows" in vanilla.REASON
+    assert "up to three rows" in rnn.REASON
