@@ -16,8 +16,8 @@ from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation import decoding, generation
 from keras_rnnkit.export.generating.generation_check import tokens_and_scores, verify_generation
 from keras_rnnkit.export.graph import Graph, graph_of
-from keras_rnnkit.export.reading.call_signatures import Whole
 from keras_rnnkit.export.reading.causality import stream_of
+from keras_rnnkit.export.reading.model_calls import SequenceCall
 from keras_rnnkit.export.reading.precision import computing_in_float32
 from keras_rnnkit.export.reading.signature import check, guesses_axes, signature_of
 from keras_rnnkit.export.report import ExportReport, Row
@@ -52,7 +52,7 @@ def made(model, settings: Settings) -> tuple[bytes, ExportReport]:
     latency = None
     if settings.compare:
         settings.progress("timing it beside Keras' own export")
-        latency = in_words(*beside_stock(graph.form, content))
+        latency = in_words(*beside_stock(graph.model_call, content))
     return content, replace(described, quantized=settings.quantize, quantized_error=rough, latency=latency)
 
 
@@ -69,12 +69,12 @@ def traced(model, settings: Settings, notes: list[str]) -> Graph:
     if settings.mode in ("stream", "generate"):
         return graph_of(stream_of(model, signature), **settings.of_graph)
     try:
-        return graph_of(Whole(model, signature), **settings.of_graph)
+        return graph_of(SequenceCall(model, signature), **settings.of_graph)
     except ExportError:
         if not guesses_axes(model, settings.inputs):
             raise
         signature = signature_of(model, input_names=settings.input_names, as_called=True)
-        graph = graph_of(Whole(model, signature), **settings.of_graph)
+        graph = graph_of(SequenceCall(model, signature), **settings.of_graph)
     shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in signature.inputs)
     notes.append(f"The model cannot be traced with a free number of steps; it takes {shapes}, as it was first called.")
     return graph
@@ -85,18 +85,18 @@ def generating(step: Graph, settings: Settings, measured: Measured) -> tuple[Gra
 
     Quantised weights may well choose other tokens than Keras; of them the error of the step tells.
     """
-    how = decoding(settings.strategy, settings.end, tokens_and_scores(step.form))
+    how = decoding(settings.strategy, settings.end, tokens_and_scores(step.model_call))
     proto = generation(step, how)
     comparable = settings.verify and not settings.quantize
-    error = verify_generation(step.form, proto, how) if comparable else measured.error
+    error = verify_generation(step.model_call, proto, how) if comparable else measured.error
     return replace(step, model=proto, states=[]), error
 
 
 def tried(graph: Graph, settings: Settings) -> Measured:
     """The measurements of a verified graph, or none; either way the graph has run, and its outputs' axes are named."""
-    tries = probes(graph.form)
+    tries = probes(graph.model_call)
     measured = verify(graph, tries, settings.tolerance) if settings.verify else only_run(graph, tries)
-    if settings.verify and graph.form.mode == "stream":
+    if settings.verify and graph.model_call.mode == "stream":
         measured.error = max(measured.error or 0.0, verify_chunks(graph, settings.tolerance))
     name_output_axes(graph.model, measured.runs)
     return measured
@@ -105,11 +105,11 @@ def tried(graph: Graph, settings: Settings) -> Measured:
 def report(graph: Graph, measured: Measured, settings: Settings, size: int, seconds: float, notes) -> ExportReport:
     rows = [
         Row(
-            layer=lowered.site.name,
+            layer=lowered.recurrence.name,
             lowering=", ".join(lowered.lowerings),
             reason="; ".join(dict.fromkeys(lowered.reasons)),
             nodes=lowered.nodes,
-            error=measured.layers.get(lowered.site.name),
+            error=measured.layers.get(lowered.recurrence.name),
         )
         for lowered in graph.lowered
     ]

@@ -15,7 +15,7 @@ from keras_rnnkit.export.reading.streaming import forgetting
 
 def verify_chunks(graph: Graph, tolerance: float) -> float:
     """The largest absolute error of all outputs; ExportError if it is more than the tolerance."""
-    model, signature = graph.form.model, graph.form.signature
+    model, signature = graph.model_call.model, graph.model_call.signature
     inputs = sample(model, signature)
     with tf.device("/CPU:0"), forgetting(model):
         expected = [np.asarray(y) for y in tree.flatten(signature.call(model, inputs))]
@@ -34,8 +34,8 @@ def verify_chunks(graph: Graph, tolerance: float) -> float:
 def in_chunks(graph: Graph, parts: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
     """For each output its value at every chunk, the states handed on from one to the next."""
     runner = session(graph.model)
-    states = {given: start_rows(s, ROWS) for (given, _), s in zip(graph.states, graph.form.states, strict=True)}
-    names, runs = [spec.name for spec in graph.form.signature.inputs], []
+    states = {given: start_rows(s, ROWS) for (given, _), s in zip(graph.states, graph.model_call.states, strict=True)}
+    names, runs = [spec.name for spec in graph.model_call.signature.inputs], []
     for part in parts:
         values = runner.run(None, {**dict(zip(names, part, strict=True)), **states})
         outputs, after = values[: len(values) - len(states)], values[len(values) - len(states) :]

@@ -15,7 +15,7 @@ from keras_rnnkit.export.checking.culprit import EveryLayer, first_difference
 from keras_rnnkit.export.checking.probes import Probe
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.graph import Graph, graph_of
-from keras_rnnkit.export.reading.layer_hooks import Meetings
+from keras_rnnkit.export.reading.layer_hooks import LayerHooks
 from keras_rnnkit.export.tracing.tensorflow_graph import first_lines
 
 
@@ -31,14 +31,14 @@ class Measured:
     layers: dict[str, float] = field(default_factory=dict)
 
 
-class Recorder(Meetings):
+class Recorder(LayerHooks):
     """Lets recurrent layers run as they do, and keeps what each wrote."""
 
     def __init__(self, names: dict[int, str]):
         super().__init__(names)
         self.wrote: dict[str, Any] = {}
 
-    def met(self, layer, name, original, sequences, initial_state, mask, training):
+    def run_recurrence(self, layer, name, original, sequences, initial_state, mask, training):
         last, outputs, states = original(layer, sequences, initial_state, mask, training=training)
         self.wrote[name] = outputs if layer.return_sequences else last
         return last, outputs, states
@@ -64,7 +64,7 @@ def verify(graph: Graph, probes: list[Probe], tolerance: float) -> Measured:
         recorder = Recorder(graph.names)
         try:
             with tf.device("/CPU:0"):
-                outputs, states = graph.form.run(probe.inputs, probe.states, recorder)
+                outputs, states = graph.model_call.run(probe.inputs, probe.states, recorder)
         except Exception as error:
             failures.append(f"{type(error).__name__}: {first_lines(error)}")
             continue
@@ -117,21 +117,21 @@ def refuse(graph: Graph, probe: Probe, errors, tolerance: float) -> None:
 
 def culprit(graph: Graph, probe: Probe, tolerance: float) -> str:
     """Where the difference begins."""
-    form = EveryLayer(graph.form)
+    model_call = EveryLayer(graph.model_call)
     try:
-        watching = graph_of(form, **graph.settings)
+        watching = graph_of(model_call, **graph.settings)
     except ExportError as error:
         return f"In which layer it begins could not be found: {error}"
     names = [value.name for value in watching.model.graph.output]
     found = dict(zip(names, run(session(watching.model), watching, probe), strict=True))
     with tf.device("/CPU:0"):
-        expected, _ = form.run(probe.inputs, probe.states, Meetings({}))
+        expected, _ = model_call.run(probe.inputs, probe.states, LayerHooks({}))
 
     def differs(a: np.ndarray, b: np.ndarray) -> float | None:
         error, scaled = difference(a, b)
         return error if scaled > tolerance else None
 
-    return first_difference(form, expected, found, differs) or "Every layer agrees, so it arises outside of them."
+    return first_difference(model_call, expected, found, differs) or "Every layer agrees, so it arises outside of them."
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
@@ -170,9 +170,9 @@ class Watched:
         written = {name for node in model.graph.node for name in node.output}
         for lowered in self.graph.lowered:
             if lowered.outputs[0] in written:
-                dtype = helper.np_dtype_to_tensor_dtype(lowered.site.dtype)
+                dtype = helper.np_dtype_to_tensor_dtype(lowered.recurrence.dtype)
                 copy = f"watched_{len(self.extra)}"
                 model.graph.node.append(helper.make_node("Identity", [lowered.outputs[0]], [copy]))
                 model.graph.output.append(helper.make_tensor_value_info(copy, dtype, None))
-                self.extra.append(lowered.site.name)
+                self.extra.append(lowered.recurrence.name)
         return model

@@ -7,28 +7,33 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_rnnkit.export.reading.call_signatures import Form
-from keras_rnnkit.export.reading.layer_hooks import Meetings
+from keras_rnnkit.export.reading.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.model_calls import ModelCall
 from keras_rnnkit.export.reading.names import layer_paths
-from keras_rnnkit.export.reading.output_recorder import Listener
+from keras_rnnkit.export.reading.output_recorder import OutputRecorder
 
 
 class EveryLayer:
-    """A form that returns what the layers wrote, by numbers in the order in which they ended."""
+    """A model_call that returns what the layers wrote, by numbers in the order in which they ended."""
 
-    def __init__(self, form: Form):
-        self.form = form
-        self.mode, self.model, self.signature, self.states = form.mode, form.model, form.signature, form.states
+    def __init__(self, model_call: ModelCall):
+        self.model_call = model_call
+        self.mode, self.model, self.signature, self.states = (
+            model_call.mode,
+            model_call.model,
+            model_call.signature,
+            model_call.states,
+        )
         self.paths: list[str] = []
 
-    def run(self, inputs: list[Any], states: list[Any], meetings: Meetings) -> tuple[Any, list[Any]]:
-        listener = Listener(layer_paths(self.model))
-        with listener.listening():
-            _, after = self.form.run(inputs, states, meetings)
-        self.paths = [call.path for call in listener.calls]
+    def run(self, inputs: list[Any], states: list[Any], hooks: LayerHooks) -> tuple[Any, list[Any]]:
+        recorder = OutputRecorder(layer_paths(self.model))
+        with recorder.recording():
+            _, after = self.model_call.run(inputs, states, hooks)
+        self.paths = [call.path for call in recorder.calls]
         wrote = {
             f"{i:06d}_{j}": tensor
-            for i, call in enumerate(listener.calls)
+            for i, call in enumerate(recorder.calls)
             for j, tensor in enumerate(call.wrote)
             if belongs_here(tensor)
         }
@@ -43,10 +48,10 @@ def belongs_here(tensor) -> bool:
     return tf.executing_eagerly() or tensor.graph is tf.compat.v1.get_default_graph()
 
 
-def first_difference(form: EveryLayer, expected: dict[str, Any], found: dict[str, Any], differs) -> str | None:
+def first_difference(model_call: EveryLayer, expected: dict[str, Any], found: dict[str, Any], differs) -> str | None:
     """The layer that first wrote something else; `differs` measures two arrays, None where they agree."""
     for name in sorted(set(expected) & set(found)):
         error = differs(np.asarray(expected[name]), found[name])
         if error is not None:
-            return f"It begins in the layer {form.path(name)!r}, whose output differs by {error:.3g}."
+            return f"It begins in the layer {model_call.path(name)!r}, whose output differs by {error:.3g}."
     return None

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_rnnkit.export.checking.comparison import session
 from keras_rnnkit.export.checking.probes import Limits
-from keras_rnnkit.export.reading.call_signatures import Form
+from keras_rnnkit.export.reading.model_calls import ModelCall
 from keras_rnnkit.export.tracing.tensorflow_graph import first_lines, quiet
 from keras_rnnkit.timing import Times, side_by_side
 
@@ -24,15 +24,15 @@ def stock_file(model, path: Path) -> None:
         model.export(str(path), format="onnx", verbose=False)
 
 
-def beside_stock(form: Form, content: bytes) -> tuple[Times, Times | None, str]:
+def beside_stock(model_call: ModelCall, content: bytes) -> tuple[Times, Times | None, str]:
     """(ours, stock, why there is none) on one thread, for one row of a hundred steps, where those are free."""
-    rng, limits = np.random.default_rng(0), Limits(form.model)
-    inputs = [limits.array(rng, spec, ROWS, STEPS) for spec in form.signature.inputs]
+    rng, limits = np.random.default_rng(0), Limits(model_call.model)
+    inputs = [limits.array(rng, spec, ROWS, STEPS) for spec in model_call.signature.inputs]
     ours = session(content)
-    feeds = dict(zip([spec.name for spec in form.signature.inputs], inputs, strict=True))
+    feeds = dict(zip([spec.name for spec in model_call.signature.inputs], inputs, strict=True))
     with tempfile.TemporaryDirectory() as folder:
         try:
-            stock_file(form.model, Path(folder) / "stock.onnx")
+            stock_file(model_call.model, Path(folder) / "stock.onnx")
             stock = session((Path(folder) / "stock.onnx").read_bytes())
             theirs = dict(zip([value.name for value in stock.get_inputs()], inputs, strict=True))
             stock.run(None, theirs)

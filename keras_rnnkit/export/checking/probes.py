@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_rnnkit.export.reading.call_signatures import Form, State
+from keras_rnnkit.export.reading.model_calls import ModelCall, State
 from keras_rnnkit.export.reading.signature import Spec
 
 SIZES = ((2, 7), (1, 1), (3, 12))
@@ -26,17 +26,17 @@ class Probe:
         return ", ".join(str(list(x.shape)) for x in self.inputs)
 
 
-def probes(form: Form, seed: int = 0) -> list[Probe]:
+def probes(model_call: ModelCall, seed: int = 0) -> list[Probe]:
     """One probe for each size, and one in which no two inputs have the same number of steps."""
     rng = np.random.default_rng(seed)
-    limits, inputs = Limits(form.model), form.signature.inputs
+    limits, inputs = Limits(model_call.model), model_call.signature.inputs
     sizes = [(batch, [steps] * len(inputs)) for batch, steps in SIZES]
     if len(inputs) > 1:
         sizes.append((2, [5 + i for i, _ in enumerate(inputs)]))
     return [
         Probe(
             [limits.array(rng, spec, batch, steps) for spec, steps in zip(inputs, lengths, strict=True)],
-            [state_of(rng, state, batch) for state in form.states],
+            [state_of(rng, state, batch) for state in model_call.states],
         )
         for batch, lengths in sizes
     ]

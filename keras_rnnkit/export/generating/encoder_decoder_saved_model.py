@@ -20,7 +20,7 @@ from keras_rnnkit.export.generating.encoder_decoder_parts import (
     sources,
 )
 from keras_rnnkit.export.generating.generation_check import SCORE_TOLERANCE
-from keras_rnnkit.export.reading.layer_hooks import patched
+from keras_rnnkit.export.reading.layer_hooks import hooked
 from keras_rnnkit.export.saved_model import Plain, SavedModelReport
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.export.tracing.tensorflow_graph import quiet
@@ -44,7 +44,7 @@ def saved_model(model: Seq2Seq, folder, settings: Settings) -> SavedModelReport:
     }
     archive = keras.export.ExportArchive()
     archive.track(model)
-    with quiet(), patched(Plain({})), exactly(model):
+    with quiet(), hooked(Plain({})), exactly(model):
         for name, (function, signature) in endpoints.items():
             archive.add_endpoint(name, function, signature)
         archive.write_out(str(folder), verbose=False)

@@ -14,7 +14,7 @@ from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.token_loop import TokenLoop
 from keras_rnnkit.export.graph import Graph
 from keras_rnnkit.export.lowering.context import length_of
-from keras_rnnkit.export.reading.call_signatures import State
+from keras_rnnkit.export.reading.model_calls import State
 from keras_rnnkit.export.reading.signature import Spec, distinct
 from keras_rnnkit.export.writing.emitter import Emitter
 from keras_rnnkit.export.writing.finish import check, describe
@@ -123,10 +123,10 @@ class Writer(Surroundings):
     """Writes the loop of a model that goes on from a prompt."""
 
     def __init__(self, step: Graph, how: Decoding):
-        super().__init__(how, step.settings["opset"], {spec.name for spec in step.form.signature.inputs})
+        super().__init__(how, step.settings["opset"], {spec.name for spec in step.model_call.signature.inputs})
         self.step = step
         self.part = Inlined(step.model, self.root)
-        signature = step.form.signature
+        signature = step.model_call.signature
         self.tokens = cast(Spec, signature.tokens())
         self.fixed = [spec for spec in signature.inputs if spec is not self.tokens]
 
@@ -134,7 +134,7 @@ class Writer(Surroundings):
         prompt = self.input(self.tokens.name, (None, None), self.tokens.dtype, ["batch", "time"])
         fixed = {s.name: self.input(s.name, s.shape, s.dtype, ["batch", *s.shape[1:]]) for s in self.fixed}
         strategy, noise, limit = self.settings()
-        states = [self.started(prompt, state) for state in self.step.form.states]
+        states = [self.started(prompt, state) for state in self.step.model_call.states]
         logits, states = self.call(self.root, prompt, states, fixed)
         logits, every = widened(ops, strategy, logits, [*states, *fixed.values()])
         states, rest = every[: len(states)], dict(zip(fixed, every[len(states) :], strict=True))

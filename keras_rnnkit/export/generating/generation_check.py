@@ -15,8 +15,8 @@ from keras_rnnkit.export.checking.comparison import session
 from keras_rnnkit.export.checking.probes import Limits
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation import Decoding
-from keras_rnnkit.export.reading.call_signatures import Form
-from keras_rnnkit.export.reading.layer_hooks import Meetings
+from keras_rnnkit.export.reading.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.model_calls import ModelCall
 from keras_rnnkit.export.reading.signature import Spec
 from keras_rnnkit.ops import keras as kops
 
@@ -28,17 +28,17 @@ NUMBERS = (0.9, 5, 0.9)
 SCORE_TOLERANCE = 1e-4
 
 
-def tokens_and_scores(form: Form) -> bool:
+def tokens_and_scores(model_call: ModelCall) -> bool:
     """Whether the model gives probabilities; ExportError if it does not map tokens to scores of the next one."""
-    inputs, tokens = form.signature.inputs, form.signature.tokens()
+    inputs, tokens = model_call.signature.inputs, model_call.signature.tokens()
     if tokens is None:
         known = ", ".join(f"{spec.name!r} {spec.dtype}{list(spec.shape)}" for spec in inputs)
         raise refused(f"it takes {known}, and not one input of tokens, integers [batch, time]")
     timed = [spec.name for spec in inputs if spec is not tokens and len(spec.shape) > 1 and spec.shape[1] is None]
     if timed:
         raise refused(f"its input {timed[0]!r} has steps too, and nothing tells what it is for tokens still to come")
-    prompt = prompts(form)[0]
-    outputs = tree.flatten(run(form, prompt, started(form, PROMPTS[0][0]))[0])
+    prompt = prompts(model_call)[0]
+    outputs = tree.flatten(run(model_call, prompt, started(model_call, PROMPTS[0][0]))[0])
     if len(outputs) != 1 or len(outputs[0].shape) not in (2, 3):
         shapes = ", ".join(str(list(y.shape)) for y in outputs)
         raise refused(f"its outputs are {shapes}, not scores [batch, time, tokens] or [batch, tokens]")
@@ -50,37 +50,39 @@ def refused(why: str) -> ExportError:
     return ExportError(f"The model cannot generate: {why}.")
 
 
-def prompts(form: Form) -> list[dict[str, np.ndarray]]:
+def prompts(model_call: ModelCall) -> list[dict[str, np.ndarray]]:
     """What the model takes, by name."""
-    rng, limits, tokens = np.random.default_rng(0), Limits(form.model), form.signature.tokens()
+    rng, limits, tokens = np.random.default_rng(0), Limits(model_call.model), model_call.signature.tokens()
     most = max(limits.tokens, 2)
     return [
         {
             spec.name: rng.integers(1, most, size=(rows, steps)).astype(spec.dtype)
             if spec is tokens
             else limits.array(rng, spec, rows, 1)
-            for spec in form.signature.inputs
+            for spec in model_call.signature.inputs
         }
         for rows, steps in PROMPTS
     ]
 
 
-def started(form: Form, rows: int) -> list[Any]:
-    return [np.repeat(state.start[None], rows, axis=0) for state in form.states]
+def started(model_call: ModelCall, rows: int) -> list[Any]:
+    return [np.repeat(state.start[None], rows, axis=0) for state in model_call.states]
 
 
-def run(form: Form, inputs: dict[str, Any], states: list[Any]):
+def run(model_call: ModelCall, inputs: dict[str, Any], states: list[Any]):
     with tf.device("/CPU:0"):
-        arrays = [keras.ops.convert_to_tensor(inputs[spec.name]) for spec in form.signature.inputs]
-        return form.run(arrays, states, Meetings({}))
+        arrays = [keras.ops.convert_to_tensor(inputs[spec.name]) for spec in model_call.signature.inputs]
+        return model_call.run(arrays, states, LayerHooks({}))
 
 
-def in_keras(form: Form, how: Decoding, strategy: Strategy, prompt: dict[str, np.ndarray], drawn) -> list[np.ndarray]:
+def in_keras(
+    model_call: ModelCall, how: Decoding, strategy: Strategy, prompt: dict[str, np.ndarray], drawn
+) -> list[np.ndarray]:
     """What Keras generates, one call of the model a token."""
-    tokens = cast(Spec, form.signature.tokens())
+    tokens = cast(Spec, model_call.signature.tokens())
 
     def scores(inputs, states):
-        outputs, states = run(form, inputs, states)
+        outputs, states = run(model_call, inputs, states)
         (y,) = tree.flatten(outputs)
         y = y[:, -1] if len(y.shape) == 3 else y
         return (keras.ops.log(keras.ops.maximum(y, 1e-30)) if how.probabilities else y), states
@@ -89,15 +91,15 @@ def in_keras(form: Form, how: Decoding, strategy: Strategy, prompt: dict[str, np
         return scores({**every, tokens.name: keras.ops.cast(token[:, None], tokens.dtype)}, states)
 
     every = {name: np.repeat(x, strategy.rows, axis=0) for name, x in prompt.items()}
-    logits, states = scores(prompt, started(form, len(prompt[tokens.name])))
+    logits, states = scores(prompt, started(model_call, len(prompt[tokens.name])))
     drawn = None if drawn is None else keras.ops.convert_to_tensor(drawn)
     return [np.asarray(x) for x in generate(kops, step, logits, states, strategy, STEPS, drawn, how.end)]
 
 
-def verify_generation(form: Form, model: ModelProto, how: Decoding) -> float:
+def verify_generation(model_call: ModelCall, model: ModelProto, how: Decoding) -> float:
     """The largest error of a score; ExportError if a token or a score is another one."""
     runner, errors = session(model), []
-    for number, (prompt, (rows, _)) in enumerate(zip(prompts(form), PROMPTS, strict=True)):
+    for number, (prompt, (rows, _)) in enumerate(zip(prompts(model_call), PROMPTS, strict=True)):
         drawn = noise(number, rows, STEPS) if how.strategy.needs_noise else None
         strategy = Sampling(*NUMBERS) if how.named == "sample" else how.strategy
         rest = [np.array(STEPS) if drawn is None else drawn]
@@ -106,7 +108,7 @@ def verify_generation(form: Form, model: ModelProto, how: Decoding) -> float:
         ]
         names = [value.name for value in model.graph.input if value.name not in prompt]
         found = runner.run(None, prompt | dict(zip(names, rest, strict=True)))
-        errors.append(compared(in_keras(form, how, strategy, prompt, drawn), found))
+        errors.append(compared(in_keras(model_call, how, strategy, prompt, drawn), found))
     return max(errors)
 
 

@@ -15,7 +15,7 @@ from keras_rnnkit.ops.onnx import Value
 
 
 @dataclass(frozen=True)
-class Situation:
+class LoweringContext:
     """resets: some rows start anew inside the sequence. batch: the number of rows, where it is known.
 
     features: width of x. prefer: "auto" (exact, then fast), "native" (an ONNX operator wherever one is exact), "scan"

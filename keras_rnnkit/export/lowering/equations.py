@@ -33,7 +33,7 @@ def refusal(layer, cells: list[Any], rank: int, features: int, prefer: str) -> s
                 "it would become a Scan"
             )
     for cell in cells:
-        sentence = lowering.TABLE["Scan"].refusal(cell, lowering.Situation(features=features, prefer=prefer))
+        sentence = lowering.TABLE["Scan"].refusal(cell, lowering.LoweringContext(features=features, prefer=prefer))
         if sentence:
             return sentence
         features = cell.output_size
@@ -56,6 +56,6 @@ def lowerings_of(layer) -> list[str]:
     if refusal(layer, cells, len(shape), features, "auto"):
         return []
     for cell in cells:
-        names.append(lowering.choose(cell, lowering.Situation(features=features)).name)
+        names.append(lowering.choose(cell, lowering.LoweringContext(features=features)).name)
         features = cell.output_size
     return names

@@ -8,7 +8,7 @@ from typing import Any
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
 from keras_rnnkit.export.lowering.cells import GUARDED, Arrays, write
-from keras_rnnkit.export.lowering.recurrence import Site
+from keras_rnnkit.export.lowering.recurrence import Recurrence
 from keras_rnnkit.export.lowering.steps import Compaction
 from keras_rnnkit.export.writing.emitter import Emitter, names_read, subgraphs
 from keras_rnnkit.export.writing.rewriting import rewritten
@@ -22,7 +22,7 @@ DOMAIN = "keras_rnnkit.tracing"
 class Lowered:
     """How a recurrence was written: the lowering of each of its cells, why not a more direct one, in how many nodes."""
 
-    site: Site
+    recurrence: Recurrence
     lowerings: list[str]
     reasons: list[str]
     nodes: int
@@ -30,12 +30,12 @@ class Lowered:
     inputs: list[str]
 
 
-def lower(model: ModelProto, sites: list[Site], prefer: str, batch: int | None) -> list[Lowered]:
-    """Rewrite the foreign nodes of `model` in place. The rows are in the order of `sites`."""
+def lower(model: ModelProto, recurrences: list[Recurrence], prefer: str, batch: int | None) -> list[Lowered]:
+    """Rewrite the foreign nodes of `model` in place. The rows are in the order of `recurrences`."""
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     root = Emitter(opset)
     done: dict[int, Lowered] = {}
-    Rewriter(sites, prefer, batch, names_read(model.graph.node), done).graph(model.graph, root)
+    Rewriter(recurrences, prefer, batch, names_read(model.graph.node), done).graph(model.graph, root)
     model.graph.initializer.extend(root.initializers.values())
     for entry in [o for o in model.opset_import if o.domain == DOMAIN]:
         model.opset_import.remove(entry)
@@ -46,8 +46,8 @@ def lower(model: ModelProto, sites: list[Site], prefer: str, batch: int | None) 
 class Rewriter:
     """Walks a graph and the graphs inside it. `full`: the values that are known to have rows and steps."""
 
-    def __init__(self, sites, prefer, batch, read: set[str], done: dict[int, Lowered]):
-        self.sites = sites
+    def __init__(self, recurrences, prefer, batch, read: set[str], done: dict[int, Lowered]):
+        self.recurrences = recurrences
         self.prefer = prefer
         self.batch = batch
         self.read = read
@@ -60,20 +60,20 @@ class Rewriter:
         del graph.node[:]
         for node in nodes:
             if node.domain == DOMAIN:
-                graph.node.extend(self.site(node, emitter, orders))
+                graph.node.extend(self.recurrence(node, emitter, orders))
                 continue
             for inner in subgraphs(node):
                 self.graph(inner, emitter.inner())
             graph.node.append(node)
 
-    def site(self, node: NodeProto, emitter: Emitter, orders: dict) -> list[NodeProto]:
+    def recurrence(self, node: NodeProto, emitter: Emitter, orders: dict) -> list[NodeProto]:
         """The nodes that take the place of a foreign one."""
         index = int(token_of(node))
-        site = self.sites[index]
-        emitter.prefix, emitter.nodes = site.name, []
+        recurrence = self.recurrences[index]
+        emitter.prefix, emitter.nodes = recurrence.name, []
         wanted = [name in self.read for name in node.output]
         written = write(
-            Arrays.of(site, list(node.input), emitter),
+            Arrays.of(recurrence, list(node.input), emitter),
             wanted,
             orders,
             self.prefer,
@@ -87,7 +87,7 @@ class Rewriter:
             self.full |= set(node.output)
         nodes = rewritten(emitter.nodes, emitter.initializers, self.read, emitter.opset)
         self.done[index] = Lowered(
-            site=site,
+            recurrence=recurrence,
             lowerings=[choice.name for choice in written.choices],
             reasons=[choice.reason for choice in written.choices],
             nodes=sum(1 + inner_nodes(n) for n in nodes),

@@ -11,7 +11,7 @@ from keras_rnnkit.cells.base import Cell
 
 
 @dataclass(frozen=True)
-class Site:
+class Recurrence:
     """What a lowering must know of a recurrence besides its arrays.
 
     The arrays arrive in this order: sequences [B, T, D]; the states [B, size] that are not known to be zero; mask

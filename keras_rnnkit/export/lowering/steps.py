@@ -13,7 +13,7 @@ from keras_rnnkit.ops.onnx import Value
 
 
 @dataclass
-class Frame:
+class TimeSteps:
     """The steps in the order in which they are run.
 
     x: [T, B, D]. reset: [T, B, 1] booleans, or None; starts: what each state [B, size] goes back to then.
@@ -62,7 +62,7 @@ class Frame:
 
 
 @dataclass
-class CompactFrame(Frame):
+class CompactTimeSteps(TimeSteps):
     """Each row's valid steps moved to its front, what is left after them set to zero."""
 
     order: Compaction | None = None
@@ -107,10 +107,10 @@ class Compaction:
         self.index = ops.transpose(source + self.rows * length, 1, 0)  # [T, B] into rows b * T + t
         self.valid = ops.expand_dims(ops.expand_dims(steps, 1) < self.lengths, 2)  # [T, B, 1]
 
-    def frame(self, x: Value) -> CompactFrame:
+    def time_steps(self, x: Value) -> CompactTimeSteps:
         moved = ops.take(ops.reshape(x, (-1, x.shape[-1])), self.index)
         lengths = ops.maximum(self.lengths, 1)  # a row of none runs one step of zeros, whose result nobody sees
-        return CompactFrame(
+        return CompactTimeSteps(
             x=ops.where(self.valid, moved, 0.0),
             valid=self.valid,
             lengths=ops.as_dtype(lengths, np.dtype(np.int32)),
@@ -143,16 +143,16 @@ def arange(stop: Value) -> Value:
     return ops.emit("Range", np.array(0, np.int64), stop, np.array(1, np.int64), shape=(None,))
 
 
-def frame(
+def time_steps(
     x: Value, mask: Value | None, reset: Value | None, go_backwards: bool, orders: dict[Any, Compaction]
-) -> Frame:
-    """The frame for sequences [B, T, D] with flags [B, T]; `orders` keeps what layers with the same mask share."""
+) -> TimeSteps:
+    """The steps for sequences [B, T, D] with flags [B, T]; `orders` keeps what layers with the same mask share."""
     if mask is not None and reset is None:
         key = (id(mask.graph), mask.name, go_backwards)
         if key not in orders:
             orders[key] = Compaction(mask, go_backwards)
-        return orders[key].frame(x)
-    return Frame(
+        return orders[key].time_steps(x)
+    return TimeSteps(
         x=in_time_order(x, go_backwards),
         valid=None if mask is None else in_time_order(ops.expand_dims(mask, 2), go_backwards),
         reset=None if reset is None else in_time_order(ops.expand_dims(reset, 2), go_backwards),

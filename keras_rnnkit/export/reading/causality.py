@@ -13,12 +13,12 @@ from keras import tree
 from keras_rnnkit.export.checking.comparison import difference
 from keras_rnnkit.export.checking.probes import Limits
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.reading.call_signatures import State
-from keras_rnnkit.export.reading.layer_hooks import Meetings
+from keras_rnnkit.export.reading.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.model_calls import State
 from keras_rnnkit.export.reading.names import layer_paths
-from keras_rnnkit.export.reading.output_recorder import Call, Listener
+from keras_rnnkit.export.reading.output_recorder import Call, OutputRecorder
 from keras_rnnkit.export.reading.signature import Signature
-from keras_rnnkit.export.reading.streaming import Carrier, Stream, run
+from keras_rnnkit.export.reading.streaming import Carrier, StreamCall, run
 from keras_rnnkit.export.tracing.tensorflow_graph import first_lines
 
 ROWS, CHUNKS = 2, (5, 1, 3, 4)
@@ -42,7 +42,7 @@ REASONS: list[tuple[tuple[type, ...], str]] = [
 ]
 
 
-def stream_of(model, signature: Signature) -> Stream:
+def stream_of(model, signature: Signature) -> StreamCall:
     """The model over a chunk; an error that names the layer if chunk by chunk would not be the whole."""
     signature = signature.of_chunks()
     inputs, carrier = sample(model, signature), Carrier()
@@ -57,7 +57,7 @@ def stream_of(model, signature: Signature) -> Stream:
         again = [seen[number] for seen in parts]
         if agree(call.read, [part.read for part in again]) and not agree(call.wrote, [part.wrote for part in again]):
             raise refused(f"the layer {call.path!r} {reason(call.layer)}")
-    return Stream(model, signature, carrier.states)
+    return StreamCall(model, signature, carrier.states)
 
 
 def refused(why: str) -> ExportError:
@@ -85,18 +85,18 @@ def chunks(signature: Signature, inputs: list[np.ndarray]) -> Iterator[list[np.n
 
 def watched(model, signature: Signature, inputs, carrier: Carrier, what: str):
     """The states after one run in Keras, and the calls of its layers in the order in which they ended, its own last."""
-    listener = Listener(layer_paths(model))
+    recorder = OutputRecorder(layer_paths(model))
     try:
-        with tf.device("/CPU:0"), listener.listening():
-            outputs, states = run(model, signature, inputs, carrier, Meetings({}))
+        with tf.device("/CPU:0"), recorder.recording():
+            outputs, states = run(model, signature, inputs, carrier, LayerHooks({}))
     except Exception as error:
         sizes = ", ".join(str(list(x.shape)) for x in inputs)
-        path, layer = listener.failed[0] if listener.failed else (model.name, model)
+        path, layer = recorder.failed[0] if recorder.failed else (model.name, model)
         if getattr(layer, "padding", "causal") != "causal":
             raise refused(f"the layer {path!r} {reason(layer)}") from error
         raise refused(f"the layer {path!r} cannot run on {what} of {sizes}. {first_lines(error)}") from error
-    listener.calls.append(Call(model.name, model, list(inputs), tree.flatten(outputs)))
-    return [np.asarray(state) for state in states], listener.calls
+    recorder.calls.append(Call(model.name, model, list(inputs), tree.flatten(outputs)))
+    return [np.asarray(state) for state in states], recorder.calls
 
 
 def agree(whole: list[Any], parts: list[list[Any]]) -> bool:

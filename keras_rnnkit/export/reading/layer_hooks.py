@@ -15,7 +15,7 @@ PATCHED = (keras.layers.RNN, keras.layers.LSTM, keras.layers.GRU, Recurrent)
 LOCK = threading.RLock()
 
 
-class Meetings:
+class LayerHooks:
     """Is asked by every recurrent layer that is called inside `patched`. A subclass says what happens in `met`; this
     one lets each run as it does.
 
@@ -34,7 +34,7 @@ class Meetings:
             return original(layer, sequences, initial_state, mask, training=training)
         self._inside.add(id(layer))
         try:
-            return self.met(layer, self.name(layer), original, sequences, initial_state, mask, training)
+            return self.run_recurrence(layer, self.name(layer), original, sequences, initial_state, mask, training)
         finally:
             self._inside.discard(id(layer))
 
@@ -44,17 +44,17 @@ class Meetings:
         self._calls[path] = self._calls.get(path, 0) + 1
         return path if self._calls[path] == 1 else f"{path}#{self._calls[path]}"
 
-    def met(self, layer, name, original, sequences, initial_state, mask, training):
+    def run_recurrence(self, layer, name, original, sequences, initial_state, mask, training):
         return original(layer, sequences, initial_state, mask, training=training)
 
 
 @contextlib.contextmanager
-def patched(meetings: Meetings) -> Iterator[None]:
-    """Inside, this thread's recurrent layers ask `meetings`; those of other threads run as ever."""
+def hooked(hooks: LayerHooks) -> Iterator[None]:
+    """Inside, this thread's recurrent layers ask `hooks`; those of other threads run as ever."""
     owner = threading.get_ident()
     with LOCK, contextlib.ExitStack() as undo:
         for cls in PATCHED:
-            put(undo, cls, "inner_loop", loop_in_place_of(vars(cls)["inner_loop"], meetings, owner))
+            put(undo, cls, "inner_loop", loop_in_place_of(vars(cls)["inner_loop"], hooks, owner))
         for name in ("_can_attempt_fused_lstm", "_can_attempt_fused_gru"):  # both directions at once, past inner_loop
             if name in vars(keras.layers.Bidirectional):
                 put(undo, keras.layers.Bidirectional, name, lambda *_, **__: False)
@@ -62,7 +62,7 @@ def patched(meetings: Meetings) -> Iterator[None]:
             undo,
             keras.layers.TimeDistributed,
             "call",
-            rows_in_place_of(keras.layers.TimeDistributed.call, meetings, owner),
+            rows_in_place_of(keras.layers.TimeDistributed.call, hooks, owner),
         )
         yield
 
@@ -72,16 +72,16 @@ def put(undo: contextlib.ExitStack, cls: type, name: str, value: Callable) -> No
     setattr(cls, name, value)
 
 
-def loop_in_place_of(original: Callable, meetings: Meetings, owner: int) -> Callable:
+def loop_in_place_of(original: Callable, hooks: LayerHooks, owner: int) -> Callable:
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if threading.get_ident() != owner:
             return original(self, sequences, initial_state, mask, training=training)
-        return meetings.inner_loop(self, original, sequences, initial_state, mask, training)
+        return hooks.inner_loop(self, original, sequences, initial_state, mask, training)
 
     return inner_loop
 
 
-def rows_in_place_of(original: Callable, meetings: Meetings, owner: int) -> Callable:
+def rows_in_place_of(original: Callable, hooks: LayerHooks, owner: int) -> Callable:
     """TimeDistributed as one call on B * N rows: TensorFlow traces N calls, or a loop of unknown length.
 
     Exact for layers that treat each row by itself, which Keras' own and ours do when they do not train.
@@ -90,11 +90,11 @@ def rows_in_place_of(original: Callable, meetings: Meetings, owner: int) -> Call
     def call(self, inputs, training=None, mask=None):
         if threading.get_ident() != owner:
             return original(self, inputs, training=training, mask=mask)
-        meetings.inside_rows += 1
+        hooks.inside_rows += 1
         try:
             return rows(self, inputs, training, mask)
         finally:
-            meetings.inside_rows -= 1
+            hooks.inside_rows -= 1
 
     def rows(self, inputs, training, mask):
         masked_steps = mask is not None and len(mask.shape) < 3

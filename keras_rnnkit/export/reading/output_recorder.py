@@ -23,7 +23,7 @@ class Call(NamedTuple):
     wrote: list[Any]
 
 
-class Listener:
+class OutputRecorder:
     """Keeps the calls of layers in the order in which they ended, and which failed, innermost first.
 
     paths: the names of the layers listened to, by id.
@@ -35,19 +35,19 @@ class Listener:
         self.failed: list[tuple[str, Any]] = []
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        owner, original, listener = threading.get_ident(), keras.layers.Layer.__call__, self
+    def recording(self) -> Iterator[None]:
+        owner, original, recorder = threading.get_ident(), keras.layers.Layer.__call__, self
 
         def __call__(self, *args, **kwargs):
-            path = listener.paths.get(id(self)) if threading.get_ident() == owner else None
+            path = recorder.paths.get(id(self)) if threading.get_ident() == owner else None
             if path is None:
                 return original(self, *args, **kwargs)
             try:
                 outputs = original(self, *args, **kwargs)
             except Exception:
-                listener.failed.append((path, self))
+                recorder.failed.append((path, self))
                 raise
-            listener.calls.append(Call(path, self, tensors((args, kwargs)), tensors(outputs)))
+            recorder.calls.append(Call(path, self, tensors((args, kwargs)), tensors(outputs)))
             return outputs
 
         with contextlib.ExitStack() as undo:

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from keras_rnnkit.export.reading.call_signatures import State
-from keras_rnnkit.export.reading.layer_hooks import Meetings, patched, put
+from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked, put
+from keras_rnnkit.export.reading.model_calls import State
 from keras_rnnkit.export.reading.signature import Signature
 from keras_rnnkit.layers.recurrent import Steps
 
@@ -42,22 +42,22 @@ class Carrier:
         self.left.append(state)
 
 
-class Streaming(Meetings):
+class Streaming(LayerHooks):
     """Gives recurrent layers their states from a carrier, then lets `inner` meet them."""
 
-    def __init__(self, inner: Meetings, carrier: Carrier):
+    def __init__(self, inner: LayerHooks, carrier: Carrier):
         super().__init__(inner.names)
         self.inner = inner
         self.carrier = carrier
 
-    def met(self, layer, name, original, sequences, initial_state, mask, training):
+    def run_recurrence(self, layer, name, original, sequences, initial_state, mask, training):
         if self.inside_rows:  # the sequence inside one step of the stream
-            return self.inner.met(layer, name, original, sequences, initial_state, mask, training)
+            return self.inner.run_recurrence(layer, name, original, sequences, initial_state, mask, training)
         flat = tree.flatten(initial_state)
         own = len(flat) - bool(getattr(layer.cell, "condition_size", None))
         states = [self.carrier.take(name, start) for start in self.starts(layer, name, flat[:own])]
         states = tree.pack_sequence_as(initial_state, [*states, *flat[own:]])
-        last, outputs, after = self.inner.met(layer, name, original, sequences, states, mask, training)
+        last, outputs, after = self.inner.run_recurrence(layer, name, original, sequences, states, mask, training)
         for state in tree.flatten(after)[:own]:
             self.carrier.leave(state)
         flags = mask.mask if isinstance(mask, Steps) else mask
@@ -92,7 +92,7 @@ def per_step(flags, like):
     return ops.reshape(flags, (*ops.shape(flags), *[1] * (len(like.shape) - len(flags.shape))))
 
 
-class Stream:
+class StreamCall:
     """One chunk of any length; the states of all recurrent layers and causal convolutions go round outside."""
 
     mode = "stream"
@@ -102,14 +102,14 @@ class Stream:
         self.signature = signature
         self.states = states
 
-    def run(self, inputs, states, meetings):
-        return run(self.model, self.signature, inputs, Carrier(states), meetings)
+    def run(self, inputs, states, hooks):
+        return run(self.model, self.signature, inputs, Carrier(states), hooks)
 
 
-def run(model, signature: Signature, inputs: list[Any], carrier: Carrier, meetings: Meetings):
+def run(model, signature: Signature, inputs: list[Any], carrier: Carrier, hooks: LayerHooks):
     """The outputs for one chunk, and the states after it."""
-    streaming = Streaming(meetings, carrier)
-    with patched(streaming), convolving(streaming), forgetting(model):
+    streaming = Streaming(hooks, carrier)
+    with hooked(streaming), convolving(streaming), forgetting(model):
         outputs = signature.call(model, inputs)
     return outputs, carrier.left
 

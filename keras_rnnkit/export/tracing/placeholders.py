@@ -13,8 +13,8 @@ import tensorflow as tf
 from keras import tree
 
 from keras_rnnkit.export.lowering.equations import equations, refusal
-from keras_rnnkit.export.lowering.recurrence import Site
-from keras_rnnkit.export.reading.layer_hooks import Meetings
+from keras_rnnkit.export.lowering.recurrence import Recurrence
+from keras_rnnkit.export.reading.layer_hooks import LayerHooks
 from keras_rnnkit.layers.recurrent import Steps
 
 
@@ -25,17 +25,20 @@ class Left(NamedTuple):
     reason: str
 
 
-class Tracing(Meetings):
-    """Writes foreign nodes. `sites`: what they stand for, by token; `left`: the recurrences we cannot take over."""
+class Tracing(LayerHooks):
+    """Writes placeholder nodes.
+
+    recurrences: what they stand for, by token; left: the recurrences that stay as TensorFlow traces them.
+    """
 
     def __init__(self, layers: dict[str, Any], prefer: str = "auto"):
         super().__init__({id(layer): path for path, layer in layers.items()})
         self.prefer = prefer
         self.equations = {id(layer): equations(layer) for layer in layers.values()}  # tracing may make no variables
-        self.sites: list[Site] = []
+        self.recurrences: list[Recurrence] = []
         self.left: list[Left] = []
 
-    def met(self, layer, name, original, sequences, initial_state, mask, training):
+    def run_recurrence(self, layer, name, original, sequences, initial_state, mask, training):
         with tf.init_scope():  # what we make to look at the cell is no part of the graph
             cells = self.equations.get(id(layer), [None])
             reason = refusal(layer, cells, len(sequences.shape), sequences.shape[-1], self.prefer)
@@ -49,7 +52,7 @@ class Tracing(Meetings):
         mask = tree.flatten(mask)[0] if tree.is_nested(mask) else mask
         states = [tf.convert_to_tensor(state) for state in tree.flatten(initial_state)]
         starts = tree.flatten(layer.start_states(initial_state)) if reset is not None else []
-        site = Site(
+        recurrence = Recurrence(
             name=name,
             cells=cells,
             zero_states=[is_zero(s) for s in states],
@@ -64,12 +67,12 @@ class Tracing(Meetings):
             dtype=np.dtype(sequences.dtype.as_numpy_dtype),
             layer=layer,
         )
-        self.sites.append(site)
+        self.recurrences.append(recurrence)
         flags = [as_flags(f) for f in (mask, reset) if f is not None]
-        given = [s for s, zero in zip(states, site.zero_states, strict=True) if not zero]
+        given = [s for s, zero in zip(states, recurrence.zero_states, strict=True) if not zero]
         arrays = [sequences, *(tf.cast(s, sequences.dtype) for s in given), *flags, *starts]
-        y, *states = foreign_node(str(len(self.sites) - 1), arrays, shapes(site), sequences.dtype)
-        last, outputs = (y[:, -1], y) if site.return_sequences else (y, y[:, None])
+        y, *states = foreign_node(str(len(self.recurrences) - 1), arrays, shapes(recurrence), sequences.dtype)
+        last, outputs = (y[:, -1], y) if recurrence.return_sequences else (y, y[:, None])
         return last, outputs, tree.pack_sequence_as(initial_state, states)
 
 
@@ -85,9 +88,12 @@ def foreign_node(token: str, arrays, shapes, dtype) -> list[tf.Tensor]:
     return [tf.ensure_shape(output, shape) for output, shape in zip(outputs, shapes, strict=True)]
 
 
-def shapes(site: Site) -> list[tuple[int | None, ...]]:
-    steps = (site.length,) if site.return_sequences else ()
-    return [(site.batch, *steps, site.output_size), *((site.batch, n) for n in site.state_sizes)]
+def shapes(recurrence: Recurrence) -> list[tuple[int | None, ...]]:
+    steps = (recurrence.length,) if recurrence.return_sequences else ()
+    return [
+        (recurrence.batch, *steps, recurrence.output_size),
+        *((recurrence.batch, n) for n in recurrence.state_sizes),
+    ]
 
 
 def is_zero(state: tf.Tensor) -> bool:

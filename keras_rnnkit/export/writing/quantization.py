@@ -72,7 +72,7 @@ def quantized(graph: Graph, kind: str, calibration: Any = None, bound: float | N
     """
     small = KINDS[kind](graph.model)
     bound = BOUNDS[kind] if bound is None else bound
-    tries = probes(graph.form) if calibration is None else [calibrated(graph, calibration)]
+    tries = probes(graph.model_call) if calibration is None else [calibrated(graph, calibration)]
     rough, count, worst = session(small), len(graph.model.graph.output) - len(graph.states), 0.0
     for probe, expected in exactly(graph, tries):
         found = run(rough, graph, probe)
@@ -103,7 +103,7 @@ def exactly(graph: Graph, tries: list[Probe]) -> list[tuple[Probe, list[np.ndarr
 
 def calibrated(graph: Graph, calibration: Any) -> Probe:
     """The user's data as a probe, with states as they start."""
-    specs, arrays = graph.form.signature.inputs, [np.asarray(x) for x in tree.flatten(calibration)]
+    specs, arrays = graph.model_call.signature.inputs, [np.asarray(x) for x in tree.flatten(calibration)]
     fits = len(arrays) == len(specs) and all(
         x.ndim == len(s.shape) and all(n in (None, m) for n, m in zip(s.shape, x.shape, strict=True))
         for x, s in zip(arrays, specs, strict=True)
@@ -113,7 +113,7 @@ def calibrated(graph: Graph, calibration: Any) -> Probe:
         got = ", ".join(str(list(x.shape)) for x in arrays)
         raise ExportError(f"calibration= takes arrays as the model takes them: {expected}. Received: {got}.")
     arrays = [x.astype(spec.dtype) for x, spec in zip(arrays, specs, strict=True)]
-    return Probe(arrays, [np.repeat(state.start[None], len(arrays[0]), axis=0) for state in graph.form.states])
+    return Probe(arrays, [np.repeat(state.start[None], len(arrays[0]), axis=0) for state in graph.model_call.states])
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from keras_rnnkit.export.lowering.context import Situation, innermost
+from keras_rnnkit.export.lowering.context import LoweringContext, innermost
 from keras_rnnkit.export.lowering.operators import gru, lstm, rnn, scan
 
 TABLE = {"LSTM": lstm, "GRU": gru, "RNN": rnn, "Scan": scan}
@@ -19,21 +19,21 @@ class Choice(NamedTuple):
     reason: str
 
 
-def refusals(cell, situation: Situation) -> dict[str, str | None]:
+def refusals(cell, context: LoweringContext) -> dict[str, str | None]:
     """For each lowering why it cannot write the cell exactly, or None."""
-    return {name: lowering.refusal(cell, situation) for name, lowering in TABLE.items()}
+    return {name: lowering.refusal(cell, context) for name, lowering in TABLE.items()}
 
 
-def choose(cell, situation: Situation) -> Choice:
+def choose(cell, context: LoweringContext) -> Choice:
     """The first lowering of the table that does not refuse; its reason tells why a native one did.
 
     >>> import numpy as np, keras_rnnkit as rk
-    >>> choose(built(rk.cells.GRUCell(4), 3), Situation()).name
+    >>> choose(built(rk.cells.GRUCell(4), 3), LoweringContext()).name
     'GRU'
-    >>> choose(built(rk.cells.GRUCell(4, activation="gelu"), 3), Situation()).reason
+    >>> choose(built(rk.cells.GRUCell(4, activation="gelu"), 3), LoweringContext()).reason
     "ONNX's GRU has no activation 'gelu'"
     """
-    found = refusals(cell, situation)
+    found = refusals(cell, context)
     for name, refusal in found.items():
         if refusal is None:
             return Choice(name, TABLE[name], TABLE[name].REASON if name != "Scan" else why_scan(cell, found))
@@ -55,4 +55,4 @@ def built(cell, features: int):
     return cell
 
 
-__all__ = ["CHOICES", "TABLE", "Choice", "Situation", "built", "choose", "refusals"]
+__all__ = ["CHOICES", "TABLE", "Choice", "LoweringContext", "built", "choose", "refusals"]

@@ -7,7 +7,7 @@ import numpy as np
 from keras_rnnkit.cells.coupled_lstm import CoupledLSTMCell
 from keras_rnnkit.cells.lstm import LSTMCell
 from keras_rnnkit.cells.peephole_lstm import PeepholeLSTMCell
-from keras_rnnkit.export.lowering.context import Situation, innermost, reader
+from keras_rnnkit.export.lowering.context import LoweringContext, innermost, reader
 from keras_rnnkit.export.lowering.operators import native
 from keras_rnnkit.export.lowering.operators.affine import Affine
 from keras_rnnkit.ops import activations
@@ -17,9 +17,9 @@ FAMILY = LSTMCell
 EQUATIONS = (LSTMCell, PeepholeLSTMCell, CoupledLSTMCell)
 
 
-def refusal(cell, situation: Situation) -> str | None:
+def refusal(cell, context: LoweringContext) -> str | None:
     """Why the operator cannot run the cell exactly, or None."""
-    sentence = native.refusal("LSTM", EQUATIONS, cell, situation)
+    sentence = native.refusal("LSTM", EQUATIONS, cell, context)
     if sentence:
         return sentence
     core = innermost(cell)
@@ -34,11 +34,11 @@ ODD_AROUND_HALF = ("sigmoid", "hard_sigmoid")
 """Functions with 1 - s(a) = s(-a): the input gate of the coupled cell is its forget gate with all weights negated."""
 
 
-def lower(cell, frame, states, wanted):
-    return native.write("LSTM", cell, frame, states, wanted, form)
+def lower(cell, steps, states, wanted):
+    return native.write("LSTM", cell, steps, states, wanted, operator_weights)
 
 
-def form(shape: Affine):
+def operator_weights(shape: Affine):
     """Keras' gates i, f, g, o (f, g, o in the coupled cell) as the operator has them: i, o, f, g."""
     core = shape.cell
     coupled = isinstance(core, CoupledLSTMCell)

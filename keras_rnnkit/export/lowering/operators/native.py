@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_rnnkit.export.lowering.context import Result, Situation, Wanted, innermost, same_equation
+from keras_rnnkit.export.lowering.context import LoweringContext, Result, Wanted, innermost, same_equation
 from keras_rnnkit.export.lowering.operators.affine import Affine, affine
-from keras_rnnkit.export.lowering.steps import Frame, refusing_empty
+from keras_rnnkit.export.lowering.steps import TimeSteps, refusing_empty
 from keras_rnnkit.ops import activations
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
@@ -29,27 +29,27 @@ ACTIVATIONS: dict[str, tuple[str, list[float], list[float]]] = {
 """Keras' activations that the operators have, each with its alpha and beta where it takes them."""
 
 
-def refusal(op: str, families: tuple[type, ...], cell, situation: Situation) -> str | None:
+def refusal(op: str, families: tuple[type, ...], cell, context: LoweringContext) -> str | None:
     """Why the operator cannot run the cell exactly, as far as this is the same for all three."""
     core = innermost(cell)
     if not any(same_equation(core, family) for family in families):
         return f"{type(core).__name__} is not the equation of ONNX's {op}"
-    if situation.prefer == "scan":
+    if context.prefer == "scan":
         return "lowering='scan' was asked for"
     if affine(cell) is None:
         return f"{type(cell).__name__} changes more than the projected input, which ONNX's {op} has no place for"
-    if situation.resets:
+    if context.resets:
         return f"ONNX's {op} cannot start a row anew inside a sequence"
-    if situation.dtype != np.float32:
-        return f"onnxruntime runs its {op} in float32, and this layer computes in {situation.dtype}"
+    if context.dtype != np.float32:
+        return f"onnxruntime runs its {op} in float32, and this layer computes in {context.dtype}"
     names = [core.activation, *([core.recurrent_activation] if hasattr(core, "recurrent_activation") else [])]
     unknown = next((name for name in names if not is_known(name)), None)
     return unknown and f"ONNX's {op} has no activation {activations.name(unknown)!r}"
 
 
-def refusal_of_int8(op: str, situation: Situation) -> str | None:
+def refusal_of_int8(op: str, context: LoweringContext) -> str | None:
     """Why an operator is no choice for int8 weights: onnxruntime has one for the LSTM only."""
-    return f"onnxruntime has no {op} of int8 weights" if situation.prefer == "int8" else None
+    return f"onnxruntime has no {op} of int8 weights" if context.prefer == "int8" else None
 
 
 def is_known(function) -> bool:
@@ -58,19 +58,22 @@ def is_known(function) -> bool:
     return name in ACTIVATIONS and getattr(keras.activations, name) is function
 
 
-def write(op: str, cell, frame: Frame, states: list[Value | None], wanted: Wanted, form, **attributes) -> Result:
+def write(
+    op: str, cell, steps: TimeSteps, states: list[Value | None], wanted: Wanted, operator_weights, **attributes
+) -> Result:
     """The operator's node, with what leads to it and from it.
 
-    form: makes (kernel, recurrent kernel, bias, peepholes) in the operator's gate order from the affine projection.
+    operator_weights: makes (kernel, recurrent kernel, bias, peepholes) in the operator's gate order from the affine
+        projection.
     """
     shape = affine(cell)
     assert shape is not None
     core = shape.cell
     own, rest = states[: len(core.state_sizes)], states[len(core.state_sizes) :]
-    x, kernel = shape.inputs(frame.x if frame.full else refusing_empty(frame.x), rest[0] if rest else None)
-    kernel, recurrent, bias, peepholes = form(shape._replace(kernel=kernel))
+    x, kernel = shape.inputs(steps.x if steps.full else refusing_empty(steps.x), rest[0] if rest else None)
+    kernel, recurrent, bias, peepholes = operator_weights(shape._replace(kernel=kernel))
     starts = [None if s is None else shaped(s, (1, None, s.shape[-1])) for s in own]
-    inputs = [x, kernel, recurrent, bias, frame.lengths, *starts, *([None] * (2 - len(own)) if op == "LSTM" else [])]
+    inputs = [x, kernel, recurrent, bias, steps.lengths, *starts, *([None] * (2 - len(own)) if op == "LSTM" else [])]
     if peepholes is not None:
         inputs.append(peepholes)
     y, *last = ops.emit_many(
@@ -82,7 +85,7 @@ def write(op: str, cell, frame: Frame, states: list[Value | None], wanted: Wante
         **attributes,
     )
     ends = [None if s is None else shaped(s, (None, s.shape[-1])) for s in last]
-    final = [None if s is None else frame.final(s, start) for s, start in zip(ends, own, strict=True)]
+    final = [None if s is None else steps.final(s, start) for s, start in zip(ends, own, strict=True)]
     return Result(
         y=None if y is None else shaped(y, (0, None, y.shape[-1]), y.shape[0]),
         last=ends[0] if wanted.last else None,

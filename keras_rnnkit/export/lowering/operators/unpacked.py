@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto
 
 from keras_rnnkit.export.lowering.context import length_of
-from keras_rnnkit.export.lowering.steps import Frame
+from keras_rnnkit.export.lowering.steps import TimeSteps
 from keras_rnnkit.export.writing.scan_loop import Loop
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
@@ -20,15 +20,15 @@ LIMITS = {None: 2**16, 1: 2**20}
 """Bytes up to which it pays, by the number of rows: not known, or one."""
 
 
-def unpack(loop: Loop, frame: Frame) -> None:
+def unpack(loop: Loop, steps: TimeSteps) -> None:
     """Read the weights of the body's products through a reshape to their own shape, which depends on the input."""
-    limit = 0 if frame.integers else LIMITS.get(frame.rows, 0)
+    limit = 0 if steps.integers else LIMITS.get(steps.rows, 0)
     known: dict[str, str] = {}
     for node in loop.body.nodes:
         tensor = loop.body.initializers.get(node.input[1]) if node.op_type == "MatMul" else None
         if tensor is not None and len(tensor.dims) == 2 and size(tensor) <= limit:
             if tensor.name not in known:
-                known[tensor.name] = reshaped(tensor, frame.x)
+                known[tensor.name] = reshaped(tensor, steps.x)
             node.input[1] = known[tensor.name]
 
 

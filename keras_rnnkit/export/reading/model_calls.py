@@ -1,4 +1,4 @@
-"""The forms in which a model is exported, each a pure function: outputs, next states = run(inputs, states)."""
+"""The model_calls in which a model is exported, each a pure function: outputs, next states = run(inputs, states)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from keras_rnnkit.export.reading.layer_hooks import Meetings, patched
+from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked
 from keras_rnnkit.export.reading.signature import Signature, output_names
 
 
@@ -24,7 +24,7 @@ class State(NamedTuple):
     start: np.ndarray
 
 
-class Form(Protocol):
+class ModelCall(Protocol):
     """What is traced, and what Keras computes to compare with."""
 
     mode: str
@@ -32,12 +32,12 @@ class Form(Protocol):
     signature: Signature
     states: list[State]
 
-    def run(self, inputs: list[Any], states: list[Any], meetings: Meetings) -> tuple[Any, list[Any]]:
-        """The model's outputs, and the states after them; the recurrent layers ask `meetings`."""
+    def run(self, inputs: list[Any], states: list[Any], hooks: LayerHooks) -> tuple[Any, list[Any]]:
+        """The model's outputs, and the states after them; the recurrent layers ask `hooks`."""
 
 
-class Whole:
-    """Whole sequences; the states that stateful layers carry from batch to batch are read and written."""
+class SequenceCall:
+    """SequenceCall sequences; the states that stateful layers carry from batch to batch are read and written."""
 
     mode = "sequence"
 
@@ -50,8 +50,8 @@ class Whole:
             for layer, v in self.variables
         ]
 
-    def run(self, inputs, states, meetings):
-        with patched(meetings):
+    def run(self, inputs, states, hooks):
+        with hooked(hooks):
             if not states:
                 return self.signature.call(self.model, inputs), []
             given = [(v, state) for (_, v), state in zip(self.variables, states, strict=True)]
@@ -69,17 +69,17 @@ def variables(model) -> list[tuple[str, Any]]:
     return list(found.values())
 
 
-def state_names(form: Form) -> list[tuple[str, str]]:
+def state_names(model_call: ModelCall) -> list[tuple[str, str]]:
     """(input, output) names of each state."""
-    return [(f"state_{i}", f"next_state_{i}") for i, _ in enumerate(form.states)]
+    return [(f"state_{i}", f"next_state_{i}") for i, _ in enumerate(model_call.states)]
 
 
-def input_names(form: Form) -> list[str]:
-    return [*(spec.name for spec in form.signature.inputs), *(given for given, _ in state_names(form))]
+def input_names(model_call: ModelCall) -> list[str]:
+    return [*(spec.name for spec in model_call.signature.inputs), *(given for given, _ in state_names(model_call))]
 
 
-def named_outputs(form: Form, values: Any, states: list[Any]) -> dict[str, Any]:
-    """What `form.run` returns, flat, by the names it has outside."""
-    after = [name for _, name in state_names(form)]
-    names = output_names(form.model, tree.map_structure(lambda _: 0, values), {*input_names(form), *after})
+def named_outputs(model_call: ModelCall, values: Any, states: list[Any]) -> dict[str, Any]:
+    """What `model_call.run` returns, flat, by the names it has outside."""
+    after = [name for _, name in state_names(model_call)]
+    names = output_names(model_call.model, tree.map_structure(lambda _: 0, values), {*input_names(model_call), *after})
     return dict(zip([*names, *after], [*tree.flatten(values), *states], strict=True))
