@@ -15,6 +15,7 @@ from onnx import ModelProto, numpy_helper
 
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.lowering.placeholders import DOMAIN
+from keras_rnnkit.export.reading.patches import LOCK
 
 
 class Traced:
@@ -66,7 +67,12 @@ def first_lines(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the remarks of tf2onnx and TensorFlow, which concern none of our users' doings."""
+    """Without the log messages and warnings of tf2onnx and TensorFlow; one thread at a time, as these are global."""
+    with LOCK:
+        yield from silenced()
+
+
+def silenced() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
     children = [logging.getLogger(n) for n in logging.root.manager.loggerDict if n.startswith("tf2onnx")]
     levels = [(logger, logger.level) for logger in (*loggers, *children)]
