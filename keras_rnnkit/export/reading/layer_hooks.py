@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_rnnkit.export.reading.folding import folded, treats_rows_alone
+from keras_rnnkit.export.reading.names import distinct_name
 from keras_rnnkit.export.reading.patches import Patch, PatchedMethod, patched
 from keras_rnnkit.layers.recurrent import Recurrent
 
@@ -99,11 +100,3 @@ def hooked(hooks: LayerHooks) -> Iterator[None]:
     with patched(patches):
         yield
 
-
-def distinct_name(name: str, taken: set[str]) -> str:
-    """The name, or the first with a number behind it that nobody has."""
-    number, candidate = 0, name
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate

@@ -70,8 +70,11 @@ def variables(model) -> list[tuple[str, Any]]:
 
 
 def state_names(model_call: ModelCall) -> list[tuple[str, str]]:
-    """(input, output) names of each state."""
-    return [(f"state_{i}", f"next_state_{i}") for i, _ in enumerate(model_call.states)]
+    """(input, output) names of each state: `state_0` and `next_state_0` unless the model's inputs are called so."""
+    inputs, stem = {spec.name for spec in model_call.signature.inputs}, "state"
+    while any(f"{before}{stem}_{i}" in inputs for before in ("", "next_") for i, _ in enumerate(model_call.states)):
+        stem = f"carried_{stem}"
+    return [(f"{stem}_{i}", f"next_{stem}_{i}") for i, _ in enumerate(model_call.states)]
 
 
 def input_names(model_call: ModelCall) -> list[str]:

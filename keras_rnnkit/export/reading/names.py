@@ -19,3 +19,12 @@ def layer_paths(layer, path: str = "", found: dict[int, str] | None = None) -> d
             if not isinstance(inner, keras.layers.RNN):
                 layer_paths(inner, found[id(inner)], found)
     return found
+
+
+def distinct_name(name: str, taken: set[str]) -> str:
+    """The name, or the first with a number behind it that nobody has."""
+    number, candidate = 0, name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -13,7 +12,7 @@ import tensorflow as tf
 import tf2onnx
 from onnx import ModelProto, numpy_helper
 
-from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.errors import ExportError, first_lines
 from keras_rnnkit.export.lowering.placeholders import DOMAIN
 from keras_rnnkit.export.reading.patches import LOCK
 
@@ -55,14 +54,6 @@ def to_onnx(function: Callable, specs: list[tf.TensorSpec], opset: int) -> Model
             "not what it was first called with, pass inputs=: arrays as the model takes them, or keras.InputSpec."
         ) from error
     return model
-
-
-def first_lines(error: Exception) -> str:
-    """An error's own words: Keras puts the layer's call before them, its arguments behind, and colours between."""
-    text = re.sub(r"\x1b\[[0-9;]*m|\{\{[^}]*\}\}|\[Op:\w+\]( name:)?", "", str(error))
-    text = re.sub(r"^Exception encountered when calling \S+ ", "", " ".join(text.split()))
-    text = text.split(" Arguments received by ")[0].strip()
-    return text if len(text) < 600 else text[:600] + " ..."
 
 
 @contextlib.contextmanager
