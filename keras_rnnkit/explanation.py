@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_rnnkit import kernels
+from keras_rnnkit import keras_internals, kernels
 from keras_rnnkit.layers.traversal import recurrent_layers
 
 
@@ -78,8 +78,7 @@ def why_not_faster(layer, name: str, masked: bool) -> str:
 
 def receives_mask(layer) -> bool:
     """Whether a mask reaches the layer in the model it is part of, as far as its graph tells."""
-    inputs = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
-    return any(getattr(tensor, "_keras_mask", None) is not None for tensor in inputs)
+    return any(keras_internals.keras_mask(x) is not None for x in keras_internals.graph_inputs(layer))
 
 
 def table(rows: list[Row]) -> list[str]:
