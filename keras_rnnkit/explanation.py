@@ -70,7 +70,7 @@ def operator_of(layer) -> str:
 
 
 def why_not_faster(layer, name: str, masked: bool) -> str:
-    refusals = kernels.refusals(layer, kernels.Situation(masked=masked))
+    refusals = kernels.refusals(layer, kernels.CallFlags(masked=masked))
     faster = list(refusals)[: list(refusals).index(name)]
     reasons = [f"{kernel}: {refusals[kernel] or f'kernel={layer.kernel!r} was asked for'}" for kernel in faster]
     return "; ".join(reasons) or "the fastest there is"

@@ -8,14 +8,14 @@ import keras
 
 from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.base import dropped
+from keras_rnnkit.kernels.call_flags import CallFlags
 from keras_rnnkit.kernels.recurrence import Recurrence, per_row
-from keras_rnnkit.kernels.situation import Situation
 from keras_rnnkit.ops import keras as kops
 
 ENGINES = {"tensorflow": "engine_tensorflow", "jax": "engine_jax"}
 
 
-def refusal(layer, situation: Situation) -> str | None:
+def refusal(layer, call: CallFlags) -> str | None:
     """Why this kernel cannot run the layer, or None."""
     if keras.backend.backend() not in ENGINES:
         return f"the {keras.backend.backend()} backend has no hoisted loop yet, only {' and '.join(ENGINES)} have"

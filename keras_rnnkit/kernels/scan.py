@@ -6,11 +6,11 @@ import keras
 from keras import tree
 
 from keras_rnnkit import keras_internals
+from keras_rnnkit.kernels.call_flags import CallFlags
 from keras_rnnkit.kernels.recurrence import per_row
-from keras_rnnkit.kernels.situation import Situation
 
 
-def refusal(layer, situation: Situation) -> str | None:
+def refusal(layer, call: CallFlags) -> str | None:
     """Why this kernel cannot run the layer: there is no such layer."""
     return None
 

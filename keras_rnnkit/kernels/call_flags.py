@@ -1,4 +1,4 @@
-"""What a call brings that a kernel may not be able to take."""
+"""The properties of a call that decide which kernel can run it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Situation:
+class CallFlags:
     """masked: some steps are to be skipped. resets: some rows start anew inside the sequence."""
 
     masked: bool = False
