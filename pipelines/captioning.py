@@ -21,11 +21,11 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
-from pipelines.judging import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.learning import prepare
+from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from pipelines.image_encoder import NETWORKS, network_of, pooled
+from pipelines.optimization import prepare
 from pipelines.pictures import contact_sheet, looks
 from pipelines.recurrent import layer_of
-from pipelines.seeing import NETWORKS, network_of, pooled
 from pipelines.sequences import RESERVED, target_of, train, write_metrics
 from pipelines.settings import Training
 

@@ -165,7 +165,7 @@ def recurrent(settings: Settings, place: int, stateful: bool):
 
 def learner(settings: Settings, size: int):
     """The model that trains, its states carried from batch to batch."""
-    from pipelines.learning import prepare
+    from pipelines.optimization import prepare
 
     prepare(settings)
     model = build(settings, size, settings.batch, stateful=settings.order == "sequential")
@@ -179,8 +179,8 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Logs of every epoch; the best weights are kept in a file."""
-    from pipelines.learning import optimizer_of
-    from pipelines.watching import Watching
+    from pipelines.optimization import optimizer_of
+    from pipelines.progress import Watching
 
     windows = rk.data.Windows(
         parts["train"], settings.batch, settings.steps, settings.order, settings.seed, varied=settings.varied

@@ -11,10 +11,10 @@ import numpy as np
 from rich.console import Console
 
 import keras_rnnkit as rk
-from pipelines.learning import optimizer_of
+from pipelines.optimization import optimizer_of
+from pipelines.progress import Watching
 from pipelines.reporting import plot_curves
 from pipelines.settings import Training
-from pipelines.watching import Watching
 
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
 

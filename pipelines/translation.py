@@ -21,9 +21,9 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
-from pipelines.judging import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.learning import prepare
-from pipelines.lengths import by_length, lengths_table, plot_lengths
+from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from pipelines.length_report import by_length, lengths_table, plot_lengths
+from pipelines.optimization import prepare
 from pipelines.pictures import heatmaps
 from pipelines.recurrent import layer_of
 from pipelines.sequences import RESERVED, target_of, train, write_metrics

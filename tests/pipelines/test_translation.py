@@ -10,8 +10,8 @@ from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import captioning, translation
 from pipelines.captioning import Settings as Captioning
-from pipelines.judging import respelled, scores
-from pipelines.seeing import network_of
+from pipelines.evaluation import respelled, scores
+from pipelines.image_encoder import network_of
 from pipelines.translation import Settings
 from tests.pipelines.interrupted import same, trained
 
