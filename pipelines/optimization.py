@@ -22,6 +22,6 @@ def optimizer_of(settings: Learning, steps: int):
     from keras_rnnkit.training.schedules import OPTIMIZERS
 
     s = settings
-    rate = rk.training.schedule(s.schedule, s.rate, steps, s.epochs, s.after, s.factor, s.warmup)
+    rate = rk.training.schedule(s.schedule, s.learning_rate, steps, s.epochs, s.after, s.factor, s.warmup)
     optimizer = rk.training.watched(OPTIMIZERS[s.optimizer](rate, global_clipnorm=s.clip or None))
     return rk.training.averaging(optimizer, s.average) if s.average else optimizer

@@ -49,7 +49,8 @@ class Watching(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.bar.stop()
         seconds = time.perf_counter() - self.began
-        logs["seconds"], logs["rate"] = seconds, float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        logs["seconds"] = seconds
+        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         speed = self.done * self.tokens / seconds
         before = min((row["val_loss"] for row in self.history), default=math.inf)
         better = logs["val_loss"] < before
@@ -58,7 +59,7 @@ class Watching(keras.callbacks.Callback):
         valid = (
             f"valid {logs['val_loss']:.4f} nats, perplexity {math.exp(logs['val_loss']):.3f}{' *' if better else '  '}"
         )
-        pace = f"clipped {logs['clip_ratio']:.0%}   rate {logs['rate']:.3g}   {seconds:.0f} s, {speed:,.0f} tokens/s"
+        pace = f"clipped {logs['clip_ratio']:.0%}   rate {logs['learning_rate']:.3g}   {seconds:.0f} s, {speed:,.0f} tokens/s"
         self.console.print(f"epoch {epoch + 1:3d}/{self.settings.epochs}   train {logs['loss']:.4f}   {valid}   {pace}")
         losses = [*(row["val_loss"] for row in self.history), logs["val_loss"]]
         since = len(losses) - 1 - losses.index(min(losses))
