@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from keras_rnnkit import __version__
+from keras_rnnkit.serving.models.datatypes import DATATYPES
 from keras_rnnkit.serving.settings import Settings
-from keras_rnnkit.serving.tensors import DATATYPES
 
 TEXT, WHOLE, NUMBER, TRUTH = ({"type": kind} for kind in ("string", "integer", "number", "boolean"))
 

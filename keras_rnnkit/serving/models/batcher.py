@@ -48,7 +48,7 @@ class Request:
         return tuple((name, a.dtype.char, a.shape[1:]) for name, a in self.feeds.items())
 
 
-class Lane:
+class Batcher:
     """Runs one graph, one batch at a time.
 
     Arguments:
@@ -163,22 +163,22 @@ class Lane:
     def finish(self, loop, batch: list[Request], result) -> None:
         if isinstance(result, BaseException):
             if len(batch) > 1:  # one of them may be at fault
-                self.apart(loop, batch)
+                self.run_separately(loop, batch)
                 return
-            settle(batch[0], result)
+            deliver(batch[0], result)
         else:
             found, seconds = result
             self.seconds = seconds if not self.seconds else 0.9 * self.seconds + 0.1 * seconds
             self.latest = batch[0].order if len(batch) == 1 else None
             for request, outputs in zip(batch, found, strict=True):
-                settle(request, outputs)
+                deliver(request, outputs)
             if self.seen:  # counted after those who wait have been woken
                 began = time.perf_counter() - seconds
                 waited = [began - request.arrived for request in batch]
                 loop.call_soon(self.seen, sum(request.rows for request in batch), len(batch), waited, seconds)
         self.wake(loop)
 
-    def apart(self, loop, batch: list[Request]) -> None:
+    def run_separately(self, loop, batch: list[Request]) -> None:
         """Run each for itself, where they failed together."""
         if self.seconds < QUICK:
             for request in batch:
@@ -195,7 +195,7 @@ class Lane:
         task.add_done_callback(landed)
 
 
-def settle(request: Request, result: Arrays | BaseException) -> None:
+def deliver(request: Request, result: Arrays | BaseException) -> None:
     """Hand the result to whom it belongs; states move on only if it is finite."""
     if not isinstance(result, BaseException):
         bad = next((n for n, a in result.items() if a.dtype.kind == "f" and not np.isfinite(a).all()), None)

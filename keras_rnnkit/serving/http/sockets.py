@@ -24,10 +24,12 @@ import numpy as np
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from keras_rnnkit.serving import logs, tensors
 from keras_rnnkit.serving.errors import ServingError, malformed
-from keras_rnnkit.serving.requests import allowed, refusal
-from keras_rnnkit.serving.served import Served
+from keras_rnnkit.serving.http import wire_format
+from keras_rnnkit.serving.http.errors import refusal
+from keras_rnnkit.serving.http.requests import allowed
+from keras_rnnkit.serving.models.served_model import ServedModel
+from keras_rnnkit.serving.observability import logs
 
 GOING_AWAY, REFUSED, TRY_LATER = 1001, 1008, 1013
 
@@ -50,7 +52,7 @@ def stream_socket(server):
         farewell = asyncio.ensure_future(told(socket, stream, server.stopping))
         count = 0
         try:
-            await socket.send_text(tensors.json_bytes(stream.greeting()).decode())
+            await socket.send_text(wire_format.json_bytes(stream.greeting()).decode())
             while (message := await socket.receive())["type"] != "websocket.disconnect":
                 server.under_way += 1
                 stream.busy = True
@@ -95,7 +97,7 @@ def rows_of(socket: WebSocket, most: int) -> int:
 class SocketStream:
     """The stream of one connection."""
 
-    def __init__(self, model: Served, name: str, rows: int):
+    def __init__(self, model: ServedModel, name: str, rows: int):
         if model.step is None:
             raise malformed(f"The model {model.name!r} has no step graph, so it cannot stream. Export it with streams.")
         self.model, self.name, self.rows = model, name, rows
@@ -132,7 +134,7 @@ class SocketStream:
             raise malformed('A message has "inputs", an object of lists by name, or "reset": true.')
         found = await self.pushed({name: listed(name, value) for name, value in asked["inputs"].items()})
         self.count(began)
-        return tensors.json_bytes({"outputs": found}).decode(), None
+        return wire_format.json_bytes({"outputs": found}).decode(), None
 
     def count(self, began: float) -> None:
         """Among the requests answered; after the answer is on its way."""
@@ -163,7 +165,7 @@ class SocketStream:
                 f"{list(self.inner)} {self.dtype.name}. Received: {len(data)} bytes."
             )
         array = np.frombuffer(data, self.dtype).reshape(self.rows, len(data) // self.width, *self.inner)
-        return tensors.finite(self.name_in, array.astype(self.dtype.newbyteorder("="), copy=False))
+        return wire_format.finite(self.name_in, array.astype(self.dtype.newbyteorder("="), copy=False))
 
     def end(self) -> None:
         if self.model.sessions is not None:
@@ -180,4 +182,4 @@ def listed(name: str, value: Any) -> np.ndarray:
         array = np.array(None)
     if array.dtype.kind not in "iufb":
         raise malformed(f"The input {name[:80]!r} is a list of numbers, nested to one shape.")
-    return tensors.finite(name, array)
+    return wire_format.finite(name, array)

@@ -1,4 +1,4 @@
-"""Tokens for clients: a loop over the step graph that takes its turns in the model's lane.
+"""Tokens for clients: a loop over the step graph that takes its turns in the model's batcher.
 
 What many generate at the same time runs as one batch, and what nobody waits for any more stops at the next token.
 """
@@ -17,7 +17,7 @@ from keras_rnnkit.decoding.loop import Turn, turns
 from keras_rnnkit.ops import numpy as ops
 from keras_rnnkit.runtime.generation import logits_of
 from keras_rnnkit.serving.errors import ServingError, malformed, too_large
-from keras_rnnkit.serving.served import Served
+from keras_rnnkit.serving.models.served_model import ServedModel
 from keras_rnnkit.text import TextError
 from keras_rnnkit.text.vocabulary import BEGIN
 
@@ -32,7 +32,7 @@ class Generation:
     "tokens", a list of numbers, in the place of the text.
     """
 
-    def __init__(self, model: Served, request: Mapping[str, Any]):
+    def __init__(self, model: ServedModel, request: Mapping[str, Any]):
         if model.step is None:
             raise malformed(f"The model {model.name!r} has no step graph, so it does not generate.")
         self.model, self.graph = model, model.step.graph
@@ -100,11 +100,11 @@ class Generation:
             yield turn
 
     async def scores(self, tokens: np.ndarray, states: list[np.ndarray]):
-        name, lane = self.graph.inputs[0], self.model.step
-        assert lane is not None
+        name, batcher = self.graph.inputs[0], self.model.step
+        assert batcher is not None
         given = {known["input"]: state for known, state in zip(self.graph.states, states, strict=True)}
         feeds = {name: tokens.astype(self.graph.kinds[name]), **given}
-        found = await lane.run(feeds, len(tokens), self.model.settings.deadline)
+        found = await batcher.run(feeds, len(tokens), self.model.settings.deadline)
         y = found[self.graph.outputs[0]]
         y = y[:, -1] if y.ndim == 3 else y
         return logits_of(y), [found[known["output"]] for known in self.graph.states]

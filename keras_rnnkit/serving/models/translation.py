@@ -1,4 +1,4 @@
-"""Targets of sources for clients: one run of the graph with the loop, in the model's lane."""
+"""Targets of sources for clients: one run of the graph with the loop, in the model's batcher."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from keras_rnnkit.runtime import InputError
 from keras_rnnkit.runtime.graph import as_kind
 from keras_rnnkit.runtime.translation import Translation, in_words
 from keras_rnnkit.serving.errors import malformed, too_large
-from keras_rnnkit.serving.generation import NUMBERS, whole
-from keras_rnnkit.serving.lanes import Arrays
-from keras_rnnkit.serving.served import Served
+from keras_rnnkit.serving.models.batcher import Arrays
+from keras_rnnkit.serving.models.generation import NUMBERS, whole
+from keras_rnnkit.serving.models.served_model import ServedModel
 from keras_rnnkit.text import TextError
 
 STEPS = 100
 """Tokens of a target at most, where a request says nothing."""
 
 
-async def outputs(model: Served, inputs: Mapping[str, Any], timeout: float) -> Arrays:
+async def outputs(model: ServedModel, inputs: Mapping[str, Any], timeout: float) -> Arrays:
     """What `infer` answers: tokens, scores, lengths and attention, from arrays by name."""
     assert model.translator is not None
     graph, settings = model.translator.graph, model.settings
@@ -42,7 +42,7 @@ async def outputs(model: Served, inputs: Mapping[str, Any], timeout: float) -> A
     return await model.translator.run(feeds(model, source, steps), len(source), timeout)
 
 
-def feeds(model: Served, source: np.ndarray, steps: int, seed: int = 0) -> Arrays:
+def feeds(model: ServedModel, source: np.ndarray, steps: int, seed: int = 0) -> Arrays:
     assert model.translator is not None
     graph = model.translator.graph
     given: dict[str, Any] = {"source": source, **graph.facts["defaults"]}
@@ -53,7 +53,7 @@ def feeds(model: Served, source: np.ndarray, steps: int, seed: int = 0) -> Array
     }
 
 
-async def complete(model: Served, request: Mapping[str, Any]) -> dict[str, Any]:
+async def complete(model: ServedModel, request: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to `generate`: the best target, and with a beam all of them; where the model looked for each token."""
     given = dict(request.get("parameters") or {}) if isinstance(request.get("parameters") or {}, dict) else {}
     given |= {name: request[name] for name in NUMBERS if name in request}
@@ -82,7 +82,7 @@ def row(one: Translation) -> dict[str, Any]:
     return {"text": one.text, "tokens": one.tokens.tolist(), "score": one.score}
 
 
-def source_of(model: Served, request: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
+def source_of(model: ServedModel, request: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
     """A source [1, S], and its tokens as they are read."""
     sources, text, tokens = model.bundle.sources, request.get("text_input"), request.get("tokens")
     if sources.facts["source"] != "tokens":

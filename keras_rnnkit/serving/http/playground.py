@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from starlette.responses import Response
 
-from keras_rnnkit.serving import generation, tensors
 from keras_rnnkit.serving.errors import malformed, too_large
-from keras_rnnkit.serving.requests import answer, model_of, object_of
-from keras_rnnkit.serving.served import Served
+from keras_rnnkit.serving.http import wire_format
+from keras_rnnkit.serving.http.errors import answer
+from keras_rnnkit.serving.http.requests import model_of, object_of
+from keras_rnnkit.serving.models import generation
+from keras_rnnkit.serving.models.served_model import ServedModel
 
 LONGEST = 2_000
 
@@ -63,7 +65,7 @@ async def forecast(server, request) -> Response:
     return answer({"forecast": found[0, :, 0] if found.shape[2] == 1 else found[0]})
 
 
-def series_of(model: Served, given: Any) -> np.ndarray:
+def series_of(model: ServedModel, given: Any) -> np.ndarray:
     """The series [1, T, D]."""
     if model.step is None or len(model.graph.inputs) != 1 or len(model.graph.shapes[model.graph.inputs[0]]) != 3:
         raise malformed(f"The model {model.name!r} does not stream a series of numbers, so it has no forecast.")
@@ -73,17 +75,17 @@ def series_of(model: Served, given: Any) -> np.ndarray:
         series = np.array(None, object)
     if series.dtype.kind != "f" or series.ndim not in (1, 2) or not series.size:
         raise malformed('"series" is a list of numbers, or of lists of numbers, one for each step.')
-    return tensors.finite("series", series[None, :, None] if series.ndim == 1 else series[None])
+    return wire_format.finite("series", series[None, :, None] if series.ndim == 1 else series[None])
 
 
-async def continued(model: Served, series: np.ndarray, steps: int) -> np.ndarray:
-    lane = model.step
-    assert lane is not None
-    graph, rows = lane.graph, []
+async def continued(model: ServedModel, series: np.ndarray, steps: int) -> np.ndarray:
+    batcher = model.step
+    assert batcher is not None
+    graph, rows = batcher.graph, []
     name, states = graph.inputs[0], graph.start(1)
     chunk, _ = model.checked(graph, {name: series.astype(graph.kinds[name])})
     for _ in range(steps):
-        found = await lane.run({**chunk, **states}, 1, model.settings.deadline)
+        found = await batcher.run({**chunk, **states}, 1, model.settings.deadline)
         y = found[graph.outputs[0]]
         y = (y[:, -1] if y.ndim == 3 else y)[:, None]
         if y.shape[-1] != series.shape[-1]:

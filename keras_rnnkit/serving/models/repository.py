@@ -12,8 +12,8 @@ from typing import Any
 from keras_rnnkit.runtime import BundleError
 from keras_rnnkit.runtime.manifest import NAME
 from keras_rnnkit.serving.errors import unavailable, unknown
-from keras_rnnkit.serving.metrics import Metrics
-from keras_rnnkit.serving.served import VERSION, Served
+from keras_rnnkit.serving.models.served_model import VERSION, ServedModel
+from keras_rnnkit.serving.observability.metrics import Metrics
 from keras_rnnkit.serving.settings import Settings
 from keras_rnnkit.text import TextError
 
@@ -29,7 +29,7 @@ class Repository:
     def __init__(self, settings: Settings, metrics: Metrics):
         self.settings, self.metrics = settings, metrics
         self.executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="graph")
-        self.models: dict[str, Served] = {}
+        self.models: dict[str, ServedModel] = {}
         self.refused: dict[str, str] = {}
         self.seen: dict[str, tuple] = {}
 
@@ -65,7 +65,7 @@ class Repository:
 
     def load(self, name: str, folder: Path) -> None:
         try:
-            model = Served(name, folder, self.settings, self.executor, self.metrics)
+            model = ServedModel(name, folder, self.settings, self.executor, self.metrics)
         except (BundleError, TextError, OSError) as error:
             self.refused[name] = str(error)
             kept = "; the one that was loaded before is still served" if name in self.models else ""
@@ -84,7 +84,7 @@ class Repository:
             except Exception:
                 log.exception("the folder %s could not be read", self.settings.folder)
 
-    def find(self, name: str, version: str | None = None) -> Served:
+    def find(self, name: str, version: str | None = None) -> ServedModel:
         """A model by its name, which is compared with those that are known and is no path."""
         model = self.models.get(name)
         if model is None:

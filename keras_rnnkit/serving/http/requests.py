@@ -2,57 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hmac
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from keras_rnnkit.runtime import InputError
-from keras_rnnkit.serving import logs, tensors
-from keras_rnnkit.serving.errors import ServingError, busy, too_large
-from keras_rnnkit.serving.metrics import Metrics
-from keras_rnnkit.serving.repository import Repository
-from keras_rnnkit.serving.served import Served
+from keras_rnnkit.serving.errors import ServingError, too_large
+from keras_rnnkit.serving.http import wire_format
+from keras_rnnkit.serving.http.errors import refusal
+from keras_rnnkit.serving.models.served_model import ServedModel
+from keras_rnnkit.serving.observability import logs
 from keras_rnnkit.serving.settings import Settings
-from keras_rnnkit.text import TextError
+from keras_rnnkit.serving.state import ServerState
 
 OPEN = ("/", "/v2/health/live", "/v2/health/ready")
 """What needs no token: health, and the page, which asks for it."""
 
-
-class Server:
-    """What requests share: the models, the counts, and whether the server is stopping."""
-
-    def __init__(self, settings: Settings):
-        self.settings = settings
-        self.metrics = Metrics()
-        self.repository = Repository(settings, self.metrics)
-        self.stopping, self.over = asyncio.Event(), asyncio.Event()
-        self.generations = 0
-        self.under_way = 0
-
-    @contextlib.contextmanager
-    def generating(self):
-        """A place among those who generate at the same time."""
-        if self.generations >= self.settings.max_generations:
-            raise busy("generations", f"{self.generations} generations are under way. Try again in a second.")
-        self.generations += 1
-        try:
-            yield
-        finally:
-            self.generations -= 1
+Handler = Callable[[ServerState, Request], Awaitable[Response]]
 
 
-Handler = Callable[[Server, Request], Awaitable[Response]]
-
-
-def endpoint(server: Server, handler: Handler, kind: str) -> Callable[[Request], Awaitable[Response]]:
+def endpoint(server: ServerState, handler: Handler, kind: str) -> Callable[[Request], Awaitable[Response]]:
     """The handler with what every request has: a right to be here, an id, a line in the log, errors as answers."""
 
     async def run(request: Request) -> Response:
@@ -96,34 +69,7 @@ def allowed(settings: Settings, request) -> None:
         raise ServingError(401, "token", "This server wants its token: Authorization: Bearer TOKEN.")
 
 
-def refusal(error: Exception) -> tuple[Response, str]:
-    """The answer to a request that failed, and why, in a word."""
-    if isinstance(error, ServingError):
-        response = failure(error.status, error.sentence)
-        if error.retry_after is not None:
-            response.headers["retry-after"] = str(max(1, round(error.retry_after)))
-        if error.status == 401:
-            response.headers["www-authenticate"] = "Bearer"
-        return response, error.reason
-    if isinstance(error, InputError | TextError):
-        return failure(400, str(error)), "malformed"
-    if isinstance(error, ClientDisconnect):
-        return failure(499, "The client has left."), "disconnected"
-    if type(error).__module__.startswith("onnxruntime"):
-        return failure(400, f"The graph cannot run these inputs: {str(error)[:500]}"), "graph"
-    logs.logging.getLogger("keras_rnnkit.serving").error("a request failed", exc_info=error)
-    return failure(500, "The server failed at this request; its log says where."), "internal"
-
-
-def failure(status: int, sentence: str) -> Response:
-    return answer({"error": sentence}, status)
-
-
-def answer(value: Any, status: int = 200) -> Response:
-    return Response(tensors.json_bytes(value), status, media_type="application/json")
-
-
-async def body_of(server: Server, request: Request) -> bytes:
+async def body_of(server: ServerState, request: Request) -> bytes:
     """The request's bytes, refused as soon as they are too many."""
     most = server.settings.max_body
     length = request.headers.get("content-length", "0")
@@ -138,9 +84,9 @@ async def body_of(server: Server, request: Request) -> bytes:
     return b"".join(chunks)
 
 
-async def object_of(server: Server, request: Request) -> dict[str, Any]:
-    return tensors.parsed(await body_of(server, request), None)[0]
+async def object_of(server: ServerState, request: Request) -> dict[str, Any]:
+    return wire_format.parsed(await body_of(server, request), None)[0]
 
 
-def model_of(server: Server, request: Request) -> Served:
+def model_of(server: ServerState, request: Request) -> ServedModel:
     return server.repository.find(request.path_params["model"], request.path_params.get("version"))

@@ -15,22 +15,8 @@ import numpy as np
 import orjson
 
 from keras_rnnkit.serving.errors import malformed, too_large
+from keras_rnnkit.serving.models.datatypes import DATATYPES, NAMES
 
-DATATYPES = {
-    "BOOL": "bool",
-    "UINT8": "uint8",
-    "UINT16": "uint16",
-    "UINT32": "uint32",
-    "UINT64": "uint64",
-    "INT8": "int8",
-    "INT16": "int16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "FP16": "float16",
-    "FP32": "float32",
-    "FP64": "float64",
-}
-NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 HEADER = "inference-header-content-length"
 LARGEST = 2**28
 """Numbers of one tensor."""

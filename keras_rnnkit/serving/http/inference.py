@@ -9,16 +9,19 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from keras_rnnkit.serving import generation, tensors, translation
 from keras_rnnkit.serving.errors import ServingError, malformed, unavailable
-from keras_rnnkit.serving.requests import Server, answer, body_of, model_of, object_of, refusal
+from keras_rnnkit.serving.http import wire_format
+from keras_rnnkit.serving.http.errors import answer, refusal
+from keras_rnnkit.serving.http.requests import body_of, model_of, object_of
+from keras_rnnkit.serving.models import generation, translation
+from keras_rnnkit.serving.state import ServerState
 
 
-async def infer(server: Server, request: Request) -> Response:
+async def infer(server: ServerState, request: Request) -> Response:
     model = model_of(server, request)
-    asked, rest = tensors.parsed(await body_of(server, request), request.headers.get(tensors.HEADER))
-    inputs, given = tensors.inputs(asked, rest), tensors.parameters(asked)
-    binary = tensors.wanted(asked, model.graph.outputs)
+    asked, rest = wire_format.parsed(await body_of(server, request), request.headers.get(wire_format.HEADER))
+    inputs, given = wire_format.inputs(asked, rest), wire_format.parameters(asked)
+    binary = wire_format.wanted(asked, model.graph.outputs)
     timeout = time_of(given, server.settings.deadline)
     name, start, end = sequence_of(given)
     if name is None and model.translator is not None:
@@ -32,10 +35,10 @@ async def infer(server: Server, request: Request) -> Response:
         head["id"] = asked["id"]
     if name is not None:
         head["parameters"] = {"sequence_id": name, "sequence_start": start, "sequence_end": end}
-    body, length = tensors.encoded(head, found, binary)
+    body, length = wire_format.encoded(head, found, binary)
     if length is None:
         return Response(body, media_type="application/json")
-    return Response(body, headers={tensors.HEADER: str(length)}, media_type="application/octet-stream")
+    return Response(body, headers={wire_format.HEADER: str(length)}, media_type="application/octet-stream")
 
 
 def sequence_of(given: dict[str, Any]) -> tuple[int | str | None, bool, bool]:
@@ -58,7 +61,7 @@ def time_of(given: dict[str, Any], deadline: float) -> float:
     return min(deadline, timeout / 1e6) if timeout else deadline
 
 
-async def generate(server: Server, request: Request) -> Response:
+async def generate(server: ServerState, request: Request) -> Response:
     model, wish = model_of(server, request), await object_of(server, request)
     asked = None if model.translator is not None else generation.Generation(model, wish)
     with server.generating():
@@ -86,7 +89,7 @@ async def unless_gone(request: Request, work) -> Any:
             each.cancel()
 
 
-async def generate_stream(server: Server, request: Request) -> Response:
+async def generate_stream(server: ServerState, request: Request) -> Response:
     asked = generation.Generation(model_of(server, request), await object_of(server, request))
     if asked.strategy.rows > 1:
         raise malformed("A beam may take back what it gave: use generate, or leave out beam.")
@@ -97,12 +100,12 @@ async def generate_stream(server: Server, request: Request) -> Response:
     )
 
 
-async def events(server: Server, asked: generation.Generation, place) -> AsyncIterator[bytes]:
+async def events(server: ServerState, asked: generation.Generation, place) -> AsyncIterator[bytes]:
     """Server-sent events, one a token; a failure on the way is an event with {"error": ...}."""
     server.under_way += 1
     try:
         async for piece in generation.pieces(asked):
-            yield b"data: " + tensors.json_bytes(piece) + b"\n\n"
+            yield b"data: " + wire_format.json_bytes(piece) + b"\n\n"
             if server.over.is_set():
                 raise unavailable("The server is stopping; this is how far it came.")
     except Exception as error:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from keras_rnnkit.serving.errors import unknown
 
-FOLDER = Path(__file__).parent / "playground"
+FOLDER = Path(__file__).parent.parent / "playground"
 KINDS = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

@@ -1,4 +1,4 @@
-"""A bundle as the server sees it: its graphs in lanes, its sessions, what it says of itself."""
+"""A bundle as the server sees it: its graphs with their batchers, its sessions, what it says of itself."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from keras_rnnkit import runtime
 from keras_rnnkit.runtime import BundleError, Graph
 from keras_rnnkit.runtime.graph import DTYPES
 from keras_rnnkit.serving.errors import malformed, too_large
-from keras_rnnkit.serving.lanes import Arrays, Lane
-from keras_rnnkit.serving.metrics import Metrics
-from keras_rnnkit.serving.sessions import Sessions
+from keras_rnnkit.serving.models.batcher import Arrays, Batcher
+from keras_rnnkit.serving.models.datatypes import NAMES
+from keras_rnnkit.serving.models.sessions import Sessions
+from keras_rnnkit.serving.observability.metrics import Metrics
 from keras_rnnkit.serving.settings import Settings
-from keras_rnnkit.serving.tensors import NAMES
 from keras_rnnkit.text.vocabulary import END
 
 VERSION = "1"
 PLATFORM = "onnxruntime_onnx"
 
 
-class Served:
+class ServedModel:
     """One model. It answers whole sequences, streams and generations, for those of them that the bundle has graphs."""
 
     def __init__(self, name: str, folder: Path, settings: Settings, executor: Executor, metrics: Metrics):
@@ -33,9 +33,9 @@ class Served:
         providers = settings.providers.split(",") if settings.providers else None
         self.bundle = opened(folder, settings, providers)
         modes = self.bundle.manifest["graphs"]
-        self.sequence = self.lane("sequence", executor) if "sequence" in modes else None
-        self.step = self.lane("stream", executor) if "stream" in modes else None
-        self.translator = self.lane("generate", executor) if self.bundle.manifest.get("translation") else None
+        self.sequence = self.batcher("sequence", executor) if "sequence" in modes else None
+        self.step = self.batcher("stream", executor) if "stream" in modes else None
+        self.translator = self.batcher("generate", executor) if self.bundle.manifest.get("translation") else None
         self.sessions = None
         if self.step is not None:
             self.sessions = Sessions(
@@ -44,10 +44,10 @@ class Served:
         self.vocabulary = self.bundle.vocabulary
         self.end = self.end_of_text()
 
-    def lane(self, mode: str, executor: Executor) -> Lane:
+    def batcher(self, mode: str, executor: Executor) -> Batcher:
         s = self.settings
         seen = partial(self.metrics.ran, self.name, mode)
-        return Lane(self.bundle.graph(mode), executor, s.max_batch, s.max_queue, s.batching, seen)
+        return Batcher(self.bundle.graph(mode), executor, s.max_batch, s.max_queue, s.batching, seen)
 
     def end_of_text(self) -> int | None:
         """The token that ends a generation, if one does: a model of lines may go on after the end of one."""
@@ -60,10 +60,10 @@ class Served:
     @property
     def graph(self) -> Graph:
         """The graph that `infer` speaks of: that of whole sequences, or of a step where there is no other."""
-        lane = self.sequence or self.step or self.translator
-        if lane is None:
+        batcher = self.sequence or self.step or self.translator
+        if batcher is None:
             raise malformed(f"The model {self.name!r} has no graph for sequences or streams.")
-        return lane.graph
+        return batcher.graph
 
     # ------------------------------------------------------------------ answers
 

@@ -29,7 +29,7 @@ def deployment(settings: Settings, replicas: int) -> Any:
     from ray.serve.config import RequestRouterConfig
 
     def build():
-        from keras_rnnkit.serving.application import application
+        from keras_rnnkit.serving.http.application import application
 
         return application(settings)
 
