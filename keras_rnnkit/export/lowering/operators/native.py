@@ -73,24 +73,38 @@ def write(
     x, kernel = shape.inputs(steps.x if steps.full else refusing_empty(steps.x), rest[0] if rest else None)
     kernel, recurrent, bias, peepholes = operator_weights(shape._replace(kernel=kernel))
     starts = [None if s is None else shaped(s, (1, None, s.shape[-1])) for s in own]
-    inputs = [x, kernel, recurrent, bias, steps.lengths, *starts, *([None] * (2 - len(own)) if op == "LSTM" else [])]
+    gathers = gathers_last_output(op, steps, wanted)
+    lengths = None if gathers else steps.lengths
+    inputs = [x, kernel, recurrent, bias, lengths, *starts, *([None] * (2 - len(own)) if op == "LSTM" else [])]
     if peepholes is not None:
         inputs.append(peepholes)
     y, *last = ops.emit_many(
         op,
         *inputs,
-        outputs=outputs(x, core, wanted),
+        outputs=outputs(x, core, sequence_instead_of_last(wanted) if gathers else wanted),
         hidden_size=core.units,
         **node_activations(core),
         **attributes,
     )
+    y = None if y is None else shaped(y, (0, None, y.shape[-1]), y.shape[0])
     ends = [None if s is None else shaped(s, (None, s.shape[-1])) for s in last]
+    if gathers and y is not None and (wanted.last or wanted.states[0]):
+        ends[0] = steps.at_last_step(y)
     final = [None if s is None else steps.final(s, start) for s, start in zip(ends, own, strict=True)]
-    return Result(
-        y=None if y is None else shaped(y, (0, None, y.shape[-1]), y.shape[0]),
-        last=ends[0] if wanted.last else None,
-        states=[*final, *rest],
-    )
+    return Result(y=y if wanted.sequence else None, last=ends[0] if wanted.last else None, states=[*final, *rest])
+
+
+def gathers_last_output(op: str, steps: TimeSteps, wanted: Wanted) -> bool:
+    """Whether the last output of rows of different lengths is taken from the outputs of all steps.
+
+    The operator's `sequence_lens` would give it too, but onnx.reference and OpenVINO ignore that input. Only the last
+    cell state of an LSTM stands nowhere else.
+    """
+    return steps.lengths is not None and not (op == "LSTM" and wanted.states[1])
+
+
+def sequence_instead_of_last(wanted: Wanted) -> Wanted:
+    return Wanted(wanted.sequence or wanted.last or any(wanted.states), False, [False for _ in wanted.states])
 
 
 def shaped(x: Value, shape: tuple[int | None, ...], steps: int | None = None) -> Value:
