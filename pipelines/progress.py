@@ -59,7 +59,8 @@ class Watching(keras.callbacks.Callback):
         valid = (
             f"valid {logs['val_loss']:.4f} nats, perplexity {math.exp(logs['val_loss']):.3f}{' *' if better else '  '}"
         )
-        pace = f"clipped {logs['clip_ratio']:.0%}   rate {logs['learning_rate']:.3g}   {seconds:.0f} s, {speed:,.0f} tokens/s"
+        rate = f"clipped {logs['clip_ratio']:.0%}   rate {logs['learning_rate']:.3g}"
+        pace = f"{rate}   {seconds:.0f} s, {speed:,.0f} tokens/s"
         self.console.print(f"epoch {epoch + 1:3d}/{self.settings.epochs}   train {logs['loss']:.4f}   {valid}   {pace}")
         losses = [*(row["val_loss"] for row in self.history), logs["val_loss"]]
         since = len(losses) - 1 - losses.index(min(losses))

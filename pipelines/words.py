@@ -81,10 +81,10 @@ def run(settings: Settings) -> dict:
 
 def read(settings: Settings) -> list[str]:
     """The different words of the list."""
-    from keras_rnnkit.data.corpus import read_text
     from keras_rnnkit.data.embedded import english_words
+    from keras_rnnkit.text.files import read_lines
 
-    lines = read_text(settings.data).splitlines() if settings.data else english_words()
+    lines = read_lines(settings.data) if settings.data else english_words()
     words = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if len(words) < 20:
         raise rk.text.TextError(f"{str(settings.data)!r} has {len(words)} different words; it takes 20 or more.")

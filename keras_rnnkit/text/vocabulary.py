@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.text.files import TextError, replacing
 from keras_rnnkit.text.units import UNITS, Characters, Unit
 
 UNKNOWN, PADDING, BEGIN, END = "<unk>", "<pad>", "<bos>", "<eos>"
 RESERVED = (PADDING, UNKNOWN, BEGIN, END)
 FORMAT = 1
-
-
-class TextError(ValueError):
-    """A text, or a file of one, that cannot be used: what it is and what to do."""
 
 
 class Vocabulary:
@@ -112,10 +109,8 @@ class Vocabulary:
     def save(self, path: str | os.PathLike) -> None:
         """Write a JSON file that has all it takes to turn text into numbers and back."""
         known = {"format": FORMAT, "unit": self.unit.name, **self.unit.config(), "tokens": self.tokens}
-        path = Path(path)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(json.dumps(known, ensure_ascii=False, indent=0), encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(known, ensure_ascii=False, indent=0), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Vocabulary:
