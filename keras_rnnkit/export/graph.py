@@ -14,7 +14,7 @@ from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.lowering.placeholders import Lowered, lower
 from keras_rnnkit.export.reading.model_calls import ModelCall, State, input_names, named_outputs, state_names
 from keras_rnnkit.export.tracing.placeholders import Left, Tracing
-from keras_rnnkit.export.tracing.tensorflow_graph import to_onnx
+from keras_rnnkit.export.tracing.tensorflow_graph import large_weights, to_onnx
 from keras_rnnkit.export.writing import finish
 from keras_rnnkit.layers.traversal import recurrent_layers
 
@@ -49,7 +49,7 @@ def graph_of(model_call: ModelCall, *, opset: int, prefer: str = "auto", batch: 
     kinds = [(given.shape, given.dtype) for given in model_call.signature.inputs]
     kinds += [(state.shape, state.dtype) for state in model_call.states]
     specs = [tf.TensorSpec(shape, dtype, finish.input_name(i)) for i, (shape, dtype) in enumerate(kinds)]
-    proto = to_onnx(flat, specs, opset)
+    proto = to_onnx(flat, specs, opset, large_weights(model_call.model))
     lowered = lower(proto, tracing.recurrences, prefer, batch)
     states = state_names(model_call)
     finish.finish(

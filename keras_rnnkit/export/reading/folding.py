@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.reading.patches import original_methods
 
 ROWS = ((0, 1), (1, 3), (3, 6))
@@ -31,8 +32,8 @@ def folded(layer, inputs, mask, training):
 
 def call(layer, inputs, mask, training):
     """As TimeDistributed calls its layer."""
-    keywords: dict[str, Any] = {"training": training} if layer._call_has_training_arg else {}
-    if mask is not None and layer._call_has_mask_arg:
+    keywords: dict[str, Any] = {"training": training} if keras_internals.call_has_training_arg(layer) else {}
+    if mask is not None and keras_internals.call_has_mask_arg(layer):
         keywords["mask"] = mask
     return layer.call(inputs, **keywords)
 
@@ -49,7 +50,7 @@ def treats_rows_alone(layer, inputs, mask) -> bool:
 
     What a layer does cannot be read from its type: a functional model holds operations such as `x - mean(x, axis=0)`.
     """
-    if any(getattr(inner, "stateful", False) for inner in layer._flatten_layers()):
+    if any(getattr(inner, "stateful", False) for inner in keras_internals.flatten_layers(layer)):
         return False
     return any(agrees(layer, inputs, mask, size) for size in FREE_AXES)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.reading.folding import folded, treats_rows_alone
 from keras_rnnkit.export.reading.names import distinct_name
 from keras_rnnkit.export.reading.patches import Patch, PatchedMethod, patched
@@ -16,10 +17,6 @@ from keras_rnnkit.layers.recurrent import Recurrent
 LAYERS = keras.layers
 RECURRENT = (LAYERS.RNN, LAYERS.LSTM, LAYERS.GRU, Recurrent)
 """The classes that have an `inner_loop` of their own."""
-FUSED = ("_can_attempt_fused_lstm", "_can_attempt_fused_gru")
-"""Both directions of a Bidirectional at once would go past `inner_loop`."""
-DROPOUT = ("_maybe_config_dropout_masks", "_maybe_reset_dropout_masks")
-"""They write tensors on the user's cells, which inference does not read and another thread may be training with."""
 
 
 class LayerHooks:
@@ -89,14 +86,13 @@ def hooked(hooks: LayerHooks) -> Iterator[None]:
     def patches() -> Iterator[Patch]:
         for cls in RECURRENT:
             yield PatchedMethod(cls, "inner_loop", hooks.inner_loop)
-        for name in FUSED:
+        for name in keras_internals.FUSED_BIDIRECTIONAL:  # both directions at once, past `inner_loop`
             if hasattr(LAYERS.Bidirectional, name):
                 yield PatchedMethod(LAYERS.Bidirectional, name, lambda *_, **__: False)
-        for name in DROPOUT:
+        for name in keras_internals.DROPOUT_MASKS:  # another thread may be training with them
             yield PatchedMethod(LAYERS.RNN, name, lambda *_, **__: None)
         yield PatchedMethod(LAYERS.TimeDistributed, "call", hooks.time_distributed)
         yield PatchedMethod(LAYERS.Conv1D, "call", hooks.convolution)
 
     with patched(patches):
         yield
-

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked
 from keras_rnnkit.export.reading.signature import Signature, output_names
 
@@ -63,7 +64,7 @@ class SequenceCall:
 def variables(model) -> list[tuple[str, Any]]:
     """The state variables of stateful recurrent layers, from the inputs on, with the layers' names."""
     found: dict[int, tuple[str, Any]] = {}
-    for layer in model._flatten_layers():
+    for layer in keras_internals.flatten_layers(model):
         if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
             found |= {id(variable): (layer.name, variable) for variable in tree.flatten(layer.states)}
     return list(found.values())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.reading.patches import Patch, PatchedAttribute, patched
 
 LOW = ("float16", "bfloat16")
@@ -21,10 +21,10 @@ def computing_in_float32(model) -> Iterator[bool]:
     onnxruntime runs LSTM, GRU and RNN in float32 only, and on a CPU 16 bits are slower. The variables are as they
     were trained, so the graph is at least as exact as the model.
     """
-    changed = any(layer.compute_dtype in LOW for layer in model._flatten_layers())
+    changed = any(layer.compute_dtype in LOW for layer in keras_internals.flatten_layers(model))
 
     def patches() -> Iterator[Patch]:
-        yield PatchedAttribute(keras.layers.Layer, "_dtype_policy", in_float32)
+        yield PatchedAttribute(keras.layers.Layer, keras_internals.DTYPE_POLICY, in_float32)
 
     with patched(patches):
         yield changed
@@ -36,6 +36,4 @@ def in_float32(layer, policy: Any) -> Any:
         policy = policy[layer.path]
     if policy.compute_dtype not in LOW:
         return policy
-    policy = copy.copy(policy)
-    policy._compute_dtype = "float32"
-    return policy
+    return keras_internals.with_compute_dtype(policy, "float32")

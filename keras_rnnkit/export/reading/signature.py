@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.reading.names import distinct_name
 
@@ -56,11 +57,11 @@ def signature_of(model, inputs=None, input_names=None, as_called: bool = False) 
     spread = False
     if inputs is not None:
         structure, specs = from_example(inputs)
-        spread = isinstance(inputs, tuple) and not hasattr(model, "_inputs_struct")
+        spread = isinstance(inputs, tuple) and not keras_internals.is_functional(model)
     elif isinstance(model, keras.Sequential):
         structure, specs = from_tensors(model.inputs[0] if len(model.inputs) == 1 else model.inputs)
-    elif hasattr(model, "_inputs_struct"):
-        structure, specs = from_tensors(model._inputs_struct)
+    elif keras_internals.is_functional(model):
+        structure, specs = from_tensors(keras_internals.input_structure(model))
     else:
         structure, specs = from_first_call(model, as_called)
     names = input_names or [spec.name for spec in specs]
@@ -75,7 +76,7 @@ def signature_of(model, inputs=None, input_names=None, as_called: bool = False) 
 
 def guesses_axes(model, inputs) -> bool:
     """Whether it was a guess which axes of the inputs are free."""
-    return inputs is None and not isinstance(model, keras.Sequential) and not hasattr(model, "_inputs_struct")
+    return inputs is None and not isinstance(model, keras.Sequential) and not keras_internals.is_functional(model)
 
 
 def check(model) -> None:
@@ -136,14 +137,14 @@ def keyed_names(structure, otherwise: list[str]) -> list[str]:
 
 def from_first_call(model, as_called: bool):
     """From the shapes that a subclassed model was first called with: Keras keeps no more of it."""
-    shapes = model._build_shapes_dict
+    shapes = keras_internals.build_shapes_dict(model)
     if not shapes or len(shapes) != 1:
         raise ExportError(
             f"The model {model.name!r} is subclassed and was built without being called, or takes several arguments. "
             "Pass inputs=: arrays as the model takes them (a tuple for several arguments), or keras.InputSpec."
         )
     (shapes,) = shapes.values()
-    reads_tokens = any(isinstance(layer, keras.layers.Embedding) for layer in model._flatten_layers())
+    reads_tokens = any(isinstance(layer, keras.layers.Embedding) for layer in keras_internals.flatten_layers(model))
 
     def spec(path, shape):
         dtype = "int32" if reads_tokens and len(shape) == 2 else keras.config.floatx()
@@ -173,7 +174,7 @@ def freed(shape: tuple, dtype: str) -> tuple:
 def output_names(model, outputs, taken: set[str]) -> list[str]:
     """A name for each flat output: its key, its layer's name, or a number; none that is taken."""
     count = len(tree.flatten(outputs))
-    functional = getattr(model, "_functional", None) or model
+    functional = keras_internals.functional_of(model)
     if len(getattr(functional, "output_names", ())) == count:
         names = list(functional.output_names)
     else:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked
 from keras_rnnkit.export.reading.model_calls import State
 from keras_rnnkit.export.reading.patches import PatchedAttribute, patched
@@ -127,8 +128,8 @@ def run(model, signature: Signature, inputs: list[Any], carrier: Carrier, hooks:
 
 @contextlib.contextmanager
 def forgetting(model) -> Iterator[None]:
-    """Inside, stateful layers keep no states from call to call in this thread, nor the batch size that goes with them."""
-    layers = {id(layer) for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)}
+    """Inside, in this thread, stateful layers keep no states from call to call, nor the batch size they have."""
+    layers = {id(layer) for layer in keras_internals.flatten_layers(model) if isinstance(layer, keras.layers.RNN)}
 
     def stateful(layer, value):
         return value and id(layer) not in layers
