@@ -123,6 +123,7 @@ def run(model, signature: Signature, inputs: list[Any], carrier: Carrier, hooks:
     streaming = Streaming(hooks, carrier)
     with hooked(streaming), forgetting(model):
         outputs = signature.call(model, inputs)
+        hooks.check_operations(model)
     return outputs, carrier.left
 
 

@@ -1,7 +1,7 @@
 """Stage one of an export: a model becomes a graph in which each recurrence is one foreign node.
 
 While a model is traced, `inner_loop` of every recurrent layer, Keras' own included, writes a `PyFunc` with a token in
-place of its loop; tf2onnx carries it through under a domain of ours, and `export.lower` writes what it stands for.
+place of its loop; tf2onnx carries it through under a domain of ours, and `lowering` writes what it stands for.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from keras import tree
 from keras_rnnkit.export.lowering.equations import equations, refusal
 from keras_rnnkit.export.lowering.recurrence import Recurrence
 from keras_rnnkit.export.reading.layer_hooks import LayerHooks
+from keras_rnnkit.export.tracing.operations import TOKEN, check_lookups
 from keras_rnnkit.layers.recurrent import Steps
 
 
@@ -38,9 +39,14 @@ class Tracing(LayerHooks):
         self.recurrences: list[Recurrence] = []
         self.left: list[Left] = []
 
+    def check_operations(self, model) -> None:
+        super().check_operations(model)
+        if not tf.executing_eagerly():
+            check_lookups(model)
+
     def run_recurrence(self, layer, name, original, sequences, initial_state, mask, training):
         with tf.init_scope():  # what we make to look at the cell is no part of the graph
-            cells = self.equations.get(id(layer), [None])
+            cells = self.equations[id(layer)] if id(layer) in self.equations else equations(layer)
             reason = refusal(layer, cells, len(sequences.shape), sequences.shape[-1], self.prefer)
         if reason is None:
             return self.stand_in(layer, name, cells, sequences, initial_state, mask)
@@ -71,7 +77,7 @@ class Tracing(LayerHooks):
         flags = [as_flags(f) for f in (mask, reset) if f is not None]
         given = [s for s, zero in zip(states, recurrence.zero_states, strict=True) if not zero]
         arrays = [sequences, *(tf.cast(s, sequences.dtype) for s in given), *flags, *starts]
-        y, *states = foreign_node(str(len(self.recurrences) - 1), arrays, shapes(recurrence), sequences.dtype)
+        y, *states = foreign_node(f"{TOKEN}{len(self.recurrences) - 1}", arrays, shapes(recurrence), sequences.dtype)
         last, outputs = (y[:, -1], y) if recurrence.return_sequences else (y, y[:, None])
         return last, outputs, tree.pack_sequence_as(initial_state, states)
 
