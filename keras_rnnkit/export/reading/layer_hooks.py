@@ -45,6 +45,10 @@ class LayerHooks:
         """What stands in for the `call` of a Conv1D."""
         return original(layer, inputs)
 
+    def begin(self) -> None:
+        """Called before the model; TensorFlow traces a function again if a layer made variables in the first trace."""
+        self._calls.clear()
+
     def check_operations(self, model) -> None:
         """Called after the model, while what it wrote can be looked at: ExportError if no file can hold it."""
         if not tf.executing_eagerly():

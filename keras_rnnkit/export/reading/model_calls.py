@@ -52,6 +52,7 @@ class SequenceCall:
         ]
 
     def run(self, inputs, states, hooks):
+        hooks.begin()
         with hooked(hooks):
             if not states:
                 outputs = self.signature.call(self.model, inputs)

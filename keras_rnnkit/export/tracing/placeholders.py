@@ -18,6 +18,8 @@ from keras_rnnkit.export.reading.layer_hooks import LayerHooks
 from keras_rnnkit.export.tracing.operations import TOKEN, check_lookups
 from keras_rnnkit.layers.recurrent import Steps
 
+UNTRACKED = "Keras does not track it; make it an attribute of the layer or model that calls it"
+
 
 class Left(NamedTuple):
     """A recurrence that stays as TensorFlow traces it, and why."""
@@ -39,19 +41,27 @@ class Tracing(LayerHooks):
         self.recurrences: list[Recurrence] = []
         self.left: list[Left] = []
 
+    def begin(self) -> None:
+        super().begin()
+        self.recurrences.clear()
+        self.left.clear()
+
     def check_operations(self, model) -> None:
         super().check_operations(model)
         if not tf.executing_eagerly():
             check_lookups(model)
 
     def run_recurrence(self, layer, name, original, sequences, initial_state, mask, training):
-        with tf.init_scope():  # what we make to look at the cell is no part of the graph
-            cells = self.equations[id(layer)] if id(layer) in self.equations else equations(layer)
-            reason = refusal(layer, cells, len(sequences.shape), sequences.shape[-1], self.prefer)
-        if reason is None:
+        cells = self.equations.get(id(layer))
+        reason = UNTRACKED if cells is None else self.refusal(layer, cells, sequences)
+        if cells is not None and reason is None:
             return self.stand_in(layer, name, cells, sequences, initial_state, mask)
         self.left.append(Left(name, reason))
         return original(layer, sequences, initial_state, mask, training=training)
+
+    def refusal(self, layer, cells, sequences) -> str | None:
+        with tf.init_scope():  # what we make to look at the cell is no part of the graph
+            return refusal(layer, cells, len(sequences.shape), sequences.shape[-1], self.prefer)
 
     def stand_in(self, layer, name, cells, sequences, initial_state, mask):
         mask, reset = mask if isinstance(mask, Steps) else (mask, None)
