@@ -222,7 +222,7 @@ class InAFunction(L.Layer):
 
     @tf.function
     def call(self, x):
-        if tf.size(x) > 0:
+        if tf.size(x) > 0:  # noqa: SIM108 - the condition is what AutoGraph must see
             y = self.reader(x)
         else:
             y = self.reader(-x)
