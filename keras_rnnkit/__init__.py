@@ -24,6 +24,8 @@ _HOMES = {
     "Decoder": "seq2seq.decoder",
     "Seq2Seq": "seq2seq.model",
     "convert": "conversion",
+    "from_torch": "torch_weights",
+    "to_torch_state_dict": "torch_weights",
     "explain": "explanation",
     "load_model": "loading",
     "export_onnx": "export.onnx",
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from keras_rnnkit.seq2seq.decoder import Decoder
     from keras_rnnkit.seq2seq.encoder import Encoder
     from keras_rnnkit.seq2seq.model import Seq2Seq
+    from keras_rnnkit.torch_weights import from_torch, to_torch_state_dict
 
 
 def __getattr__(name: str) -> Any:

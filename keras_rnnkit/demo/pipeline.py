@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 import keras_rnnkit as rk
-from keras_rnnkit.cli.stages import stages
 from keras_rnnkit.data.embedded import python_topics
 from keras_rnnkit.demo.settings import Settings, SettingsError
 from keras_rnnkit.ops import numpy as numpy_ops
+from keras_rnnkit.stages import stages
 from keras_rnnkit.training.callbacks import CharacterProgress, TimeLimit
 
 LAYERS = {"lstm": rk.LSTM, "gru": rk.GRU, "vanilla": rk.VanillaRNN}
