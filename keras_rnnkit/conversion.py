@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import tree
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.adopt import adopt
 from keras_rnnkit.layers.bidirectional import Bidirectional
 from keras_rnnkit.layers.facades import GRU, LSTM, VanillaRNN
@@ -108,13 +109,7 @@ def in_place(layer, done):
 
 def swap(layer, name: str, value) -> None:
     """Set an attribute that holds layers, so that Keras forgets the ones it held before."""
-    tracker, locked = layer._tracker, layer._tracker.locked
-    tracker.unlock()
-    for old in tree.flatten(getattr(layer, name)):
-        tracker.untrack(old)
-    setattr(layer, name, value)
-    if locked:
-        tracker.lock()
+    keras_internals.replace_attribute(layer, name, value, previous=tree.flatten(getattr(layer, name)))
 
 
 def keep(layer, done):
@@ -129,6 +124,6 @@ RULES = (
     (lambda layer: isinstance(layer, keras.layers.RNN), keep),
     (is_graph, rebuild),
     (lambda layer: isinstance(layer, keras.layers.Wrapper), wrapper),
-    (lambda layer: bool(layer._layers), in_place),
+    (lambda layer: bool(keras_internals.sublayers(layer)), in_place),
     (lambda layer: True, keep),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_rnnkit import kernels
+from keras_rnnkit import keras_internals, kernels
 from keras_rnnkit.layers.traversal import recurrent_layers
 
 
@@ -63,14 +63,14 @@ def operator_of(layer) -> str:
     if not layer.built:
         return "not built"
     try:
-        from keras_rnnkit.export.lowering.reading import lowerings_of
+        from keras_rnnkit.export.lowering.equations import lowerings_of
     except ModuleNotFoundError:  # the packages for export are an extra
         return "not installed"
     return ", ".join(lowerings_of(layer)) or "as traced"
 
 
 def why_not_faster(layer, name: str, masked: bool) -> str:
-    refusals = kernels.refusals(layer, kernels.Situation(masked=masked))
+    refusals = kernels.refusals(layer, kernels.CallFlags(masked=masked))
     faster = list(refusals)[: list(refusals).index(name)]
     reasons = [f"{kernel}: {refusals[kernel] or f'kernel={layer.kernel!r} was asked for'}" for kernel in faster]
     return "; ".join(reasons) or "the fastest there is"
@@ -78,8 +78,7 @@ def why_not_faster(layer, name: str, masked: bool) -> str:
 
 def receives_mask(layer) -> bool:
     """Whether a mask reaches the layer in the model it is part of, as far as its graph tells."""
-    inputs = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
-    return any(getattr(tensor, "_keras_mask", None) is not None for tensor in inputs)
+    return any(keras_internals.keras_mask(x) is not None for x in keras_internals.graph_inputs(layer))
 
 
 def table(rows: list[Row]) -> list[str]:

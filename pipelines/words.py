@@ -120,7 +120,7 @@ def build(settings: Settings, size: int):
 
 def learner(settings: Settings, size: int):
     """The model that trains."""
-    from pipelines.learning import prepare
+    from pipelines.optimization import prepare
 
     prepare(settings)
     return build(settings, size)
@@ -128,8 +128,8 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Logs of every epoch; the best weights are kept in a file. Each epoch has an order of its own, of words."""
-    from pipelines.learning import optimizer_of
-    from pipelines.watching import Watching
+    from pipelines.optimization import optimizer_of
+    from pipelines.progress import Watching
 
     (x, y), held_out = parts["train"], parts["test"]
     batches = -(-len(x) // settings.batch)

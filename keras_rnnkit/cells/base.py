@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from keras_rnnkit.cells.arguments import argument_names, keras_object, positive_integer, rate, serialized
+from keras_rnnkit.keras_internals import DropoutRNNCell
 from keras_rnnkit.ops import keras as kops
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.arguments import keras_object, positive_integer
 from keras_rnnkit.cells.wrapper import WrapperCell
 from keras_rnnkit.ops import keras as kops
@@ -85,7 +86,7 @@ def projected_width(cell, features: int) -> int:
     """The width of z for inputs of that many features."""
     w = cell.weights_as(keras.ops.convert_to_tensor)
     x = keras.KerasTensor((1, features), dtype=cell.compute_dtype)
-    z = keras.src.backend.compute_output_spec(lambda x: cell.project(kops, w, x), x)
+    z = keras_internals.compute_output_spec(lambda x: cell.project(kops, w, x), x)
     if not hasattr(z, "shape"):
         raise ValueError(
             f"BatchNormCell and ConditionedCell change the projected input and need it as one array. "

@@ -28,16 +28,17 @@ class Corpus:
         return iter((self.train, self.valid, self.test))
 
 
-def read_corpus(path: str | Path, valid: float = 0.05, test: float = 0.0, rows: int = 1) -> Corpus:
+def read_corpus(path: str | Path, valid_fraction: float = 0.05, test_fraction: float = 0.0, rows: int = 1) -> Corpus:
     """The corpus in a folder with files for train, valid and test, known by their names, or in one file, cut in order.
 
-    valid, test: the parts of one file that come last, valid before test; without a test part, valid is that too.
+    valid_fraction, test_fraction: of one file, what comes last, valid before test; without a test part, valid is
+        that too.
     rows: cut a file into as many pieces first, and take these parts of each, so that they are of the whole text.
     """
     path = Path(path).expanduser()
     if path.is_dir():
         return from_folder(path)
-    return spread(read_text(path), valid, test, str(path), rows)
+    return spread(read_text(path), valid_fraction, test_fraction, str(path), rows)
 
 
 def from_folder(folder: Path) -> Corpus:

@@ -6,14 +6,14 @@ from typing import Any
 
 import keras
 
-from keras_rnnkit.kernels.situation import Situation
+from keras_rnnkit.kernels.call_flags import CallFlags
 
 TAKEN = {"tensorflow": ("LSTM", "GRU"), "jax": ("LSTM",), "torch": ("LSTM", "GRU")}
 
 
-def refusal(layer, situation: Situation) -> str | None:
+def refusal(layer, call: CallFlags) -> str | None:
     """Why this kernel cannot run the layer, or None."""
-    return refused_by_layer(layer) or refused_by_call(layer, situation) or (None if has_gpu() else "there is no GPU")
+    return refused_by_layer(layer) or refused_by_call(layer, call) or (None if has_gpu() else "there is no GPU")
 
 
 def refused_by_layer(layer) -> str | None:
@@ -35,10 +35,10 @@ def refused_by_layer(layer) -> str | None:
     return next((reason for reason, holds in checks.items() if holds), None)
 
 
-def refused_by_call(layer, situation: Situation) -> str | None:
-    if situation.resets:
+def refused_by_call(layer, call: CallFlags) -> str | None:
+    if call.resets:
         return "cuDNN cannot reset a row inside a sequence"
-    if situation.masked and layer.kernel != "cudnn":
+    if call.masked and layer.kernel != "cudnn":
         return "cuDNN takes right-padded masks only; say kernel='cudnn' if all of yours are"
     return None
 

@@ -6,15 +6,16 @@ import importlib
 
 import keras
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.base import dropped
+from keras_rnnkit.kernels.call_flags import CallFlags
 from keras_rnnkit.kernels.recurrence import Recurrence, per_row
-from keras_rnnkit.kernels.situation import Situation
 from keras_rnnkit.ops import keras as kops
 
 ENGINES = {"tensorflow": "engine_tensorflow", "jax": "engine_jax"}
 
 
-def refusal(layer, situation: Situation) -> str | None:
+def refusal(layer, call: CallFlags) -> str | None:
     """Why this kernel cannot run the layer, or None."""
     if keras.backend.backend() not in ENGINES:
         return f"the {keras.backend.backend()} backend has no hoisted loop yet, only {' and '.join(ENGINES)} have"
@@ -23,7 +24,7 @@ def refusal(layer, situation: Situation) -> str | None:
             f"{type(layer.cell).__name__} does not say which part of a step is independent of the state; derive it "
             "from rk.cells.Cell with project, recur and gates"
         )
-    if getattr(layer.cell, "dropout_mask_count", None) and (layer.cell.dropout or layer.cell.recurrent_dropout):
+    if keras_internals.draws_mask_per_gate(layer.cell) and (layer.cell.dropout or layer.cell.recurrent_dropout):
         return f"a stock {type(layer.cell).__name__} with dropout draws a mask for each gate; rk.convert changes that"
     if layer.unroll:
         return "unroll=True asks for one copy of the cell a step, without a loop"

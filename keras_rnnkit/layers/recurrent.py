@@ -62,7 +62,7 @@ class Recurrent(keras.layers.RNN):
         A layer made on a machine without the kernel it names is not refused here, only when it is called.
         """
         if keras.backend.backend() == "tensorflow" and self.kernel in ("auto", "cudnn"):
-            self.supports_jit = kernels.refusals(self, kernels.Situation())["cudnn"] is not None
+            self.supports_jit = kernels.refusals(self, kernels.CallFlags())["cudnn"] is not None
 
     # ------------------------------------------------------------------ kernels
 
@@ -90,7 +90,7 @@ class Recurrent(keras.layers.RNN):
 
     def runs_on(self, masked: bool = False, resets: bool = False) -> str:
         """The name of the kernel that runs this layer; an error if it names one that cannot."""
-        return kernels.choose(self, kernels.Situation(masked=masked, resets=resets))
+        return kernels.choose(self, kernels.CallFlags(masked=masked, resets=resets))
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         mask, reset = mask if isinstance(mask, Steps) else (mask, None)

@@ -50,14 +50,15 @@ class Vocabulary:
         texts: str | Iterable[str],
         unit: Unit | None = None,
         reserved: Sequence[str] = (),
-        least: int = 1,
-        most: int | None = None,
+        min_count: int = 1,
+        max_tokens: int | None = None,
     ) -> Vocabulary:
         """The tokens of one text or of several.
 
         Arguments:
             reserved: tokens that come first, such as "<pad>", "<unk>", "<bos>" and "<eos>".
-            least: how often a token must occur. most: how many tokens there may be, the reserved ones among them.
+            min_count: how often a token must occur.
+            max_tokens: how many tokens there may be, the reserved ones among them.
         """
         unit = unit or Characters()
         counts: Counter[str] = Counter()
@@ -66,9 +67,9 @@ class Vocabulary:
         if not counts:
             raise TextError("The text is empty, so there is nothing to number. Received: no token.")
         frequent = sorted(
-            (t for t, n in counts.items() if n >= least and t not in reserved), key=lambda t: (-counts[t], t)
+            (t for t, n in counts.items() if n >= min_count and t not in reserved), key=lambda t: (-counts[t], t)
         )
-        return cls([*reserved, *frequent][:most], unit)
+        return cls([*reserved, *frequent][:max_tokens], unit)
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -14,21 +14,21 @@ from contextlib import contextmanager
 import keras
 from keras import ops
 
+from keras_rnnkit import keras_internals
 
-class Averaging:
+
+class Averaging(keras_internals.AveragesWeights):
     """What `averaging` changes in an optimizer."""
 
     iterations: keras.Variable
     ema_momentum: float
-    _model_variables_moving_average: list[keras.Variable | None]
 
-    def _update_model_variables_moving_average(self, trainable_variables):
+    def update_averages(self, weights_and_averages):
         steps = ops.cast(self.iterations, "float32")
         momentum = ops.minimum(self.ema_momentum, steps / (steps + 9.0))
-        for weight, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
-            if average is not None:
-                kept = ops.cast(momentum, weight.dtype)
-                average.assign(kept * average + (1 - kept) * weight)
+        for weight, average in weights_and_averages:
+            kept = ops.cast(momentum, weight.dtype)
+            average.assign(kept * average + (1 - kept) * weight)
 
 
 def averaging(optimizer: keras.optimizers.Optimizer, momentum: float) -> keras.optimizers.Optimizer:
@@ -41,7 +41,7 @@ def averaging(optimizer: keras.optimizers.Optimizer, momentum: float) -> keras.o
     >>> weight = keras.Variable([0.0])
     >>> for _ in range(10):
     ...     optimizer.apply([ops.convert_to_tensor([-1.0])], [weight])
-    >>> average = optimizer._model_variables_moving_average[0]
+    >>> ((_, average),) = keras_internals.averages(optimizer)
     >>> float(weight.numpy()[0]), round(float(average.numpy()[0]), 3)
     (10.0, 9.1)
     """
@@ -100,6 +100,4 @@ def swap(model) -> None:
 def averages_of(model) -> list[tuple[keras.Variable, keras.Variable]]:
     """Each weight with its average, if the optimizer keeps them."""
     optimizer = model.optimizer
-    if not getattr(optimizer, "use_ema", False):
-        return []
-    return list(zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True))
+    return keras_internals.averages(optimizer) if getattr(optimizer, "use_ema", False) else []

@@ -7,8 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnkit import keras_internals
 
-class Watching:
+
+class Watching(keras_internals.BeforeClipping):
     """What `watched` adds to an optimizer."""
 
     global_clipnorm: float | None
@@ -19,15 +21,16 @@ class Watching:
         make = keras.Variable
         self.watched = {name: make(name=f"watched_{name}", **kinds) for name in ("steps", "norm", "largest", "clipped")}
 
-    def _clip_gradients(self, grads):
-        norm = ops.cast(global_norm([g for g in grads if g is not None]), "float32")
+    def before_clipping(self, gradients):
+        gradients = super().before_clipping(gradients)
+        norm = ops.cast(global_norm([g for g in gradients if g is not None]), "float32")
         seen = self.watched
         seen["steps"].assign_add(1.0)
         seen["norm"].assign_add(norm)
         seen["largest"].assign(ops.maximum(seen["largest"].value, norm))
         if self.global_clipnorm is not None:
             seen["clipped"].assign_add(ops.cast(norm > self.global_clipnorm, "float32"))
-        return super()._clip_gradients(grads)  # type: ignore[misc]
+        return gradients
 
 
 def global_norm(gradients: list[Any]) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keras
 from keras import ops
-from keras.src.backend.common.masking import set_keras_mask
+
+from keras_rnnkit import keras_internals
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
@@ -44,7 +45,9 @@ class NextToken(keras.losses.Loss):
             return self.nats(y_pred, y_true)
         counts = y_true != self.ignore
         found = ops.where(counts, self.nats(y_pred, ops.where(counts, y_true, 0)), 0.0)
-        set_keras_mask(found, counts)  # Keras' mean is over what counts, here and by the mask of the model
+        keras_internals.set_keras_mask(
+            found, counts
+        )  # Keras' mean is over what counts, here and by the mask of the model
         return found
 
     def nats(self, logits, targets):

@@ -7,6 +7,8 @@ import math
 import keras
 from keras import ops
 
+from keras_rnnkit import keras_internals
+
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
 class CrossEntropy(keras.metrics.Metric):
@@ -25,7 +27,7 @@ class CrossEntropy(keras.metrics.Metric):
         self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = keras_internals.keras_mask(y_pred)
         y_true = ops.cast(y_true, "int32")
         nats = keras.losses.sparse_categorical_crossentropy(y_true, ops.cast(y_pred, "float32"), self.from_logits)
         weight = ops.ones_like(nats) if sample_weight is None else ops.cast(sample_weight, "float32")

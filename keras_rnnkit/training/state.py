@@ -17,15 +17,23 @@ import keras
 import numpy as np
 from keras import tree
 
+from keras_rnnkit import keras_internals
+
 
 def carries(model) -> bool:
     """Whether a recurrent layer of the model carries its states from batch to batch."""
-    return any(isinstance(layer, keras.layers.RNN) and layer.stateful for layer in model._flatten_layers())
+    return any(
+        isinstance(layer, keras.layers.RNN) and layer.stateful for layer in keras_internals.flatten_layers(model)
+    )
 
 
 def stateful_layers(model) -> list[Any]:
     """The recurrent layers that carry their states, from the inputs on."""
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN) and layer.stateful]
+    layers = [
+        layer
+        for layer in keras_internals.flatten_layers(model)
+        if isinstance(layer, keras.layers.RNN) and layer.stateful
+    ]
     if not layers:
         raise ValueError(
             f"{model.name!r} has no layer that carries its states. Build its recurrent layers with stateful=True, and "
@@ -69,19 +77,17 @@ def other_rows(model, rows: int) -> Iterator[None]:
     TensorShape([4, 2])
     """
     layers, functions = stateful_layers(model), ("train_function", "test_function", "predict_function")
-    kept = [(layer, layer.states, layer._expected_batch_size) for layer in layers]
+    kept = [(layer, layer.states, keras_internals.expected_batch_size(layer)) for layer in layers]
     compiled = {name: getattr(model, name, None) for name in functions}
     try:
         for layer in layers:
-            layer._create_state_variables(rows)
-            layer._expected_batch_size = rows
+            keras_internals.create_states(layer, rows)
         for name in functions:  # they know the old variables
             setattr(model, name, None)
         yield
     finally:
         for layer, states, expected in kept:
-            object.__setattr__(layer, "states", states)  # Keras would take them for new ones
-            layer._expected_batch_size = expected
+            keras_internals.replace_states(layer, states, expected)
         for name, function in compiled.items():
             setattr(model, name, function)
 

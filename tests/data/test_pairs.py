@@ -104,8 +104,8 @@ def test_a_caption_may_name_an_image_that_is_not_there(tmp_path):
 
 
 def test_days_are_spelled_as_their_languages_do():
-    pairs = rk.data.date_pairs(300, seed=1, most=2)
-    assert len({source for source, _ in pairs}) == 300 and pairs == rk.data.date_pairs(300, seed=1, most=2)
+    pairs = rk.data.date_pairs(300, seed=1, max_days=2)
+    assert len({source for source, _ in pairs}) == 300 and pairs == rk.data.date_pairs(300, seed=1, max_days=2)
     assert any(" and " in target for _, target in pairs) and any("août" in source for source, _ in pairs)
     for source, target in rk.data.date_pairs(100, seed=2):
         assert source[-4:] == target[-4:] and any(c.isdigit() for c in target[:-4])
@@ -113,7 +113,7 @@ def test_days_are_spelled_as_their_languages_do():
 
 def test_scenes_show_what_they_say():
     """A thing's colour is at its place, and the combinations kept apart are kept apart."""
-    seen, apart = rk.data.scenes(60, seed=1, most=1), rk.data.scenes(60, seed=2, most=2, unseen=1.0)
+    seen, apart = rk.data.scenes(60, seed=1, max_things=1), rk.data.scenes(60, seed=2, max_things=2, unseen=1.0)
     for image, caption in zip(seen.images, seen.captions, strict=True):
         words = caption.split()
         colour, row, column = COLOURS[words[2]], *divmod(PLACES.index(" ".join(words[4:])), 3)

@@ -1,0 +1,243 @@
+"""Every private name of Keras that this package relies on, behind functions with plain names.
+
+Keras may rename or change these names in any release, and several of them would then be missed in silence: a method
+that Keras no longer calls, an attribute that nobody reads. So they stand in this file alone. What is missing is
+reported when this module is imported, or at its first use where Keras has it only on a model or an optimizer that was
+built; `tests/test_keras_internals.py` shows the behaviour that we rely on, name by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+
+def require(owner: Any, *names: str) -> None:
+    """Raise an ImportError that names the Keras version and each of `names` that `owner` does not have.
+
+    >>> require(keras.layers.Layer, "_no_such_name")
+    Traceback (most recent call last):
+    ...
+    ImportError: keras_rnnkit relies on private names that Keras ... does not have: Layer._no_such_name. ...
+    """
+    missing = [name for name in names if not hasattr(owner, name)]
+    if missing:
+        kind = owner.__name__ if hasattr(owner, "__name__") else type(owner).__name__
+        raise ImportError(
+            f"keras_rnnkit relies on private names that Keras {keras.__version__} does not have: "
+            f"{', '.join(f'{kind}.{name}' for name in missing)}. Install the version of Keras that constraints.txt "
+            "names, or a newer keras_rnnkit."
+        )
+
+
+def _backend() -> Any:
+    """Keras' backend module. `keras.src` is an attribute of `keras`, but not one of its public names."""
+    require(keras, "src")
+    require(keras.src, "backend", "layers", "models")
+    require(keras.src.backend, "rnn", "compute_output_spec", "get_keras_mask", "set_keras_mask")
+    return keras.src.backend
+
+
+class _StepWithoutWeights:
+    """The least that `keras.layers.RNN` takes as a cell: making one must draw no seed and create no variable."""
+
+    state_size = 1
+
+    def call(self, inputs, states):
+        return inputs, states
+
+
+_BACKEND = _backend()
+_LAYER = keras.layers.Layer(name="probe")
+_RNN = keras.layers.RNN(_StepWithoutWeights(), name="probe")
+
+require(_LAYER, "_flatten_layers", "_layers", "_tracker", "_build_shapes_dict", "_inbound_nodes", "_dtype_policy")
+require(_LAYER, "_call_has_training_arg", "_call_has_mask_arg")
+require(_LAYER._tracker, "locked", "lock", "unlock", "untrack")
+require(_RNN, "_create_state_variables", "_expected_batch_size", "inner_loop")
+require(keras.optimizers.Optimizer, "_clip_gradients", "_update_model_variables_moving_average")
+require(keras.Sequential(name="probe"), "_functional")
+if hasattr(_BACKEND, "bidirectional_lstm"):  # since Keras 3.13: both directions in one cuDNN call
+    require(keras.layers.Bidirectional, "_can_attempt_fused_lstm", "_can_attempt_fused_gru")
+
+FUSED_BIDIRECTIONAL = ("_can_attempt_fused_lstm", "_can_attempt_fused_gru")
+"""The methods that Keras' Bidirectional asks before it hands both directions to cuDNN in one call."""
+
+
+# ---------------------------------------------------------------------- the layers inside a layer
+
+
+def flatten_layers(layer) -> list[Any]:
+    """The layer itself and every layer inside it, at any depth."""
+    return layer._flatten_layers()
+
+
+def sublayers(layer) -> list[Any]:
+    """The layers that a layer tracks directly: attributes, and members of lists, tuples and dicts among them."""
+    return layer._flatten_layers(include_self=False, recursive=False)
+
+
+def replace_attribute(layer, name: str, value, previous=()) -> None:
+    """Set an attribute that holds layers, on a layer that may be built, and make Keras forget `previous`."""
+    with unlocked(layer):
+        for old in previous:
+            layer._tracker.untrack(old)
+        setattr(layer, name, value)
+
+
+@contextlib.contextmanager
+def unlocked(layer) -> Iterator[None]:
+    """Inside, layers and variables can be set on a layer that is built."""
+    tracker, locked = layer._tracker, layer._tracker.locked
+    tracker.unlock()
+    try:
+        yield
+    finally:
+        if locked:
+            tracker.lock()
+
+
+# ---------------------------------------------------------------------- how a layer is called
+
+
+def call_has_training_arg(layer) -> bool:
+    """Whether `call` takes `training`. A cell need not be a Keras layer; such a cell does not."""
+    return getattr(layer, "_call_has_training_arg", False)
+
+
+def call_has_mask_arg(layer) -> bool:
+    """Whether `call` takes `mask`."""
+    return getattr(layer, "_call_has_mask_arg", False)
+
+
+def build_shapes_dict(layer) -> dict[str, Any] | None:
+    """The shapes that a layer was built for, by the name of the argument; None before that."""
+    return layer._build_shapes_dict
+
+
+def graph_inputs(layer) -> list[Any]:
+    """The symbolic tensors that a layer was called on, in all models that it is part of; masks are among them."""
+    return [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+
+
+def keras_mask(tensor) -> Any:
+    """The mask that Keras has attached to a tensor, or None."""
+    return _BACKEND.get_keras_mask(tensor)
+
+
+def set_keras_mask(tensor, mask) -> None:
+    """Attach a mask to a tensor, which the next layer, the loss and the metrics then receive."""
+    _BACKEND.set_keras_mask(tensor, mask)
+
+
+def replace_dtype_policy(layer, policy) -> None:
+    """Set a layer's policy as it stands: the public setter changes a shared DTypePolicyMap instead of the layer."""
+    layer._dtype_policy = policy
+
+
+# ---------------------------------------------------------------------- models
+
+
+def is_functional(model) -> bool:
+    """Whether the model is a graph of layers: a functional model, or a subclass of one that passes it a graph."""
+    return isinstance(model, keras.src.models.Functional)
+
+
+def input_structure(model) -> Any:
+    """The nested inputs of a functional model; `model.inputs` is flat."""
+    require(model, "_inputs_struct")
+    return model._inputs_struct
+
+
+def functional_of(model) -> Any:
+    """The functional model that a built Sequential runs as; any other model is returned as it is."""
+    return getattr(model, "_functional", None) or model
+
+
+# ---------------------------------------------------------------------- recurrent layers
+
+rnn_loop = _BACKEND.rnn
+"""The loop of `keras.layers.RNN`, in the backend's own operations."""
+
+compute_output_spec = _BACKEND.compute_output_spec
+"""The shapes and dtypes that a function returns, without running it."""
+
+DropoutRNNCell = next(cls for cls in keras.layers.LSTMCell.__mro__ if cls.__name__ == "DropoutRNNCell")
+"""The base class by which `keras.layers.RNN` recognizes cells whose dropout masks it draws before the loop."""
+require(DropoutRNNCell, "get_dropout_mask", "get_recurrent_dropout_mask", "reset_dropout_mask")
+
+
+def draws_mask_per_gate(cell) -> bool:
+    """Whether a stock cell draws a dropout mask for each gate, where one mask serves all gates of our cells."""
+    return bool(getattr(cell, "dropout_mask_count", None))
+
+
+def expected_batch_size(layer) -> int | None:
+    """The number of rows for which a stateful layer keeps states; None before it is built."""
+    return layer._expected_batch_size
+
+
+def create_states(layer, batch_size: int) -> None:
+    """Give a stateful layer new states, for that number of rows. Keras does not list them in `layer.variables`."""
+    layer._create_state_variables(batch_size)
+    layer._expected_batch_size = batch_size
+
+
+def replace_states(layer, states, batch_size: int | None) -> None:
+    """Give a stateful layer states that exist already, such as another layer's."""
+    object.__setattr__(layer, "states", states)  # an ordinary assignment would list them in `layer.variables`
+    layer._expected_batch_size = batch_size
+
+
+class FusionChoice:
+    """A base class for bidirectional layers, in front of Keras' own, that say whether Keras may run both directions in
+    one call of cuDNN, past the two layers."""
+
+    def may_fuse(self) -> bool:
+        raise NotImplementedError
+
+    def _can_attempt_fused_lstm(self, *arguments, **keywords):
+        return self.may_fuse() and super()._can_attempt_fused_lstm(*arguments, **keywords)  # type: ignore[misc]
+
+    def _can_attempt_fused_gru(self, *arguments, **keywords):
+        return self.may_fuse() and super()._can_attempt_fused_gru(*arguments, **keywords)  # type: ignore[misc]
+
+
+# ---------------------------------------------------------------------- optimizers
+
+
+class BeforeClipping:
+    """A base class for optimizers, in front of Keras' own, that see all gradients before Keras clips them."""
+
+    def before_clipping(self, gradients: list[Any]) -> list[Any]:
+        """The gradients that Keras clips and applies, in the order of the variables; None where there is none.
+
+        A subclass starts with `super().before_clipping(gradients)`, so that several of them work together.
+        """
+        return gradients
+
+    def _clip_gradients(self, grads):
+        return super()._clip_gradients(self.before_clipping(grads))  # type: ignore[misc]
+
+
+class AveragesWeights:
+    """A base class for optimizers, in front of Keras' own, that update the averages of use_ema=True themselves."""
+
+    def update_averages(self, weights_and_averages: list[tuple[Any, Any]]) -> None:
+        """Called after each step."""
+        raise NotImplementedError
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        self.update_averages(averages(self))
+
+
+def averages(optimizer) -> list[tuple[Any, Any]]:
+    """Each trained variable with the average that an optimizer with use_ema=True keeps of it."""
+    if not (optimizer.built and optimizer.use_ema):
+        return []
+    require(optimizer, "_trainable_variables", "_model_variables_moving_average")
+    pairs = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+    return [(variable, average) for variable, average in pairs if average is not None]
