@@ -65,9 +65,9 @@ def serve(settings: ServeSettings) -> None:
         need("telemetry", "opentelemetry.instrumentation.asgi", "opentelemetry.sdk")
     if settings.ray:
         need("ray", "ray.serve")
-        from keras_rnnkit.serving import rays
+        from keras_rnnkit.serving import ray_serve
 
-        rays.serve(settings, settings.ray)
+        ray_serve.serve(settings, settings.ray)
         return
     serving.serve(settings)
 

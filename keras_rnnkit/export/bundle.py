@@ -125,7 +125,7 @@ def vocabularies(given: Any) -> dict[str, Any]:
 
 def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) -> tuple[BundleReport, dict[str, Any]]:
     """Writes the graphs of a model that goes on from what it was given."""
-    from keras_rnnkit.export.make import made
+    from keras_rnnkit.export.road import made
     from keras_rnnkit.export.settings import MODES, Settings, check_choice
 
     reports, quantized, refused = {}, {}, {}
@@ -154,18 +154,18 @@ def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) 
 
 def translating(model, folder: Path, modes, quantize, saved_model, settings, tell):
     """Writes the graphs of a model that reads a source first."""
-    from keras_rnnkit.export import source_saved_model, translation
+    from keras_rnnkit.export.generating import encoder_decoder, encoder_decoder_saved_model
     from keras_rnnkit.export.settings import Settings, check_choice
 
     for mode in modes or ():
-        check_choice("modes", mode, translation.MODES)
+        check_choice("modes", mode, encoder_decoder.MODES)
     own = Settings(**{"strategy": None, **settings}, quantize=quantize)
-    reports, quantized = translation.written(model, folder, own, partial(told, tell))
+    reports, quantized = encoder_decoder.written(model, folder, own, partial(told, tell))
     saved = None
     if saved_model:
         tell("saved_model: tracing and verifying")
-        saved = source_saved_model.saved_model(model, folder / "saved_model", own)
-    return BundleReport("", reports, quantized, saved), {"translation": translation.facts(model)}
+        saved = encoder_decoder_saved_model.saved_model(model, folder / "saved_model", own)
+    return BundleReport("", reports, quantized, saved), {"translation": encoder_decoder.facts(model)}
 
 
 def told(tell: Callable[[str], Any], mode: str, stage: str) -> None:

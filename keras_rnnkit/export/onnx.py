@@ -77,7 +77,7 @@ def export_onnx(
     ([('reader', 'GRU')], True, {'reader': ['batch', 4]})
     """
     require_tensorflow()
-    from keras_rnnkit.export.make import made
+    from keras_rnnkit.export.road import made
     from keras_rnnkit.export.settings import Settings, silently
 
     settings = Settings(

@@ -14,27 +14,27 @@ from keras import tree
 
 from keras_rnnkit import kernels
 from keras_rnnkit.export import files
-from keras_rnnkit.export.causality import stream_of
+from keras_rnnkit.export.checking.comparison import difference
+from keras_rnnkit.export.checking.probes import Probe, probes
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.forms import Form, Whole, input_names, named_outputs
-from keras_rnnkit.export.meetings import Meetings
-from keras_rnnkit.export.precision import computing_in_float32
-from keras_rnnkit.export.probes import Probe, probes
-from keras_rnnkit.export.signature import check, signature_of
-from keras_rnnkit.export.tensorflow_graph import quiet
-from keras_rnnkit.export.verify import difference
+from keras_rnnkit.export.reading.causality import stream_of
+from keras_rnnkit.export.reading.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.model_calls import ModelCall, SequenceCall, input_names, named_outputs
+from keras_rnnkit.export.reading.precision import computing_in_float32
+from keras_rnnkit.export.reading.signature import check, signature_of
+from keras_rnnkit.export.tracing.tensorflow_graph import quiet
 from keras_rnnkit.layers.traversal import recurrent_layers
 
 
-class Plain(Meetings):
+class Plain(LayerHooks):
     """Runs every recurrence as a loop of TensorFlow's own operations, whatever kernel the device has for it."""
 
-    def met(self, layer, name, original, sequences, initial_state, mask, training):
+    def run_recurrence(self, layer, name, original, sequences, initial_state, mask, training):
         if not hasattr(layer, "equation"):
             return keras.layers.RNN.inner_loop(layer, sequences, initial_state, mask, training=training)
         mask, reset = mask if isinstance(mask, tuple) else (mask, None)
-        situation = kernels.Situation(masked=mask is not None, resets=reset is not None)
-        kernel = "scan" if kernels.TABLE["hoisted"].refusal(layer, situation) else "hoisted"
+        flags = kernels.CallFlags(masked=mask is not None, resets=reset is not None)
+        kernel = "scan" if kernels.TABLE["hoisted"].refusal(layer, flags) else "hoisted"
         return kernels.TABLE[kernel].run(layer, sequences, initial_state, mask, reset, training)
 
 
@@ -88,33 +88,33 @@ def export_saved_model(
     check(model)
     destination = files.checked_folder(path, "saved_model.pb")
     with computing_in_float32(model):
-        forms, refusal = forms_of(model, inputs, input_names)
+        model_calls, refusal = forms_of(model, inputs, input_names)
         with files.folder(destination) as folder:
-            write(folder, model, forms)
-            error = compare(folder, forms, tolerance) if verify else None
-    return SavedModelReport(str(destination), [form.mode for form in forms], error, refusal)
+            write(folder, model, model_calls)
+            error = compare(folder, model_calls, tolerance) if verify else None
+    return SavedModelReport(str(destination), [model_call.mode for model_call in model_calls], error, refusal)
 
 
-def forms_of(model, inputs, input_names) -> tuple[list[Form], str | None]:
+def forms_of(model, inputs, input_names) -> tuple[list[ModelCall], str | None]:
     """What there is a signature for, and why not for streams."""
     signature = signature_of(model, inputs, input_names)
-    whole: Form = Whole(model, signature)
+    whole: ModelCall = SequenceCall(model, signature)
     try:
         return [whole, stream_of(model, signature)], None
     except ExportError as error:
         return [whole], str(error)
 
 
-def write(folder: Path, model, forms: list[Form]) -> None:
+def write(folder: Path, model, model_calls: list[ModelCall]) -> None:
     archive = keras.export.ExportArchive()
     archive.track(model)
     names = dict(recurrent_layers(model))
     with quiet():
-        for form in forms:
-            archive.add_endpoint(form.mode, by_name(form, names), input_signature=specs(form))
-        if not forms[0].states:
-            structure = as_model_takes(forms[0])
-            archive.add_endpoint("serve", as_called(forms[0], names), input_signature=structure)
+        for model_call in model_calls:
+            archive.add_endpoint(model_call.mode, by_name(model_call, names), input_signature=specs(model_call))
+        if not model_calls[0].states:
+            structure = as_model_takes(model_calls[0])
+            archive.add_endpoint("serve", as_called(model_calls[0], names), input_signature=structure)
         archive.write_out(str(folder), verbose=False)
 
 
@@ -122,52 +122,60 @@ def plain(names: dict[str, Any]) -> Plain:
     return Plain({id(layer): path for path, layer in names.items()})
 
 
-def by_name(form: Form, names: dict[str, Any]):
-    """The form as a function from arrays in the order of `specs` to outputs by name."""
-    count = len(form.signature.inputs)
+def by_name(model_call: ModelCall, names: dict[str, Any]):
+    """The model_call as a function from arrays in the order of `specs` to outputs by name."""
+    count = len(model_call.signature.inputs)
 
     def endpoint(*arrays):
-        values, states = form.run(list(arrays[:count]), list(arrays[count:]), plain(names))
-        return {name: tf.identity(value) for name, value in named_outputs(form, values, states).items()}
+        values, states = model_call.run(list(arrays[:count]), list(arrays[count:]), plain(names))
+        return {name: tf.identity(value) for name, value in named_outputs(model_call, values, states).items()}
 
     return endpoint
 
 
-def as_called(form: Form, names: dict[str, Any]):
+def as_called(model_call: ModelCall, names: dict[str, Any]):
     def serve(*packed):
-        arrays = tree.flatten(packed if form.signature.spread else packed[0])
-        return form.run(arrays, [], plain(names))[0]
+        arrays = tree.flatten(packed if model_call.signature.spread else packed[0])
+        return model_call.run(arrays, [], plain(names))[0]
 
     return serve
 
 
-def specs(form: Form) -> list[tf.TensorSpec]:
-    kinds = [(spec.shape, spec.dtype) for spec in form.signature.inputs] + [(s.shape, s.dtype) for s in form.states]
-    return [tf.TensorSpec(shape, dtype, name) for (shape, dtype), name in zip(kinds, input_names(form), strict=True)]
+def specs(model_call: ModelCall) -> list[tf.TensorSpec]:
+    kinds = [(spec.shape, spec.dtype) for spec in model_call.signature.inputs] + [
+        (s.shape, s.dtype) for s in model_call.states
+    ]
+    return [
+        tf.TensorSpec(shape, dtype, name) for (shape, dtype), name in zip(kinds, input_names(model_call), strict=True)
+    ]
 
 
-def as_model_takes(form: Form) -> list[Any]:
-    packed = form.signature.pack([tf.TensorSpec(spec.shape, spec.dtype, spec.name) for spec in form.signature.inputs])
-    return list(packed) if form.signature.spread else [packed]
+def as_model_takes(model_call: ModelCall) -> list[Any]:
+    packed = model_call.signature.pack(
+        [tf.TensorSpec(spec.shape, spec.dtype, spec.name) for spec in model_call.signature.inputs]
+    )
+    return list(packed) if model_call.signature.spread else [packed]
 
 
-def compare(folder: Path, forms: list[Form], tolerance: float) -> float:
+def compare(folder: Path, model_calls: list[ModelCall], tolerance: float) -> float:
     """The largest absolute error of all signatures; ExportError if one is more than the tolerance."""
     loaded = tf.saved_model.load(str(folder))
-    tries = [(form, probe) for form in forms for probe in probes(form)]
-    return max(difference_of(loaded.signatures[form.mode], form, probe, tolerance) for form, probe in tries)
+    tries = [(model_call, probe) for model_call in model_calls for probe in probes(model_call)]
+    return max(
+        difference_of(loaded.signatures[model_call.mode], model_call, probe, tolerance) for model_call, probe in tries
+    )
 
 
-def difference_of(signature, form: Form, probe: Probe, tolerance: float) -> float:
+def difference_of(signature, model_call: ModelCall, probe: Probe, tolerance: float) -> float:
     arrays = [*probe.inputs, *probe.states]
     with tf.device("/CPU:0"):
-        expected = named_outputs(form, *form.run(probe.inputs, probe.states, Meetings({})))
-        found = signature(**dict(zip(input_names(form), map(tf.constant, arrays), strict=True)))
+        expected = named_outputs(model_call, *model_call.run(probe.inputs, probe.states, LayerHooks({})))
+        found = signature(**dict(zip(input_names(model_call), map(tf.constant, arrays), strict=True)))
     errors = [difference(np.asarray(value), np.asarray(found[name])) for name, value in expected.items()]
     worst = max(scaled for _, scaled in errors)
     if worst > tolerance:
         raise ExportError(
-            f"The SavedModel is not exact: its signature {form.mode!r} differs from Keras by {worst:.3g} on inputs "
-            f"{probe.size}, allowed are {tolerance:g}. No file was written; a larger tolerance= accepts it."
+            f"The SavedModel is not exact: its signature {model_call.mode!r} differs from Keras by {worst:.3g} on "
+            f"inputs {probe.size}, allowed are {tolerance:g}. No file was written; a larger tolerance= accepts it."
         )
     return max(error for error, _ in errors)

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.graph import check_opset
-from keras_rnnkit.export.lowering import CHOICES
+from keras_rnnkit.export.lowering.operators import CHOICES
 
 MODES = ("sequence", "stream", "generate")
 QUANTIZATIONS = ("int8", "float16")

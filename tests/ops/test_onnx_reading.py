@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from keras_rnnkit.export.emitter import Emitter
+from keras_rnnkit.export.writing.emitter import Emitter
 from keras_rnnkit.ops import activations
 from keras_rnnkit.ops import numpy as nops
 from keras_rnnkit.ops import onnx as oops

@@ -1,0 +1,59 @@
+"""A `Seq2Seq` as the files of a bundle: its encoder, one step of its decoder, and the whole loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.generating.encoder_decoder_loop import loop_of
+from keras_rnnkit.export.generating.encoder_decoder_parts import exactly, parts_of, source_spec
+from keras_rnnkit.export.report import ExportReport
+from keras_rnnkit.export.road import serialized
+from keras_rnnkit.export.settings import Settings
+from keras_rnnkit.runtime import manifest as manifests
+from keras_rnnkit.seq2seq import Seq2Seq
+
+MODES = ("encoder", "step", "generate")
+
+
+def written(model: Seq2Seq, folder, settings: Settings, tell: Callable[[str, str], None]):
+    """Writes the graphs into a folder: (reports by mode, reports of those with weights in fewer bits)."""
+    check(model)
+    reports: dict[str, ExportReport] = {}
+    quantized: dict[str, ExportReport] = {}
+    with exactly(model):
+        for kind in (None, *([settings.quantize] if settings.quantize else [])):
+            own = replace(settings, quantize=kind)
+            parts = parts_of(model, own, tell)
+            tell("generate", "writing the loop")
+            content, report = loop_of(model, parts, own)
+            contents = {"encoder": serialized(parts.encoder), "step": serialized(parts.step), "generate": content}
+            for mode, one in {**parts.reports, "generate": replace(report, quantized=kind)}.items():
+                name = manifests.quantized_file(mode, kind) if kind else manifests.FILES[mode]
+                (folder / name).write_bytes(contents[mode])
+                (quantized if kind else reports)[mode] = replace(one, path=name)
+    return reports, quantized
+
+
+def check(model: Seq2Seq) -> None:
+    if not model.built:
+        raise ExportError(
+            f"The model {model.name!r} has not been called yet. Received: a model that is not built. Call it once, "
+            "model((source, target))."
+        )
+
+
+def facts(model: Seq2Seq) -> dict[str, Any]:
+    """What the manifest says of sources and targets."""
+    spec = source_spec(model)
+    return {
+        "source": {2: "tokens", 3: "features", 4: "image"}[len(spec.shape)],
+        "source_tokens": getattr(model.encoder, "vocabulary_size", None),
+        "source_shape": list(spec.shape),
+        "limit": model.limit,
+        "begin": model.begin,
+        "end": model.end,
+        "tokens": model.decoder.vocabulary_size,
+    }

@@ -1,0 +1,175 @@
+"""The token loop inside a graph: a prompt goes in, tokens and their scores come out of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from onnx import ModelProto, helper
+
+from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
+from keras_rnnkit.decoding.loop import widened
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.generating.token_loop import TokenLoop
+from keras_rnnkit.export.graph import Graph
+from keras_rnnkit.export.lowering.context import length_of
+from keras_rnnkit.export.reading.model_calls import State
+from keras_rnnkit.export.reading.signature import Spec, distinct
+from keras_rnnkit.export.writing.emitter import Emitter
+from keras_rnnkit.export.writing.finish import check, describe
+from keras_rnnkit.export.writing.inlining import Inlined
+from keras_rnnkit.export.writing.while_loop import turns
+from keras_rnnkit.ops import onnx as ops
+from keras_rnnkit.ops.onnx import Value
+
+STRATEGIES = {"sample": Sampling, "greedy": Greedy, "beam": Beam}
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens follow from the model. named: the strategy's name where its numbers are inputs of the graph.
+
+    probabilities: whether the model gives probabilities, not logits. end: the token that ends a row, or None.
+    """
+
+    strategy: Strategy
+    named: str | None
+    end: int | None
+    probabilities: bool
+
+
+def decoding(strategy: str | Strategy, end: int | None, probabilities: bool) -> Decoding:
+    if isinstance(strategy, Strategy):
+        return Decoding(strategy, None, end, probabilities)
+    if strategy not in STRATEGIES:
+        known = ", ".join(map(repr, STRATEGIES))
+        raise ExportError(
+            f"Received: strategy={strategy!r}. Expected one of {known}, or a keras_rnnkit.decoding.Strategy."
+        )
+    return Decoding(STRATEGIES[strategy](), strategy, end, probabilities)
+
+
+def generation(step: Graph, how: Decoding) -> ModelProto:
+    """The graph of the whole loop, from the graph of one chunk."""
+    writer = Writer(step, how)
+    outputs = writer.write()
+    return writer.model(step.model, outputs, tokens=writer.tokens.name)
+
+
+class Surroundings:
+    """A graph around a loop. `inputs`: those met so far, each with the names of its axes; `taken`: names in use."""
+
+    def __init__(self, how: Decoding, opset: int, taken: set[str]):
+        self.how, self.taken = how, taken
+        self.root = Emitter(opset, prefix="generate")
+        self.inputs: list[tuple[Value, list[Any]]] = []
+        self.defaults: dict[str, Any] = {}
+
+    def settings(self) -> tuple[Strategy, Value | None, Value]:
+        """The strategy, its numbers inputs where it was only named; its noise; the greatest number of tokens."""
+        strategy = self.how.strategy
+        if not strategy.needs_noise:
+            return strategy, None, self.input("steps", (), "int64", [])
+        noise = self.input("noise", (None, None), "float32", ["batch", "steps"])
+        if self.how.named:
+            numbers = {"temperature": ("float32", 1.0), "top_k": ("int64", 0), "top_p": ("float32", 1.0)}
+            self.defaults = {name: default for name, (_, default) in numbers.items()}
+            strategy = type(strategy)(**{name: self.input(name, (), kind, []) for name, (kind, _) in numbers.items()})
+        return strategy, noise, turns(noise)
+
+    def input(self, name: str, shape, dtype, dims: list[Any]) -> Value:
+        (name,) = [name] if name in self.taken else distinct([name], self.taken)
+        self.taken.add(name)
+        value = Value(self.root, name, shape, dtype)
+        self.inputs.append((value, dims))
+        return value
+
+    def named(self, value: Value, name: str) -> Value:
+        self.taken.add(name)
+        if not self.root.rename(value.name, name):
+            self.root.nodes.append(helper.make_node("Identity", [value.name], [name]))
+        return Value(self.root, name, value.shape, value.dtype)
+
+    def facts(self) -> dict[str, Any]:
+        """What a runner must know: how tokens are chosen, and what may be given when nothing was asked for."""
+        strategy = self.how.named or type(self.how.strategy).__name__
+        return {
+            "strategy": strategy,
+            "beams": self.how.strategy.rows,
+            "end": self.how.end,
+            "defaults": self.defaults,
+        }
+
+    def model(self, like: ModelProto, outputs: list[tuple[Value, list[Any]]], **facts: Any) -> ModelProto:
+        """The whole, with what `like` says of its versions; checked."""
+        graph = helper.make_graph(
+            self.root.nodes,
+            "keras_rnnkit",
+            [value_info(value, dims) for value, dims in self.inputs],
+            [value_info(value, dims) for value, dims in outputs],
+            list(self.root.initializers.values()),
+        )
+        model = ModelProto()
+        model.CopyFrom(like)
+        del model.metadata_props[:]
+        model.graph.CopyFrom(graph)
+        describe(model, mode="generate", states=[], **self.facts(), **facts)
+        check(model)
+        return model
+
+
+class Writer(Surroundings):
+    """Writes the loop of a model that goes on from a prompt."""
+
+    def __init__(self, step: Graph, how: Decoding):
+        super().__init__(how, step.settings["opset"], {spec.name for spec in step.model_call.signature.inputs})
+        self.step = step
+        self.part = Inlined(step.model, self.root)
+        signature = step.model_call.signature
+        self.tokens = cast(Spec, signature.tokens())
+        self.fixed = [spec for spec in signature.inputs if spec is not self.tokens]
+
+    def write(self) -> list[tuple[Value, list[Any]]]:
+        prompt = self.input(self.tokens.name, (None, None), self.tokens.dtype, ["batch", "time"])
+        fixed = {s.name: self.input(s.name, s.shape, s.dtype, ["batch", *s.shape[1:]]) for s in self.fixed}
+        strategy, noise, limit = self.settings()
+        states = [self.started(prompt, state) for state in self.step.model_call.states]
+        logits, states = self.call(self.root, prompt, states, fixed)
+        logits, every = widened(ops, strategy, logits, [*states, *fixed.values()])
+        states, rest = every[: len(states)], dict(zip(fixed, every[len(states) :], strict=True))
+
+        def step(graph: Emitter, token: Value, states: list[Value]):
+            tokens = ops.as_dtype(ops.expand_dims(token, 1), np.dtype(self.tokens.dtype))
+            return *self.call(graph, tokens, states, rest), None
+
+        loop = TokenLoop(self.root, strategy, self.how.end, noise, limit)
+        carry, tokens, _ = loop.run(step, logits, states)
+        found = strategy.result(ops, carry, tokens)
+        rows = ["batch"] if strategy.rows == 1 else ["batch", strategy.rows]
+        names = distinct(["generated", "scores", "lengths"], self.taken)
+        dims = [[*rows, "generated_time"], rows, rows]
+        return [(self.named(value, name), axes) for value, name, axes in zip(found, names, dims, strict=True)]
+
+    def call(self, graph: Emitter, tokens: Value, states: list[Value], fixed: dict[str, Value]):
+        """(logits [R, V] after the last step, next states)."""
+        feeds = {self.tokens.name: tokens, **fixed}
+        feeds |= {given: state for (given, _), state in zip(self.step.states, states, strict=True)}
+        found = self.part.call(graph, feeds)
+        y = next(iter(found.values()))
+        y = y[:, -1] if len(y.shape) == 3 else y
+        y = ops.log(ops.maximum(y, 1e-30)) if self.how.probabilities else y
+        return y, [found[after] for _, after in self.step.states]
+
+    def started(self, prompt: Value, state: State) -> Value:
+        """The state with which every row begins."""
+        tail = np.array(state.start.shape, np.int64)
+        shape = ops.concatenate([length_of(prompt, 0), tail], axis=0)
+        (name,) = self.root.node("Expand", [self.root.constant(state.start[None]), shape.name])
+        return Value(self.root, name, state.shape, state.start.dtype)
+
+
+def value_info(value: Value, dims: list[Any]):
+    kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+    named = [name if name is not None else f"{value.name}_{axis}" for axis, name in enumerate(dims)]
+    return helper.make_tensor_value_info(value.name, kind, named)
