@@ -9,6 +9,7 @@ built; `tests/test_keras_internals.py` shows the behaviour that we rely on, name
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -60,6 +61,7 @@ require(_LAYER, "_call_has_training_arg", "_call_has_mask_arg")
 require(_LAYER, "_lock_state")
 require(_LAYER._tracker, "locked", "lock", "unlock", "untrack", "config", "stored_ids")
 require(_RNN, "_create_state_variables", "_expected_batch_size", "inner_loop")
+require(_RNN, "_maybe_config_dropout_masks", "_maybe_reset_dropout_masks")
 require(keras.optimizers.Optimizer, "_clip_gradients", "_update_model_variables_moving_average")
 require(keras.Sequential(name="probe"), "_functional", "_maybe_rebuild")
 require(keras.Model, "_symbolic_build")
@@ -67,6 +69,9 @@ if keras.backend.backend() == "tensorflow":
     require(keras.optimizers.Optimizer, "_all_reduce_sum_gradients")
 if hasattr(_BACKEND, "bidirectional_lstm"):  # since Keras 3.13: both directions in one cuDNN call
     require(keras.layers.Bidirectional, "_can_attempt_fused_lstm", "_can_attempt_fused_gru")
+
+DROPOUT_MASKS = ("_maybe_config_dropout_masks", "_maybe_reset_dropout_masks")
+"""The methods by which `keras.layers.RNN` keeps the dropout masks of a call on its cells, also at inference."""
 
 FUSED_BIDIRECTIONAL = ("_can_attempt_fused_lstm", "_can_attempt_fused_gru")
 """The methods that Keras' Bidirectional asks before it hands both directions to cuDNN in one call."""
@@ -136,6 +141,18 @@ def keras_mask(tensor) -> Any:
 def set_keras_mask(tensor, mask) -> None:
     """Attach a mask to a tensor, which the next layer, the loss and the metrics then receive."""
     _BACKEND.set_keras_mask(tensor, mask)
+
+
+DTYPE_POLICY = "_dtype_policy"
+"""The attribute in which a layer keeps its policy, from which it derives all its dtypes."""
+
+
+def with_compute_dtype(policy, dtype: str) -> Any:
+    """A copy of a policy that computes in another dtype and keeps the variables' dtype: Keras casts where it reads."""
+    require(policy, "_compute_dtype")
+    policy = copy.copy(policy)
+    policy._compute_dtype = dtype
+    return policy
 
 
 def replace_dtype_policy(layer, policy) -> None:
