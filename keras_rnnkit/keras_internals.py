@@ -60,6 +60,9 @@ require(_LAYER._tracker, "locked", "lock", "unlock", "untrack")
 require(_RNN, "_create_state_variables", "_expected_batch_size", "inner_loop")
 require(keras.optimizers.Optimizer, "_clip_gradients", "_update_model_variables_moving_average")
 require(keras.Sequential(name="probe"), "_functional")
+require(keras.Model, "_symbolic_build")
+if keras.backend.backend() == "tensorflow":
+    require(keras.optimizers.Optimizer, "_all_reduce_sum_gradients")
 if hasattr(_BACKEND, "bidirectional_lstm"):  # since Keras 3.13: both directions in one cuDNN call
     require(keras.layers.Bidirectional, "_can_attempt_fused_lstm", "_can_attempt_fused_gru")
 
@@ -157,6 +160,14 @@ def functional_of(model) -> Any:
     return getattr(model, "_functional", None) or model
 
 
+def build_metrics(model, x, y) -> None:
+    """Create the variables of a compiled model's metrics, which Keras does no sooner than in the first training step.
+
+    x, y: one batch. Only its shapes and dtypes are used, and the model does not run.
+    """
+    model._symbolic_build(data_batch=(x, y, None))
+
+
 # ---------------------------------------------------------------------- recurrent layers
 
 rnn_loop = _BACKEND.rnn
@@ -221,6 +232,16 @@ class BeforeClipping:
 
     def _clip_gradients(self, grads):
         return super()._clip_gradients(self.before_clipping(grads))  # type: ignore[misc]
+
+
+class SumsGradients:
+    """A base class for optimizers, in front of Keras' own, that sum the gradients of all replicas themselves.
+
+    Keras' optimizers do that on TensorFlow when they update the variables, after clipping.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return list(grads_and_vars)
 
 
 class AveragesWeights:

@@ -11,10 +11,10 @@ import numpy as np
 from rich.console import Console
 
 import keras_rnnkit as rk
-from pipelines.learning import optimizer_of
+from pipelines.optimization import optimizer_of
+from pipelines.progress import Watching
 from pipelines.reporting import plot_curves
 from pipelines.settings import Training
-from pipelines.watching import Watching
 
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
 
@@ -34,7 +34,7 @@ def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: Training,
         place = rk.training.resume(model, path, known)
         console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
     keeper = rk.training.Checkpoint(
-        path, known, settings.every, place["batch"] if place else 0, place["history"] if place else None
+        path, known, settings.checkpoint_every, place["batch"] if place else 0, place["history"] if place else None
     )
     done = place["epoch"] * len(pairs) + place["batch"] if place else 0
     callbacks: list[Any] = [rk.training.GradientLog(), rk.training.AveragedWeights()]

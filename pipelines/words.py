@@ -81,10 +81,10 @@ def run(settings: Settings) -> dict:
 
 def read(settings: Settings) -> list[str]:
     """The different words of the list."""
-    from keras_rnnkit.data.corpus import read_text
     from keras_rnnkit.data.embedded import english_words
+    from keras_rnnkit.text.files import read_lines
 
-    lines = read_text(settings.data).splitlines() if settings.data else english_words()
+    lines = read_lines(settings.data) if settings.data else english_words()
     words = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if len(words) < 20:
         raise rk.text.TextError(f"{str(settings.data)!r} has {len(words)} different words; it takes 20 or more.")
@@ -120,7 +120,7 @@ def build(settings: Settings, size: int):
 
 def learner(settings: Settings, size: int):
     """The model that trains."""
-    from pipelines.learning import prepare
+    from pipelines.optimization import prepare
 
     prepare(settings)
     return build(settings, size)
@@ -128,8 +128,8 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Logs of every epoch; the best weights are kept in a file. Each epoch has an order of its own, of words."""
-    from pipelines.learning import optimizer_of
-    from pipelines.watching import Watching
+    from pipelines.optimization import optimizer_of
+    from pipelines.progress import Watching
 
     (x, y), held_out = parts["train"], parts["test"]
     batches = -(-len(x) // settings.batch)

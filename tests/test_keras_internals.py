@@ -21,6 +21,7 @@ PRIVATE = (
     *("_call_has_training_arg", "_call_has_mask_arg", "_keras_mask", "_functional", "_inputs_struct"),
     *("_create_state_variables", "_expected_batch_size", "_can_attempt_fused_lstm", "_can_attempt_fused_gru"),
     *("_clip_gradients", "_update_model_variables_moving_average", "_model_variables_moving_average"),
+    *("_symbolic_build", "_all_reduce_sum_gradients"),
     *("_trainable_variables", "keras.src", "dropout_mask_count"),
 )
 EXPORT = PACKAGE / "export"  # its uses move in a change of their own; then this line goes
@@ -312,6 +313,34 @@ def test_keras_clips_what_before_clipping_returns():
     model = fit(Zero(1.0, clipnorm=1.0))
     assert seen and set(seen) == {2}
     np.testing.assert_array_equal(model.layers[0].bias, [0.0])
+
+
+def test_keras_sums_gradients_where_the_replaced_rule_says():
+    """In silence otherwise: gradients that are sums already would be summed again, once for each replica."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("Only TensorFlow's optimizers sum gradients themselves.")
+    calls = []
+
+    class Counting(internals.SumsGradients, keras.optimizers.SGD):
+        def _all_reduce_sum_gradients(self, grads_and_vars):
+            calls.append(len(grads_and_vars))
+            return super()._all_reduce_sum_gradients(grads_and_vars)
+
+    fit(Counting(0.1))
+    assert set(calls) == {2}
+    method = internals.SumsGradients._all_reduce_sum_gradients
+    assert method(None, [(1, "a"), (None, "b")]) == [(1, "a"), (None, "b")]
+
+
+def test_metrics_have_variables_before_the_first_step():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(1), layers.Dropout(0.5)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    before = [np.array(weight) for weight in model.variables]
+    count = sum(len(metric.variables) for metric in model.metrics)
+    internals.build_metrics(model, X[0], np.ones((5, 1)))
+    assert sum(len(metric.variables) for metric in model.metrics) == count + 2
+    for weight, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
 
 
 def test_two_that_see_gradients_work_together():

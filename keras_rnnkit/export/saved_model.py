@@ -33,8 +33,8 @@ class Plain(LayerHooks):
         if not hasattr(layer, "equation"):
             return keras.layers.RNN.inner_loop(layer, sequences, initial_state, mask, training=training)
         mask, reset = mask if isinstance(mask, tuple) else (mask, None)
-        situation = kernels.Situation(masked=mask is not None, resets=reset is not None)
-        kernel = "scan" if kernels.TABLE["hoisted"].refusal(layer, situation) else "hoisted"
+        flags = kernels.CallFlags(masked=mask is not None, resets=reset is not None)
+        kernel = "scan" if kernels.TABLE["hoisted"].refusal(layer, flags) else "hoisted"
         return kernels.TABLE[kernel].run(layer, sequences, initial_state, mask, reset, training)
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import importlib
 
 import keras
+from keras.src.backend import AutocastScope
 
 from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.base import dropped
+from keras_rnnkit.kernels.call_flags import CallFlags
 from keras_rnnkit.kernels.recurrence import Recurrence, per_row
-from keras_rnnkit.kernels.situation import Situation
 from keras_rnnkit.ops import keras as kops
 
 ENGINES = {"tensorflow": "engine_tensorflow", "jax": "engine_jax"}
 
 
-def refusal(layer, situation: Situation) -> str | None:
+def refusal(layer, call: CallFlags) -> str | None:
     """Why this kernel cannot run the layer, or None."""
     if keras.backend.backend() not in ENGINES:
         return f"the {keras.backend.backend()} backend has no hoisted loop yet, only {' and '.join(ENGINES)} have"
@@ -31,10 +32,20 @@ def refusal(layer, situation: Situation) -> str | None:
     return None
 
 
+def remark(layer, call: CallFlags) -> str:
+    """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
+    return ""
+
+
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
+    with AutocastScope(layer.equation.compute_dtype):  # a cell computes in its own dtype, whatever its layer's is
+        return run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training)
+
+
+def run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training):
     cell = layer.equation
-    x = in_time_order(layer, sequences)
+    x = keras.ops.cast(in_time_order(layer, sequences), cell.compute_dtype)
     mask = None if mask is None else in_time_order(layer, mask)
     if training:
         x = dropped(x, layer.cell.get_dropout_mask(x[0]))

@@ -6,13 +6,18 @@ import keras
 from keras import tree
 
 from keras_rnnkit import keras_internals
+from keras_rnnkit.kernels.call_flags import CallFlags
 from keras_rnnkit.kernels.recurrence import per_row
-from keras_rnnkit.kernels.situation import Situation
 
 
-def refusal(layer, situation: Situation) -> str | None:
+def refusal(layer, call: CallFlags) -> str | None:
     """Why this kernel cannot run the layer: there is no such layer."""
     return None
+
+
+def remark(layer, call: CallFlags) -> str:
+    """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
+    return ""
 
 
 def run(layer, sequences, initial_state, mask, reset, training):

@@ -9,8 +9,8 @@ import time
 
 import uvicorn
 
-from keras_rnnkit.serving import logs
-from keras_rnnkit.serving.application import application
+from keras_rnnkit.serving.http.application import application
+from keras_rnnkit.serving.observability import logs
 from keras_rnnkit.serving.settings import Settings
 
 LINGER = 0.5
@@ -51,7 +51,7 @@ class Gentle(uvicorn.Server):
 
 
 def with_traces(app):
-    from keras_rnnkit.serving.telemetry import traced
+    from keras_rnnkit.serving.observability.tracing import traced
 
     return traced(app)
 

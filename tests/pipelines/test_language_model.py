@@ -33,10 +33,10 @@ def small(text, out, **changes):
         "batch": 4,
         "steps": 10,
         "epochs": 2,
-        "rate": 0.02,
+        "learning_rate": 0.02,
         "length": 20,
     }
-    return Settings(data=text, out=out, valid=0.1, **{**arguments, **changes})
+    return Settings(data=text, out=out, valid_fraction=0.1, **{**arguments, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_it_goes_on_where_it_stopped(text, trained, tmp_path):
             "tied": True,
             "embedding": 0,
             "optimizer": "sgd",
-            "rate": 0.5,
+            "learning_rate": 0.5,
             "schedule": "halving",
             "init": 0.1,
         },
@@ -100,7 +100,14 @@ def test_it_goes_on_where_it_stopped(text, trained, tmp_path):
             "warmup": 3,
         },
         {"mixed": True, "cell": "peephole_lstm", "zoneout": 0.1, "schedule": "plateau"},
-        {"unit": "subword", "most": 270, "cell": "vanilla", "varied": True, "patience": 1, "optimizer": "rmsprop"},
+        {
+            "unit": "subword",
+            "max_tokens": 270,
+            "cell": "vanilla",
+            "varied": True,
+            "patience": 1,
+            "optimizer": "rmsprop",
+        },
     ],
 )
 def test_other_settings(text, tmp_path, changes):

@@ -17,6 +17,7 @@ from onnx import ModelProto, numpy_helper
 
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.lowering.placeholders import DOMAIN
+from keras_rnnkit.export.tracing.onnx_forms import handlers
 from keras_rnnkit.export.writing.emitter import names_read
 
 LARGE = 2**20
@@ -80,7 +81,9 @@ def to_onnx(
     try:
         with quiet():
             traced = Traced(function, specs, list(weights))
-            model, _ = tf2onnx.convert.from_function(traced, traced.specs, opset=opset, custom_ops={"PyFunc": DOMAIN})
+            model, _ = tf2onnx.convert.from_function(
+                traced, traced.specs, opset=opset, custom_ops={"PyFunc": DOMAIN}, custom_op_handlers=handlers()
+            )
             traced.insert_weights(model)
             traced.settle_captures(model)
     except ExportError:
