@@ -40,6 +40,7 @@ def _backend() -> Any:
     require(keras, "src")
     require(keras.src, "backend", "layers", "models")
     require(keras.src.backend, "rnn", "compute_output_spec", "get_keras_mask", "set_keras_mask")
+    require(keras.src.backend, "lstm", "gru", "AutocastScope")
     return keras.src.backend
 
 
@@ -291,6 +292,22 @@ def compile_arguments(model) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------- recurrent layers
+
+
+def autocast_scope(dtype) -> Any:
+    """A context in which variables are read in this dtype, as inside the call of a layer that computes in it."""
+    return _BACKEND.AutocastScope(dtype)
+
+
+def fused_lstm(*arguments, **keywords) -> Any:
+    """Keras' door to cuDNN's LSTM: (last output, outputs, states), or NotImplementedError where there is no cuDNN."""
+    return _BACKEND.lstm(*arguments, **keywords)
+
+
+def fused_gru(*arguments, **keywords) -> Any:
+    """Keras' door to cuDNN's GRU, like `fused_lstm`."""
+    return _BACKEND.gru(*arguments, **keywords)
+
 
 rnn_loop = _BACKEND.rnn
 """The loop of `keras.layers.RNN`, in the backend's own operations."""
