@@ -38,7 +38,8 @@ def _backend() -> Any:
     """Keras' backend module. `keras.src` is an attribute of `keras`, but not one of its public names."""
     require(keras, "src")
     require(keras.src, "backend", "layers", "models")
-    require(keras.src.backend, "rnn", "compute_output_spec", "get_keras_mask", "set_keras_mask")
+    require(keras.src.backend, "rnn", "lstm", "gru", "compute_output_spec", "AutocastScope")
+    require(keras.src.backend, "get_keras_mask", "set_keras_mask")
     return keras.src.backend
 
 
@@ -51,7 +52,7 @@ class _StepWithoutWeights:
         return inputs, states
 
 
-_BACKEND = _backend()
+BACKEND = _backend()
 _LAYER = keras.layers.Layer(name="probe")
 _RNN = keras.layers.RNN(_StepWithoutWeights(), name="probe")
 
@@ -65,7 +66,7 @@ require(keras.Sequential(name="probe"), "_functional", "_maybe_rebuild")
 require(keras.Model, "_symbolic_build")
 if keras.backend.backend() == "tensorflow":
     require(keras.optimizers.Optimizer, "_all_reduce_sum_gradients")
-if hasattr(_BACKEND, "bidirectional_lstm"):  # since Keras 3.13: both directions in one cuDNN call
+if hasattr(BACKEND, "bidirectional_lstm"):  # since Keras 3.13: both directions in one cuDNN call
     require(keras.layers.Bidirectional, "_can_attempt_fused_lstm", "_can_attempt_fused_gru")
 
 FUSED_BIDIRECTIONAL = ("_can_attempt_fused_lstm", "_can_attempt_fused_gru")
@@ -130,12 +131,12 @@ def graph_inputs(layer) -> list[Any]:
 
 def keras_mask(tensor) -> Any:
     """The mask that Keras has attached to a tensor, or None."""
-    return _BACKEND.get_keras_mask(tensor)
+    return BACKEND.get_keras_mask(tensor)
 
 
 def set_keras_mask(tensor, mask) -> None:
     """Attach a mask to a tensor, which the next layer, the loss and the metrics then receive."""
-    _BACKEND.set_keras_mask(tensor, mask)
+    BACKEND.set_keras_mask(tensor, mask)
 
 
 def replace_dtype_policy(layer, policy) -> None:
@@ -275,11 +276,29 @@ def compile_arguments(model) -> dict[str, Any]:
 
 # ---------------------------------------------------------------------- recurrent layers
 
-rnn_loop = _BACKEND.rnn
-"""The loop of `keras.layers.RNN`, in the backend's own operations."""
 
-compute_output_spec = _BACKEND.compute_output_spec
-"""The shapes and dtypes that a function returns, without running it."""
+def rnn_loop(*arguments, **keywords) -> Any:
+    """The loop of `keras.layers.RNN`, in the backend's own operations."""
+    return BACKEND.rnn(*arguments, **keywords)
+
+
+def fused_lstm(*arguments, **keywords) -> Any:
+    """cuDNN's LSTM as Keras' layer calls it; raises NotImplementedError where the device has no cuDNN."""
+    return BACKEND.lstm(*arguments, **keywords)
+
+
+def fused_gru(*arguments, **keywords) -> Any:
+    """The same for cuDNN's GRU."""
+    return BACKEND.gru(*arguments, **keywords)
+
+
+def compute_output_spec(function, *arguments) -> Any:
+    """The shapes and dtypes that a function returns, without running it."""
+    return BACKEND.compute_output_spec(function, *arguments)
+
+
+AutocastScope = BACKEND.AutocastScope
+"""Inside it, variables are read in its dtype: Keras enters one for each layer, with the layer's compute dtype."""
 
 DropoutRNNCell = next(cls for cls in keras.layers.LSTMCell.__mro__ if cls.__name__ == "DropoutRNNCell")
 """The base class by which `keras.layers.RNN` recognizes cells whose dropout masks it draws before the loop."""

@@ -291,6 +291,25 @@ def test_the_loop_and_the_shapes_of_a_function():
     assert internals.compute_output_spec(lambda x: x @ np.ones((3, 7)), keras.KerasTensor((2, 3))).shape == (2, 7)
 
 
+def test_variables_are_read_in_the_dtype_of_the_scope():
+    """In silence otherwise: a cell would compute in the dtype of its layer."""
+    variable = keras.Variable([1.0])
+    with internals.AutocastScope("float16"):
+        assert keras.backend.standardize_dtype(keras.ops.convert_to_tensor(variable).dtype) == "float16"
+
+
+def test_the_fused_functions_say_where_there_is_no_cudnn():
+    cell = layers.LSTM(2).cell
+    cell.build((None, 3))
+    settings = {"activation": cell.activation, "recurrent_activation": cell.recurrent_activation}
+    weights = {"kernel": cell.kernel, "recurrent_kernel": cell.recurrent_kernel, "bias": cell.bias}
+    state = keras.ops.zeros((2, 2))
+    with pytest.raises(NotImplementedError):
+        internals.fused_lstm(X, state, state, None, **weights, **settings)
+    with pytest.raises(NotImplementedError):
+        internals.fused_gru(X, state, None, **weights, **settings)
+
+
 # ---------------------------------------------------------------------- optimizers
 
 
