@@ -9,6 +9,7 @@ built; `tests/test_keras_internals.py` shows the behaviour that we rely on, name
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,8 +39,8 @@ def _backend() -> Any:
     """Keras' backend module. `keras.src` is an attribute of `keras`, but not one of its public names."""
     require(keras, "src")
     require(keras.src, "backend", "layers", "models")
-    require(keras.src.backend, "rnn", "lstm", "gru", "compute_output_spec", "AutocastScope")
-    require(keras.src.backend, "get_keras_mask", "set_keras_mask")
+    require(keras.src.backend, "rnn", "compute_output_spec", "get_keras_mask", "set_keras_mask")
+    require(keras.src.backend, "lstm", "gru", "AutocastScope")
     return keras.src.backend
 
 
@@ -52,7 +53,7 @@ class _StepWithoutWeights:
         return inputs, states
 
 
-BACKEND = _backend()
+_BACKEND = _backend()
 _LAYER = keras.layers.Layer(name="probe")
 _RNN = keras.layers.RNN(_StepWithoutWeights(), name="probe")
 
@@ -61,13 +62,17 @@ require(_LAYER, "_call_has_training_arg", "_call_has_mask_arg")
 require(_LAYER, "_lock_state")
 require(_LAYER._tracker, "locked", "lock", "unlock", "untrack", "config", "stored_ids")
 require(_RNN, "_create_state_variables", "_expected_batch_size", "inner_loop")
+require(_RNN, "_maybe_config_dropout_masks", "_maybe_reset_dropout_masks")
 require(keras.optimizers.Optimizer, "_clip_gradients", "_update_model_variables_moving_average")
 require(keras.Sequential(name="probe"), "_functional", "_maybe_rebuild")
 require(keras.Model, "_symbolic_build")
 if keras.backend.backend() == "tensorflow":
     require(keras.optimizers.Optimizer, "_all_reduce_sum_gradients")
-if hasattr(BACKEND, "bidirectional_lstm"):  # since Keras 3.13: both directions in one cuDNN call
+if hasattr(_BACKEND, "bidirectional_lstm"):  # since Keras 3.13: both directions in one cuDNN call
     require(keras.layers.Bidirectional, "_can_attempt_fused_lstm", "_can_attempt_fused_gru")
+
+DROPOUT_MASKS = ("_maybe_config_dropout_masks", "_maybe_reset_dropout_masks")
+"""The methods by which `keras.layers.RNN` keeps the dropout masks of a call on its cells, also at inference."""
 
 FUSED_BIDIRECTIONAL = ("_can_attempt_fused_lstm", "_can_attempt_fused_gru")
 """The methods that Keras' Bidirectional asks before it hands both directions to cuDNN in one call."""
@@ -131,12 +136,24 @@ def graph_inputs(layer) -> list[Any]:
 
 def keras_mask(tensor) -> Any:
     """The mask that Keras has attached to a tensor, or None."""
-    return BACKEND.get_keras_mask(tensor)
+    return _BACKEND.get_keras_mask(tensor)
 
 
 def set_keras_mask(tensor, mask) -> None:
     """Attach a mask to a tensor, which the next layer, the loss and the metrics then receive."""
-    BACKEND.set_keras_mask(tensor, mask)
+    _BACKEND.set_keras_mask(tensor, mask)
+
+
+DTYPE_POLICY = "_dtype_policy"
+"""The attribute in which a layer keeps its policy, from which it derives all its dtypes."""
+
+
+def with_compute_dtype(policy, dtype: str) -> Any:
+    """A copy of a policy that computes in another dtype and keeps the variables' dtype: Keras casts where it reads."""
+    require(policy, "_compute_dtype")
+    policy = copy.copy(policy)
+    policy._compute_dtype = dtype
+    return policy
 
 
 def replace_dtype_policy(layer, policy) -> None:
@@ -277,28 +294,26 @@ def compile_arguments(model) -> dict[str, Any]:
 # ---------------------------------------------------------------------- recurrent layers
 
 
-def rnn_loop(*arguments, **keywords) -> Any:
-    """The loop of `keras.layers.RNN`, in the backend's own operations."""
-    return BACKEND.rnn(*arguments, **keywords)
+def autocast_scope(dtype) -> Any:
+    """A context in which variables are read in this dtype, as inside the call of a layer that computes in it."""
+    return _BACKEND.AutocastScope(dtype)
 
 
 def fused_lstm(*arguments, **keywords) -> Any:
-    """cuDNN's LSTM as Keras' layer calls it; raises NotImplementedError where the device has no cuDNN."""
-    return BACKEND.lstm(*arguments, **keywords)
+    """Keras' door to cuDNN's LSTM: (last output, outputs, states), or NotImplementedError where there is no cuDNN."""
+    return _BACKEND.lstm(*arguments, **keywords)
 
 
 def fused_gru(*arguments, **keywords) -> Any:
-    """The same for cuDNN's GRU."""
-    return BACKEND.gru(*arguments, **keywords)
+    """Keras' door to cuDNN's GRU, like `fused_lstm`."""
+    return _BACKEND.gru(*arguments, **keywords)
 
 
-def compute_output_spec(function, *arguments) -> Any:
-    """The shapes and dtypes that a function returns, without running it."""
-    return BACKEND.compute_output_spec(function, *arguments)
+rnn_loop = _BACKEND.rnn
+"""The loop of `keras.layers.RNN`, in the backend's own operations."""
 
-
-AutocastScope = BACKEND.AutocastScope
-"""Inside it, variables are read in its dtype: Keras enters one for each layer, with the layer's compute dtype."""
+compute_output_spec = _BACKEND.compute_output_spec
+"""The shapes and dtypes that a function returns, without running it."""
 
 DropoutRNNCell = next(cls for cls in keras.layers.LSTMCell.__mro__ if cls.__name__ == "DropoutRNNCell")
 """The base class by which `keras.layers.RNN` recognizes cells whose dropout masks it draws before the loop."""

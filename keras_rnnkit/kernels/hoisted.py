@@ -38,7 +38,7 @@ def remark(layer, call: CallFlags) -> str:
 
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
-    with keras_internals.AutocastScope(
+    with keras_internals.autocast_scope(
         layer.equation.compute_dtype
     ):  # a cell computes in its own dtype, whatever its layer's is
         return run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training)

@@ -52,8 +52,8 @@ def fused(monkeypatch, gpu):
         calls.append(mask)
         return states[0], outputs if return_sequences else states[0][:, None], states
 
-    monkeypatch.setattr(keras_internals.BACKEND, "lstm", run)
-    monkeypatch.setattr(keras_internals.BACKEND, "gru", run)
+    monkeypatch.setattr(keras_internals, "fused_lstm", run)
+    monkeypatch.setattr(keras_internals, "fused_gru", run)
     return calls
 
 
@@ -149,9 +149,9 @@ def test_a_device_without_cudnn_runs_hoisted_and_not_keras_loop(make, mask, gpu,
     def no_cudnn(*_, **__):
         raise NotImplementedError
 
-    monkeypatch.setattr(keras_internals.BACKEND, "lstm", no_cudnn)
-    monkeypatch.setattr(keras_internals.BACKEND, "gru", no_cudnn)
-    monkeypatch.setattr(keras_internals.BACKEND, "rnn", no_cudnn)
+    monkeypatch.setattr(keras_internals, "fused_lstm", no_cudnn)
+    monkeypatch.setattr(keras_internals, "fused_gru", no_cudnn)
+    monkeypatch.setattr(keras_internals, "rnn_loop", no_cudnn)
     layer = make(6)
     received = layer(X, mask=mask)
     layer.kernel = "hoisted"
