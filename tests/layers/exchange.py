@@ -84,16 +84,16 @@ def blank(name: str, kind: str):
 
 def load(folder: Path, name: str) -> None:
     """Whole models: with Keras' own function first, before anything of ours was used."""
-    for load_model in (keras.models.load_model, rk.load_model):
-        model = load_model(folder / f"{name}.ours.keras")
+    for module in (keras.models, rk):
+        model = module.load_model(folder / f"{name}.ours.keras")
         rows = rk.explain(model, print_fn=None)
-        if name != "subclassed" or load_model is rk.load_model:
+        if name != "subclassed" or module is rk:
             assert {row.kernel for row in rows} <= {"hoisted", "scan"}, rows
         else:  # its constructor makes stock layers, and the table says so
             assert all("a stock layer; rk.convert" in row.reason for row in rows), rows
         assert int(model.optimizer.iterations) == STEPS
         _, x, y = start(name)
-        assert_weights(folder / f"{name}.later.npz", trained(model, x, y), f"{name}: {load_model.__module__}")
+        assert_weights(folder / f"{name}.later.npz", trained(model, x, y), f"{name}: {module.__name__}")
 
 
 if __name__ == "__main__":

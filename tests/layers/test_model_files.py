@@ -93,3 +93,26 @@ def test_a_class_with_assets_keeps_them(tmp_path):
     rk.convert(model).save(tmp_path / "noted.keras")
     loaded = rk.load_model(tmp_path / "noted.keras")
     assert loaded.note == "kept" and isinstance(loaded.reader, rk.GRU)
+
+
+ORDERS = {  # the file of `exchange` has `import keras_rnnkit, keras`
+    "keras first": "import keras, keras_rnnkit",
+    "a module of ours that imports keras": "import keras_rnnkit.layers.recurrent, keras, keras_rnnkit as rk; rk.GRU",
+}
+
+
+def test_keras_loads_our_files_in_whichever_order_the_packages_were_imported(tmp_path):
+    keras.Sequential([keras.Input((None, 4)), rk.Bidirectional(rk.LSTM(3))]).save(tmp_path / "ours.keras")
+    for order, imports in ORDERS.items():
+        code = f"{imports}\nprint(type(keras.models.load_model({str(tmp_path / 'ours.keras')!r}).layers[0]))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+        assert "keras_rnnkit.layers.bidirectional.Bidirectional" in done.stdout, (order, done.stderr[-1500:])
+
+
+def test_an_error_of_ours_does_not_keep_keras_from_being_imported():
+    code = (
+        "import sys, keras_rnnkit as rk\nsys.modules['keras_rnnkit.keras_internals'] = None\nimport keras\n"
+        "try: rk.GRU\nexcept ImportError as error: print('raised where it is used:', error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "raised where it is used" in done.stdout, done.stderr[-1500:]
