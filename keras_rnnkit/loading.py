@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 import keras
@@ -11,7 +10,7 @@ import keras
 from keras_rnnkit import cells
 from keras_rnnkit.conversion import convert, counterparts
 from keras_rnnkit.conversion.marking import is_marked
-from keras_rnnkit.layers import bidirectional, facades, recurrent, residual, stack
+from keras_rnnkit.layers import bidirectional, configs, facades, recurrent, residual, stack
 from keras_rnnkit.seq2seq import model as seq2seq
 
 REGISTERING = (bidirectional, cells, counterparts, facades, recurrent, residual, seq2seq, stack)
@@ -40,28 +39,6 @@ def load_model(path: str | os.PathLike, **kwargs: Any) -> keras.Model:
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f"There is no model file {str(path)!r}. Save one with model.save('name.keras').")
-    try:
+    with configs.explained(f"The model file {str(path)!r}"):
         model = keras.models.load_model(path, **kwargs)
-    except (TypeError, ValueError) as error:
-        explained = explanation(path, str(error))
-        if explained is None:
-            raise
-        raise type(error)(explained) from error
     return convert(model) if is_marked(path) else model
-
-
-def explanation(path: str | os.PathLike, message: str) -> str | None:
-    """One sentence on what a file needs, for the errors of Keras that show the whole config; None for any other."""
-    unknown = re.search(r"Could not locate (?:class|function) '([^']+)'", message)
-    if unknown:
-        return (
-            f"The file {str(path)!r} holds {unknown[1]!r}, which this program does not know: import the module that "
-            f"defines it, and register it with keras.saving.register_keras_serializable() or pass "
-            f"custom_objects={{{unknown[1]!r}: {unknown[1]}}}."
-        )
-    if "lambda" in message or "Could not interpret activation function identifier: {'value'" in message:
-        return (
-            f"The file {str(path)!r} holds a Python lambda, which cannot be loaded safely: give the layer a named "
-            "function that is registered with keras.saving.register_keras_serializable(), and save it again."
-        )
-    return None
