@@ -53,6 +53,7 @@ FACTS = record(
         "mode": text,
         "states": list_of(STATE),
         "tokens": text,
+        "prompt_lengths": text,
         "strategy": text,
         "beams": integer(1),
         "end": optional(integer()),
