@@ -68,7 +68,8 @@ class ScheduledSampling(keras.callbacks.Callback):
         self._done_before = self.done
 
     def on_train_batch_end(self, batch, logs=None):
-        self.done = self._done_before + batch + 1  # an execution may have had more than one batch
+        # With steps_per_execution, Keras counts the last execution of an epoch as if it had all of its batches.
+        self.done = self._done_before + min(batch + 1, self.params.get("steps") or batch + 1)
         self._assign()
 
     def _assign(self) -> None:

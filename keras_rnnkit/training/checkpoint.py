@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         done = self._skipped + batch + 1
         # After the last batch the validation follows. An interruption there must repeat it, so that it continues from a
-        # file before the last batch.
-        last = batch + 1 == self.params.get("steps")
+        # file before the last batch. With steps_per_execution, Keras reports numbers beyond the last batch.
+        last = batch + 1 >= (self.params.get("steps") or math.inf)
         if self.every and not last and done // self.every > self._written // self.every:
             self.save(self._epoch, done)
             self._written = done

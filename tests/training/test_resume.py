@@ -122,13 +122,13 @@ def test_a_resumed_run_is_the_uninterrupted_one(name, whole, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.ckpt"]
 
 
-def test_with_several_steps_in_an_execution(tmp_path):
-    """Six batches by twos; a file is due every three, and written after the executions that reach three and six."""
-    arguments = {"steps_per_execution": 2, "every": 3, "epochs": 2}
+def test_with_four_steps_in_an_execution(tmp_path):
+    """Six batches in two executions. A file is due every three, and is written after the first execution alone: after
+    the second, which Keras counts as four batches too, the validation must be repeated."""
+    arguments = {"steps_per_execution": 4, "every": 3, "epochs": 2, "first": True}
     expected = run(tmp_path / "whole.ckpt", **arguments)
-    history, values, steps = run(
-        tmp_path / "a.ckpt", InterruptAt("on_train_batch_end", epoch=1, batch=BATCHES - 1), **arguments
-    )
+    interruption = InterruptAt("on_train_batch_end", epoch=1, batch=7)
+    history, values, steps = run(tmp_path / "a.ckpt", interruption, **arguments)
     assert steps == [12] and history == expected[0]
     for value, other in zip(values, expected[1], strict=True):
         np.testing.assert_array_equal(value, other)
