@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import keras
 
 from keras_rnnkit import cells
+from keras_rnnkit.conversion import convert, counterparts
+from keras_rnnkit.conversion.marking import is_marked
 from keras_rnnkit.layers import bidirectional, facades, recurrent, residual, stack
 from keras_rnnkit.seq2seq import model as seq2seq
 
-REGISTERING = (bidirectional, cells, facades, recurrent, residual, seq2seq, stack)
+REGISTERING = (bidirectional, cells, counterparts, facades, recurrent, residual, seq2seq, stack)
 
 
 def load_model(path: str | os.PathLike, **kwargs: Any) -> keras.Model:
     """`keras.models.load_model`, with our layers and cells known to it.
 
-    `keras.models.load_model` itself does as well once keras_rnnkit has been imported after keras.
+    `keras.models.load_model` itself reads the same files in any program that has imported keras_rnnkit.
+
+    Arguments:
+        path: a `.keras` file, or the folder of a model saved with zipped=False.
+        custom_objects: classes and functions of your own by name, unless they are registered with
+            `keras.saving.register_keras_serializable()`.
+        compile: whether to compile the model as it was when it was saved; True if left out.
+        safe_mode: whether to refuse files that hold Python lambdas; True if left out.
+
+    Returns the model. The class of a subclassed model makes its layers itself, so a model that was converted by
+    `rk.convert` before it was saved is converted again.
 
     >>> import keras_rnnkit as rk
     >>> rk.load_model("nowhere.keras")
@@ -27,4 +40,28 @@ def load_model(path: str | os.PathLike, **kwargs: Any) -> keras.Model:
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f"There is no model file {str(path)!r}. Save one with model.save('name.keras').")
-    return keras.models.load_model(path, **kwargs)
+    try:
+        model = keras.models.load_model(path, **kwargs)
+    except (TypeError, ValueError) as error:
+        explained = explanation(path, str(error))
+        if explained is None:
+            raise
+        raise type(error)(explained) from error
+    return convert(model) if is_marked(path) else model
+
+
+def explanation(path: str | os.PathLike, message: str) -> str | None:
+    """One sentence on what a file needs, for the errors of Keras that show the whole config; None for any other."""
+    unknown = re.search(r"Could not locate (?:class|function) '([^']+)'", message)
+    if unknown:
+        return (
+            f"The file {str(path)!r} holds {unknown[1]!r}, which this program does not know: import the module that "
+            f"defines it, and register it with keras.saving.register_keras_serializable() or pass "
+            f"custom_objects={{{unknown[1]!r}: {unknown[1]}}}."
+        )
+    if "lambda" in message or "Could not interpret activation function identifier: {'value'" in message:
+        return (
+            f"The file {str(path)!r} holds a Python lambda, which cannot be loaded safely: give the layer a named "
+            "function that is registered with keras.saving.register_keras_serializable(), and save it again."
+        )
+    return None

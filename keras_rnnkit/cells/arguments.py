@@ -27,6 +27,15 @@ def rate(name: str, value, layer) -> float:
     )
 
 
+def fraction(name: str, value, layer) -> float:
+    if is_number(value) and 0.0 <= value <= 1.0:
+        return float(value)
+    raise ValueError(
+        f"{type(layer).__name__}: `{name}` must be a number in [0, 1]. Received: {name}={value!r}. "
+        f"Write for example {name}=0.99."
+    )
+
+
 def positive_number(name: str, value, layer, example: float) -> float:
     if is_number(value) and 0.0 < value < float("inf"):
         return float(value)
@@ -65,6 +74,11 @@ def keras_object(name: str, value, layer):
             f"{type(layer).__name__}: `{name}` must name a Keras {kind} or be one. Received: {name}={value!r}. "
             f"Write for example {name}={example}."
         ) from error
+
+
+def another(initializer):
+    """A copy that draws numbers of its own: an initializer gives the same numbers at every call."""
+    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
 
 
 def argument_names(layer_class: type) -> list[str]:

@@ -81,6 +81,12 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
     condition_size: int | None = None
     """Width of the fixed vector that a conditioned cell keeps as its last state; None in all other cells."""
 
+    adds_noise = False
+    """Whether `inputs` adds noise in training, so that what it returns is more than the array z."""
+
+    needs_all_steps = False
+    """Whether training takes statistics of all steps at once, which a loop that goes step by step cannot give."""
+
     def __init__(self, units: int, dropout: float = 0.0, recurrent_dropout: float = 0.0, seed=None, **kwargs):
         kwargs.pop("implementation", None)  # one implementation serves both of Keras'
         super().__init__(**kwargs)
@@ -115,6 +121,18 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         mask: the valid steps [T, B], or None where all are valid.
         """
         return self.project(ops, w, x)
+
+    # ------------------------------------------------------------------ noise, for loops that call the cell
+
+    def draw_noise(self, shape, dtype) -> list[Any]:
+        """The noise of training steps, arrays [*shape, size]; none for a cell that adds no noise.
+
+        A loop draws it for all its steps before it begins, because JAX cannot draw inside a compiled loop.
+        """
+        return []
+
+    def use_noise(self, noise: list[Any]) -> None:
+        """Take this noise, one step of what `draw_noise` returned, in the next call with training=True."""
 
     # ------------------------------------------------------------------ as a Keras layer
 
@@ -223,10 +241,13 @@ class GatedCell(Cell):
     def add_matrix(self, name: str, shape, role: str | None = None, initializer=None) -> keras.Variable:
         """A weight with the initializer, regularizer and constraint of its role: kernel, recurrent or bias."""
         role = role or name
+        initializer = initializer or getattr(self, f"{role}_initializer")
+        if self.variable_dtype == "bfloat16" and isinstance(initializer, keras.initializers.Orthogonal):
+            initializer = computed_in_float32(initializer)
         return self.add_weight(
             name=name,
             shape=shape,
-            initializer=initializer or getattr(self, f"{role}_initializer"),
+            initializer=initializer,
             regularizer=getattr(self, f"{role}_regularizer"),
             constraint=getattr(self, f"{role}_constraint"),
         )
@@ -250,6 +271,11 @@ class GatedCell(Cell):
 def dropped(x, mask):
     """x times the dropout mask that Keras' `DropoutRNNCell` caches, which is None without dropout."""
     return x if mask is None else x * keras.ops.cast(mask, x.dtype)
+
+
+def computed_in_float32(initializer):
+    """The initializer by way of float32: TensorFlow has no QR decomposition in bfloat16."""
+    return lambda shape, dtype=None: keras.ops.cast(initializer(shape, dtype="float32"), dtype)
 
 
 def check_state_count(cell: Cell, state: list) -> None:

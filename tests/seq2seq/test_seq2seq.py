@@ -211,7 +211,6 @@ def test_sources_that_cannot_be_read(source, sentence):
         (lambda: rk.Decoder(rk.Bidirectional(rk.GRU(4)), 9, 4), "layers that read forwards"),
         (lambda: rk.Decoder(rk.GRU(4, go_backwards=True), 9, 4), "go_backwards=True"),
         (lambda: rk.Decoder(rk.GRU(4), 9, 4, attention="dot"), "one of rk.attention.*Received: 'dot'"),
-        (lambda: rk.Decoder(rk.GRU(4, dropout=0.2), 9, 4, input_feeding=True), r"Use Decoder\(dropout=...\)"),
         (lambda: rk.Decoder(rk.GRU(4), 9, 4, bridge="over"), "bridge='over'"),
         (lambda: rk.Encoder(rk.GRU(4), vocabulary_size=9), "both vocabulary_size and embedding_dim"),
         (lambda: rk.Seq2Seq(rk.Encoder(rk.GRU(4), 9, 4), rk.Decoder(rk.GRU(4), 9, 4), end=9), "Received: end=9"),
