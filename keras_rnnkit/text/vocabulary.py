@@ -114,14 +114,20 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Vocabulary:
+        """The vocabulary of a file that `save` wrote."""
+        return cls.parsed(Path(path).read_bytes(), str(path))
+
+    @classmethod
+    def parsed(cls, content: bytes, where: str) -> Vocabulary:
+        """The vocabulary that the bytes of such a file hold; where: its path, for messages."""
         try:
-            known = json.loads(Path(path).read_text(encoding="utf-8"))
+            known = json.loads(content.decode("utf-8"))
             version, unit, tokens = known.pop("format"), known.pop("unit"), known.pop("tokens")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise TextError(f"{str(path)!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
+            raise TextError(f"{where!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
         if version != FORMAT or unit not in UNITS:
             raise TextError(
-                f"{str(path)!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
+                f"{where!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
                 f"{FORMAT} with units {', '.join(map(repr, UNITS))}."
             )
         return cls(tokens, UNITS[unit](**known))
