@@ -16,7 +16,7 @@ from keras_rnnkit.export.generating.token_loop import TokenLoop
 from keras_rnnkit.export.graph import Graph
 from keras_rnnkit.export.lowering.context import length_of
 from keras_rnnkit.export.reading.model_calls import State
-from keras_rnnkit.export.reading.signature import Spec
+from keras_rnnkit.export.reading.signature import Spec, distinct
 from keras_rnnkit.export.writing.emitter import Emitter
 from keras_rnnkit.export.writing.finish import check, describe
 from keras_rnnkit.export.writing.inlining import Inlined

@@ -52,9 +52,9 @@ class Tracing(LayerHooks):
             check_lookups(model)
 
     def run_recurrence(self, layer, name, original, sequences, initial_state, mask, training):
-        cells = self.equations.get(id(layer))
-        reason = UNTRACKED if cells is None else self.refusal(layer, cells, sequences)
-        if cells is not None and reason is None:
+        cells = self.equations.get(id(layer), [])
+        reason = self.refusal(layer, cells, sequences) if cells else UNTRACKED
+        if reason is None:
             return self.stand_in(layer, name, cells, sequences, initial_state, mask)
         self.left.append(Left(name, reason))
         return original(layer, sequences, initial_state, mask, training=training)
