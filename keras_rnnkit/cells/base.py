@@ -242,7 +242,7 @@ class GatedCell(Cell):
         """A weight with the initializer, regularizer and constraint of its role: kernel, recurrent or bias."""
         role = role or name
         initializer = initializer or getattr(self, f"{role}_initializer")
-        if self.variable_dtype == "bfloat16" and isinstance(initializer, keras.initializers.Orthogonal):
+        if isinstance(initializer, keras.initializers.Orthogonal) and not has_qr(self.variable_dtype):
             initializer = computed_in_float32(initializer)
         return self.add_weight(
             name=name,
@@ -273,8 +273,13 @@ def dropped(x, mask):
     return x if mask is None else x * keras.ops.cast(mask, x.dtype)
 
 
+def has_qr(dtype: str) -> bool:
+    """Whether the backend has the QR decomposition that orthogonal matrices start from: few have it in 16 bits."""
+    return dtype not in ("float16", "bfloat16") or (dtype, keras.backend.backend()) == ("float16", "tensorflow")
+
+
 def computed_in_float32(initializer):
-    """The initializer by way of float32: TensorFlow has no QR decomposition in bfloat16."""
+    """The initializer by way of float32."""
     return lambda shape, dtype=None: keras.ops.cast(initializer(shape, dtype="float32"), dtype)
 
 
