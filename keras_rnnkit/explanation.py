@@ -54,8 +54,8 @@ def described(path: str, layer) -> Row:
     exported = (operator_of(layer), "no" if layer.go_backwards else "yes")
     if not hasattr(layer, "runs_on"):
         return Row(path, cell, "Keras' own", *exported, "a stock layer; rk.convert(model) gives it our kernels")
-    name = layer.runs_on(masked=masked)
-    return Row(path, cell, name, *exported, why_not_faster(layer, name, masked))
+    name, reason = kernels.describe(layer, kernels.CallFlags(masked=masked))
+    return Row(path, cell, name, *exported, reason)
 
 
 def operator_of(layer) -> str:
@@ -67,13 +67,6 @@ def operator_of(layer) -> str:
     except ModuleNotFoundError:  # the packages for export are an extra
         return "not installed"
     return ", ".join(lowerings_of(layer)) or "as traced"
-
-
-def why_not_faster(layer, name: str, masked: bool) -> str:
-    refusals = kernels.refusals(layer, kernels.CallFlags(masked=masked))
-    faster = list(refusals)[: list(refusals).index(name)]
-    reasons = [f"{kernel}: {refusals[kernel] or f'kernel={layer.kernel!r} was asked for'}" for kernel in faster]
-    return "; ".join(reasons) or "the fastest there is"
 
 
 def receives_mask(layer) -> bool:

@@ -21,6 +21,7 @@ PRIVATE = (
     *("_call_has_training_arg", "_call_has_mask_arg", "_keras_mask", "_functional", "_inputs_struct"),
     *("_create_state_variables", "_expected_batch_size", "_can_attempt_fused_lstm", "_can_attempt_fused_gru"),
     *("_clip_gradients", "_update_model_variables_moving_average", "_model_variables_moving_average"),
+    *("_symbolic_build", "_all_reduce_sum_gradients"),
     *("_trainable_variables", "keras.src", "dropout_mask_count"),
 )
 EXPORT = PACKAGE / "export"  # its uses move in a change of their own; then this line goes
@@ -314,6 +315,34 @@ def test_keras_clips_what_before_clipping_returns():
     np.testing.assert_array_equal(model.layers[0].bias, [0.0])
 
 
+def test_keras_sums_gradients_where_the_replaced_rule_says():
+    """In silence otherwise: gradients that are sums already would be summed again, once for each replica."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("Only TensorFlow's optimizers sum gradients themselves.")
+    calls = []
+
+    class Counting(internals.SumsGradients, keras.optimizers.SGD):
+        def _all_reduce_sum_gradients(self, grads_and_vars):
+            calls.append(len(grads_and_vars))
+            return super()._all_reduce_sum_gradients(grads_and_vars)
+
+    fit(Counting(0.1))
+    assert set(calls) == {2}
+    method = internals.SumsGradients._all_reduce_sum_gradients
+    assert method(None, [(1, "a"), (None, "b")]) == [(1, "a"), (None, "b")]
+
+
+def test_metrics_have_variables_before_the_first_step():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(1), layers.Dropout(0.5)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    before = [np.array(weight) for weight in model.variables]
+    count = sum(len(metric.variables) for metric in model.metrics)
+    internals.build_metrics(model, X[0], np.ones((5, 1)))
+    assert sum(len(metric.variables) for metric in model.metrics) == count + 2
+    for weight, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
 def test_two_that_see_gradients_work_together():
     order = []
 
@@ -348,3 +377,24 @@ def test_keras_updates_averages_by_the_replaced_rule_only():
 
 def test_an_optimizer_without_averages_has_none():
     assert internals.averages(keras.optimizers.SGD()) == [] == internals.averages(fit("sgd").optimizer)
+
+
+def test_the_autocast_scope_reads_variables_in_its_dtype():
+    variable = keras.Variable(np.ones(2, "float32"))
+    with internals.autocast_scope("float16"):
+        assert keras.backend.standardize_dtype(keras.ops.convert_to_tensor(variable).dtype) == "float16"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX has a loop of its own behind these doors")
+@pytest.mark.parametrize("fused, states", [(internals.fused_lstm, 2), (internals.fused_gru, 1)])
+def test_the_doors_to_cudnn_say_that_it_is_not_there(fused, states):
+    weights = {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)}
+    with pytest.raises(NotImplementedError):
+        fused(
+            X,
+            *[np.ones((2, 2))] * states,
+            None,
+            activation=keras.activations.relu,
+            recurrent_activation=None,
+            **weights,
+        )

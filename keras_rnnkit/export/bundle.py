@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -108,8 +109,9 @@ def export_bundle(
         for name, words in vocabularies(vocabulary).items():
             words.save(temporary / name)
         report = replace(report.placed(destination), path=str(destination))
-        text = json.dumps(manifest(report, temporary) | facts, indent=2, allow_nan=False)
-        (temporary / manifests.NAME).write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(manifest(report, temporary) | facts, indent=2, allow_nan=False) + "\n"
+        manifests.parsed(text.encode(), str(temporary / manifests.NAME))  # what is written can be read
+        (temporary / manifests.NAME).write_text(text, encoding="utf-8")
     return report
 
 
@@ -195,8 +197,7 @@ def manifest(report: BundleReport, folder: Path) -> dict[str, Any]:
         "source_vocabulary": "source_vocabulary.json" if (folder / "source_vocabulary.json").exists() else None,
         "refused": report.refused,
         "files": {
-            path.relative_to(folder).as_posix(): {"sha256": manifests.sha256(path), "size": path.stat().st_size}
-            for path in paths
+            path.relative_to(folder).as_posix(): {"sha256": sha256(path), "size": path.stat().st_size} for path in paths
         },
     }
 
@@ -215,6 +216,11 @@ def described(mode: str, report: ExportReport, quantized: ExportReport | None) -
 
 def known_layers(report: ExportReport) -> list[dict[str, Any]]:
     return [asdict(row) for row in report.rows]
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -36,4 +36,18 @@ def choose(layer, call: CallFlags) -> str:
     return layer.kernel
 
 
-__all__ = ["CHOICES", "TABLE", "CallFlags", "check_name", "choose", "refusals"]
+def describe(layer, call: CallFlags) -> tuple[str, str]:
+    """The kernel of the layer and, in a sentence, why it is not a faster one; for tables such as `rk.explain`.
+
+    A layer that names a kernel which cannot run here is described too: the call will raise, the table must not.
+    """
+    reasons = refusals(layer, call)
+    if layer.kernel != "auto" and reasons[layer.kernel]:
+        return layer.kernel, f"cannot run here: {reasons[layer.kernel]}; kernel='auto' takes one that can"
+    name = choose(layer, call)
+    faster = list(TABLE)[: list(TABLE).index(name)]
+    sentences = [f"{each}: {reasons[each] or f'kernel={layer.kernel!r} was asked for'}" for each in faster]
+    return name, "; ".join(filter(None, [*sentences, TABLE[name].remark(layer, call)])) or "the fastest there is"
+
+
+__all__ = ["CHOICES", "TABLE", "CallFlags", "check_name", "choose", "describe", "refusals"]

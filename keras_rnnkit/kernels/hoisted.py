@@ -31,10 +31,22 @@ def refusal(layer, call: CallFlags) -> str | None:
     return None
 
 
+def remark(layer, call: CallFlags) -> str:
+    """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
+    return ""
+
+
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
+    with keras_internals.autocast_scope(
+        layer.equation.compute_dtype
+    ):  # a cell computes in its own dtype, whatever its layer's is
+        return run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training)
+
+
+def run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training):
     cell = layer.equation
-    x = in_time_order(layer, sequences)
+    x = keras.ops.cast(in_time_order(layer, sequences), cell.compute_dtype)
     mask = None if mask is None else in_time_order(layer, mask)
     if training:
         x = dropped(x, layer.cell.get_dropout_mask(x[0]))

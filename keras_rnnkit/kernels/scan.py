@@ -15,6 +15,11 @@ def refusal(layer, call: CallFlags) -> str | None:
     return None
 
 
+def remark(layer, call: CallFlags) -> str:
+    """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
+    return ""
+
+
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
     cell, states = layer.cell, tree.flatten(initial_state)

@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.text.files import TextError, replacing
 from keras_rnnkit.text.units import UNITS, Characters, Unit
 
 UNKNOWN, PADDING, BEGIN, END = "<unk>", "<pad>", "<bos>", "<eos>"
 RESERVED = (PADDING, UNKNOWN, BEGIN, END)
 FORMAT = 1
-
-
-class TextError(ValueError):
-    """A text, or a file of one, that cannot be used: what it is and what to do."""
 
 
 class Vocabulary:
@@ -112,21 +109,25 @@ class Vocabulary:
     def save(self, path: str | os.PathLike) -> None:
         """Write a JSON file that has all it takes to turn text into numbers and back."""
         known = {"format": FORMAT, "unit": self.unit.name, **self.unit.config(), "tokens": self.tokens}
-        path = Path(path)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(json.dumps(known, ensure_ascii=False, indent=0), encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(known, ensure_ascii=False, indent=0), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Vocabulary:
+        """The vocabulary of a file that `save` wrote."""
+        return cls.parsed(Path(path).read_bytes(), str(path))
+
+    @classmethod
+    def parsed(cls, content: bytes, where: str) -> Vocabulary:
+        """The vocabulary that the bytes of such a file hold; where: its path, for messages."""
         try:
-            known = json.loads(Path(path).read_text(encoding="utf-8"))
+            known = json.loads(content.decode("utf-8"))
             version, unit, tokens = known.pop("format"), known.pop("unit"), known.pop("tokens")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise TextError(f"{str(path)!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
+            raise TextError(f"{where!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
         if version != FORMAT or unit not in UNITS:
             raise TextError(
-                f"{str(path)!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
+                f"{where!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
                 f"{FORMAT} with units {', '.join(map(repr, UNITS))}."
             )
         return cls(tokens, UNITS[unit](**known))

@@ -16,7 +16,7 @@ cells, L = rk.cells, keras.layers
 
 REFUSALS = {
     "ONNX's LSTM has no activation 'gelu'": (lambda: cells.LSTMCell(4, activation="gelu"), LoweringContext()),
-    "softplus overflows inside of onnxruntime's GRU": (
+    "softplus overflows inside onnxruntime's GRU": (
         lambda: cells.GRUCell(4, activation="softplus"),
         LoweringContext(),
     ),

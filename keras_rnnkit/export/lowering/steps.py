@@ -1,4 +1,4 @@
-"""Time-major sequences for a loop, and the way back: masks, reversal and resets, settled before the loop runs."""
+"""Time-major sequences for a loop, and back: masks, reversal and resets are handled before the loop runs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from keras_rnnkit.ops.onnx import Value
 
 @dataclass
 class TimeSteps:
-    """The steps in the order in which they are run.
+    """The steps in the order in which they run.
 
     x: [T, B, D]. reset: [T, B, 1] booleans, or None; starts: what each state [B, size] goes back to then.
     valid: [T, B, 1] booleans, the steps at which states change; None if all are.
     lengths: [B] int32, at least 1, where all valid steps of a row are its first ones; None otherwise.
-    rows: how many there are, where it is known. integers: whether products are to be of integers.
+    rows: the number of rows, None where it is free. integers: whether products should be of integers.
     full: whether it is certain that there are rows and steps.
     """
 
@@ -37,10 +37,10 @@ class TimeSteps:
         y = ops.transpose(y, 1, 0, 2)
         if self.valid is None:
             return y
-        shown = ops.transpose(self.valid, 1, 0, 2)
-        if not zero:  # before its first valid step a row shows zeros too
-            shown = ops.cumsum(ops.as_dtype(shown, np.dtype(np.int32)), axis=1) > 0
-        return ops.where(shown, y, 0.0)
+        visible = ops.transpose(self.valid, 1, 0, 2)
+        if not zero:  # before its first valid step a row has zeros too
+            visible = ops.cumsum(ops.as_dtype(visible, np.dtype(np.int32)), axis=1) > 0
+        return ops.where(visible, y, 0.0)
 
     def last(self, y: Value, zero: bool) -> Value:
         """The last output [B, U], from that of the last valid step."""
@@ -67,9 +67,10 @@ class TimeSteps:
 
 @dataclass
 class CompactTimeSteps(TimeSteps):
-    """Each row's valid steps moved to its front, what is left after them set to zero."""
+    """Each row's valid steps moved to its front; the steps after them are zeros."""
 
     order: Compaction | None = None
+    """Where each step came from; never None, a default only because the fields before it have some."""
 
     def outputs(self, y, zero):
         assert self.order is not None
@@ -113,7 +114,7 @@ class Compaction:
         place = ops.where(self.mask, self.count - 1, ops.expand_dims(self.lengths, 1) + steps - self.count)
         source = ops.emit("Expand", length - 1 - steps if go_backwards else steps, shape, shape=mask.shape)
         source = ops.emit("ScatterElements", ops.zeros_like(valid), place, source, shape=mask.shape, axis=1)
-        # A row without valid steps runs one step of zeros, whose result nobody sees: no loop may be empty.
+        # A row without valid steps runs one step of zeros, whose result is never read: no loop may be empty.
         self.stops = ops.maximum(self.lengths, 1)  # [B]
         self.last = (self.stops - 1) * batch + arange(batch)  # [B] into rows t * B + b
         longest = ops.max(self.stops, axis=0)

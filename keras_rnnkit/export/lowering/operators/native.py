@@ -1,4 +1,4 @@
-"""What the three recurrent operators of ONNX have in common."""
+"""What the three recurrent operators of ONNX have in common: refusals, inputs, outputs, activations."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def refusal(op: str, families: tuple[type, ...], cell, context: LoweringContext)
     if context.dtype != np.float32:
         return f"onnxruntime runs its {op} in float32, and this layer computes in {context.dtype}"
     names = [core.activation, *([core.recurrent_activation] if hasattr(core, "recurrent_activation") else [])]
-    unknown = next((name for name in names if not is_known(name)), None)
-    if unknown is keras.activations.softplus:
-        return f"softplus overflows inside of onnxruntime's {op}"
-    return unknown and f"ONNX's {op} has no activation {activations.name(unknown)!r}"
+    unsupported = next((name for name in names if not is_keras_function(name)), None)
+    if unsupported is keras.activations.softplus:
+        return f"softplus overflows inside onnxruntime's {op}"
+    return unsupported and f"ONNX's {op} has no activation {activations.name(unsupported)!r}"
 
 
 def refusal_of_int8(op: str, context: LoweringContext) -> str | None:
@@ -57,7 +57,7 @@ def refusal_of_int8(op: str, context: LoweringContext) -> str | None:
     return f"onnxruntime has no {op} of int8 weights" if context.prefer == "int8" else None
 
 
-def is_known(function) -> bool:
+def is_keras_function(function) -> bool:
     """Whether this is Keras' own function of that name: a user's may have the name and compute something else."""
     name = activations.name(function)
     return name in ACTIVATIONS and getattr(keras.activations, name) is function
@@ -66,7 +66,7 @@ def is_known(function) -> bool:
 def write(
     op: str, cell, steps: TimeSteps, states: list[Value | None], wanted: Wanted, operator_weights, **attributes
 ) -> Result:
-    """The operator's node, with what leads to it and from it.
+    """The operator's node, with the nodes that prepare its inputs and read its outputs.
 
     operator_weights: makes (kernel, recurrent kernel, bias, peepholes) in the operator's gate order from the affine
         projection.
@@ -74,8 +74,8 @@ def write(
     shape = affine(cell)
     assert shape is not None
     core = shape.cell
-    own, rest = states[: len(core.state_sizes)], states[len(core.state_sizes) :]
-    x, kernel = shape.inputs(steps.x if steps.full else refusing_empty(steps.x), rest[0] if rest else None)
+    own, condition = states[: len(core.state_sizes)], states[len(core.state_sizes) :]
+    x, kernel = shape.inputs(steps.x if steps.full else refusing_empty(steps.x), condition[0] if condition else None)
     kernel, recurrent, bias, peepholes = operator_weights(shape._replace(kernel=kernel))
     starts = [None if s is None else shaped(s, (1, None, s.shape[-1])) for s in own]
     gathers = gathers_last_output(op, steps, wanted)
@@ -96,7 +96,7 @@ def write(
     if gathers and y is not None and (wanted.last or wanted.states[0]):
         ends[0] = steps.at_last_step(y)
     final = [None if s is None else steps.final(s, start) for s, start in zip(ends, own, strict=True)]
-    return Result(y=y if wanted.sequence else None, last=ends[0] if wanted.last else None, states=[*final, *rest])
+    return Result(y=y if wanted.sequence else None, last=ends[0] if wanted.last else None, states=[*final, *condition])
 
 
 def gathers_last_output(op: str, steps: TimeSteps, wanted: Wanted) -> bool:
@@ -115,8 +115,8 @@ def sequence_instead_of_last(wanted: Wanted) -> Wanted:
 def shaped(x: Value, shape: tuple[int | None, ...], steps: int | None = None) -> Value:
     """x with one axis more or less: a reshape takes less time than Squeeze and Unsqueeze do. 0: the axis as it was."""
     rows = x.shape[-2]
-    known = [steps if n == 0 else rows if n is None else n for n in shape]
-    return ops.emit("Reshape", x, np.array([-1 if n is None else n for n in shape], np.int64), shape=known)
+    static = [steps if n == 0 else rows if n is None else n for n in shape]
+    return ops.emit("Reshape", x, np.array([-1 if n is None else n for n in shape], np.int64), shape=static)
 
 
 def outputs(x: Value, core, wanted: Wanted) -> list[Any]:
