@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_rnnkit.cells.arguments import argument_names, keras_object, positive_integer, rate, serialized
+from keras_rnnkit.cells.slopes import has_slope
 from keras_rnnkit.keras_internals import DropoutRNNCell
 from keras_rnnkit.ops import keras as kops
 
@@ -121,6 +122,30 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         mask: the valid steps [T, B], or None where all are valid.
         """
         return self.project(ops, w, x)
+
+    # ------------------------------------------------------------------ the gradient, where it is written out
+
+    def gates_saved(self, ops, w, z, r, state):
+        """Like `gates`, with a list of arrays [..., size] behind the states: what `gates_backward` needs to know."""
+        raise NotImplementedError(f"{type(self).__name__} has no written-out gradient")
+
+    def gates_backward(self, ops, w, saved, before, after, d_state):
+        """The gradients of z, of r and of the states before the step, from those of the states after it.
+
+        before, after: the states on both sides of the step. For a state that the step reads through `recur` alone
+        the last list has None. A kernel uses this formula instead of the backend's automatic differentiation, for a
+        class that defines `gates`, `gates_saved` and `gates_backward` in its own body.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no written-out gradient")
+
+    def gates_weights_backward(self, ops, w, saved, before, d_z) -> dict[str, Any]:
+        """The gradients of weights that `gates` itself multiplies by, by name, from all steps [T, B, ...] at once."""
+        return {}
+
+    @property
+    def activations_have_slopes(self) -> bool:
+        """Whether `gates_backward` holds for the activation functions of this cell."""
+        return True
 
     # ------------------------------------------------------------------ noise, for loops that call the cell
 
@@ -266,6 +291,10 @@ class GatedCell(Cell):
 
     def recur(self, ops, w, h):
         return ops.matmul(h, w.recurrent_kernel)
+
+    @property
+    def activations_have_slopes(self):
+        return has_slope(self.activation) and has_slope(getattr(self, "recurrent_activation", self.activation))
 
 
 def dropped(x, mask):
