@@ -80,7 +80,7 @@ def being_replaced(folder: Path) -> bool:
 
     That happens for an instant on systems that cannot exchange two folders.
     """
-    if folder.exists():
+    if identity(folder) is not None:
         return False
     try:
         return any(is_unfinished(path.name, folder.name) for path in folder.absolute().parent.iterdir())

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from keras_rnnkit.runtime import inspection
 from keras_rnnkit.runtime.arrays import as_kind, check_axes, check_shape, check_tokens
 from keras_rnnkit.runtime.errors import BundleError, InputError
+from keras_rnnkit.runtime.inspection import checked_token_counts
 from keras_rnnkit.runtime.schema import (
     SchemaError,
     anything,
@@ -25,7 +25,6 @@ from keras_rnnkit.runtime.schema import (
     record,
     text,
 )
-from keras_rnnkit.runtime.token_counts import token_counts
 
 DTYPES = {
     "tensor(float)": "float32",
@@ -53,6 +52,7 @@ FACTS = record(
         "mode": text,
         "states": list_of(STATE),
         "tokens": text,
+        "prompt_lengths": text,
         "strategy": text,
         "beams": integer(1),
         "end": optional(integer()),
@@ -86,10 +86,9 @@ class Graph:
     ):
         self.path = Path(path)
         content = file_content(self.path) if content is None else content
-        inspection.check(content, str(path))
+        self.token_counts = checked_token_counts(content, str(path))
         self.session = open_session(content, str(path), threads, providers)
         self.facts = facts(self.session, str(path))
-        self.token_counts = token_counts(content)
         self.mode = self.facts.get("mode", "sequence")
         self.states: list[dict[str, Any]] = self.facts.get("states", [])
         required, optional = self.session.get_inputs(), self.session.get_overridable_initializers()

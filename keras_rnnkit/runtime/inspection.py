@@ -1,19 +1,24 @@
-"""Looking into an ONNX file before it is opened, without onnx: whether it could reach outside of itself."""
+"""Looking into an ONNX file before it is opened, without onnx: what it may take, and whether it reaches outside of itself."""
 
 from __future__ import annotations
 
 from keras_rnnkit.runtime import onnx_fields as onnx
 from keras_rnnkit.runtime.errors import BundleError
 from keras_rnnkit.runtime.onnx_fields import fields
+from keras_rnnkit.runtime.token_counts import token_counts
 
 DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 """The domains whose operators onnxruntime ships; others would have to be loaded from a library."""
 
 
-def check(content: bytes, where: str) -> None:
-    """BundleError if the file keeps numbers elsewhere, or uses operators that onnxruntime does not ship."""
+def checked_token_counts(content: bytes, where: str) -> dict[str, int]:
+    """The `token_counts` of a file; BundleError if it could reach outside of itself, or is no ONNX file.
+
+    It must not keep numbers elsewhere, nor use operators that onnxruntime does not ship.
+    """
     try:
         domains, external = surveyed(memoryview(content))
+        counts = token_counts(content)
     except (IndexError, ValueError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{where!r} is not an ONNX file, or is damaged. Export the model again.") from error
     if external:
@@ -26,6 +31,7 @@ def check(content: bytes, where: str) -> None:
             f"{where!r} uses operators of {', '.join(map(repr, sorted(domains - DOMAINS)))}, which onnxruntime does "
             f"not ship. It ships those of {', '.join(map(repr, sorted(DOMAINS - {''})))}."
         )
+    return counts
 
 
 def surveyed(model: memoryview) -> tuple[set[str], bool]:

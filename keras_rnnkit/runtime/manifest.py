@@ -9,7 +9,6 @@ from typing import Any
 from keras_rnnkit.runtime.errors import BundleError
 from keras_rnnkit.runtime.schema import (
     SchemaError,
-    anything,
     dict_of,
     integer,
     list_of,
@@ -56,8 +55,13 @@ def file_name(value: Any, place: str) -> None:
     )
 
 
+def axis(value: Any, place: str) -> None:
+    """The length of an axis, its name if it is free, or null if it has neither."""
+    (integer() if isinstance(value, int) else optional(text))(value, place)
+
+
 LAYER = record({"layer": text, "lowering": text, "reason": text, "nodes": integer()}, {"error": optional(number)})
-SHAPES = dict_of(list_of(anything))
+SHAPES = dict_of(list_of(axis))
 QUANTIZED = record({"file": file_name, "error": optional(number)}, {"layers": list_of(LAYER)})
 GRAPH = record(
     {

@@ -19,6 +19,8 @@ from keras_rnnkit.serving.settings import Settings, SettingsError
 
 QUIET = 0.5
 """Seconds without a request in progress after which the connections that are left are idle, and are closed."""
+UNREAD = 2**17
+"""Bytes of answers that the kernel keeps for a client that does not read; it would take megabytes for each."""
 SWITCH = 0.001
 """Seconds for which a thread of Python keeps the others waiting: the event loop waits for one of them at most."""
 
@@ -41,7 +43,7 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.watching = asyncio.create_task(watch(self.server_state.connections))
-        log.info("running on %s", address(self.listener))
+        log.info("running on %s/ with the models of %s", address(self.listener), self.settings.folder)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.watching.cancel()
@@ -105,6 +107,7 @@ def listening(settings: Settings) -> socket.socket:
         )[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD)
         listener.bind(where)
     except OSError as error:
         raise SettingsError(

@@ -157,7 +157,7 @@ def test_tokens_that_are_not_shown_change_nothing():
 
 def test_scheduled_sampling_rises_and_wants_a_decoder_that_is_ready():
     rise = rk.seq2seq.ScheduledSampling(0.5, over=10, decay="inverse_sigmoid")
-    parts = [rise.part(i) for i in range(30)]
+    parts = [rise.fraction(i) for i in range(30)]
     assert parts[0] == 0.0 and parts == sorted(parts) and parts[-1] == pytest.approx(0.5, abs=1e-3)
     ready, not_ready = (model_of("dot", deep=False, scheduled_sampling=flag) for flag in (True, False))
     for model in (ready, not_ready):

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, numpy_helper
 
 from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
 from keras_rnnkit.decoding.loop import widened
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.generating.prompt_reader import UNSET, read_prompts
 from keras_rnnkit.export.generating.token_loop import TokenLoop
 from keras_rnnkit.export.graph import Graph
 from keras_rnnkit.export.lowering.context import length_of
@@ -54,16 +55,21 @@ def generation(step: Graph, how: Decoding) -> ModelProto:
     """The graph of the whole loop, from the graph of one chunk."""
     writer = Writer(step, how)
     outputs = writer.write()
-    return writer.model(step.model, outputs, tokens=writer.tokens.name)
+    return writer.model(step.model, outputs, tokens=writer.tokens.name, prompt_lengths=writer.lengths)
 
 
 class Surroundings:
-    """A graph around a loop. `inputs`: those met so far, each with the names of its axes; `taken`: names in use."""
+    """A graph around a loop.
+
+    inputs: those met so far, each with the names of its axes; optional: those that have a value if they are left out.
+    taken: names in use.
+    """
 
     def __init__(self, how: Decoding, opset: int, taken: set[str]):
         self.how, self.taken = how, taken
         self.root = Emitter(opset, prefix="generate")
         self.inputs: list[tuple[Value, list[Any]]] = []
+        self.optional: list[tuple[Value, list[Any]]] = []
         self.defaults: dict[str, Any] = {}
 
     def settings(self) -> tuple[Strategy, Value | None, Value]:
@@ -83,6 +89,15 @@ class Surroundings:
         self.taken.add(name)
         value = Value(self.root, name, shape, dtype)
         self.inputs.append((value, dims))
+        return value
+
+    def optional_input(self, name: str, default: np.ndarray, dims: list[Any]) -> Value:
+        """An input that may be left out: ONNX takes an initializer of the same name for its default."""
+        (name,) = distinct([name], self.taken)
+        self.taken.add(name)
+        self.root.initializers[name] = numpy_helper.from_array(default, name)
+        value = Value(self.root, name, [None] * default.ndim, default.dtype)
+        self.optional.append((value, dims))
         return value
 
     def named(self, value: Value, name: str) -> Value:
@@ -106,7 +121,7 @@ class Surroundings:
         graph = helper.make_graph(
             self.root.nodes,
             "keras_rnnkit",
-            [value_info(value, dims) for value, dims in self.inputs],
+            [value_info(value, dims) for value, dims in [*self.inputs, *self.optional]],
             [value_info(value, dims) for value, dims in outputs],
             list(self.root.initializers.values()),
         )
@@ -129,13 +144,20 @@ class Writer(Surroundings):
         signature = step.model_call.signature
         self.tokens = cast(Spec, signature.tokens())
         self.fixed = [spec for spec in signature.inputs if spec is not self.tokens]
+        self.lengths = ""
 
     def write(self) -> list[tuple[Value, list[Any]]]:
         prompt = self.input(self.tokens.name, (None, None), self.tokens.dtype, ["batch", "time"])
         fixed = {s.name: self.input(s.name, s.shape, s.dtype, ["batch", *s.shape[1:]]) for s in self.fixed}
         strategy, noise, limit = self.settings()
         states = [self.started(prompt, state) for state in self.step.model_call.states]
-        logits, states = self.call(self.root, prompt, states, fixed)
+        lengths = self.optional_input("prompt_lengths", UNSET, ["batch"])
+        self.lengths = lengths.name
+
+        def chunk(graph: Emitter, tokens: Value, states: list[Value]):
+            return self.call(graph, tokens, states, fixed)
+
+        logits, states = read_prompts(self.root, chunk, prompt, lengths, states)
         logits, every = widened(ops, strategy, logits, [*states, *fixed.values()])
         states, rest = every[: len(states)], dict(zip(fixed, every[len(states) :], strict=True))
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import tree
 from onnx import ModelProto
 
-from keras_rnnkit.decoding import Sampling, Strategy, generate, noise
+from keras_rnnkit.decoding import Sampling, Strategy, generate, noise, read_prompts
 from keras_rnnkit.export.checking.comparison import session
 from keras_rnnkit.export.checking.probes import Limits
 from keras_rnnkit.export.errors import ExportError
@@ -21,8 +21,10 @@ from keras_rnnkit.export.reading.signature import Spec
 from keras_rnnkit.ops import keras as kops
 
 STEPS = 6
-PROMPTS = ((2, 3), (1, 1))
+PROMPTS = ((2, 3), (1, 1), (3, 5))
 """Rows and steps of the prompts tried."""
+LENGTHS = (None, None, (2, 5, 3))
+"""Lengths of the prompts tried, None where all rows have the same."""
 NUMBERS = (0.9, 5, 0.9)
 """Temperature, top-k and top-p tried."""
 SCORE_TOLERANCE = 1e-4
@@ -76,9 +78,9 @@ def run(model_call: ModelCall, inputs: dict[str, Any], states: list[Any]):
 
 
 def in_keras(
-    model_call: ModelCall, how: Decoding, strategy: Strategy, prompt: dict[str, np.ndarray], drawn
+    model_call: ModelCall, how: Decoding, strategy: Strategy, prompt: dict[str, np.ndarray], lengths, drawn
 ) -> list[np.ndarray]:
-    """What Keras generates, one call of the model a token."""
+    """What Keras generates, one call of the model a token; each row goes on from its own prompt."""
     tokens = cast(Spec, model_call.signature.tokens())
 
     def scores(inputs, states):
@@ -91,7 +93,17 @@ def in_keras(
         return scores({**every, tokens.name: keras.ops.cast(token[:, None], tokens.dtype)}, states)
 
     every = {name: np.repeat(x, strategy.rows, axis=0) for name, x in prompt.items()}
-    logits, states = scores(prompt, started(model_call, len(prompt[tokens.name])))
+    def read(chunk, states_and_fixed):
+        fixed = dict(zip(fixed_names, states_and_fixed[count:], strict=True))
+        logits, states = scores({**fixed, tokens.name: chunk}, states_and_fixed[:count])
+        return logits, [*states, *states_and_fixed[count:]]
+
+    fixed_names, count = [name for name in prompt if name != tokens.name], len(model_call.states)
+    start = [*started(model_call, len(prompt[tokens.name])), *(prompt[name] for name in fixed_names)]
+    start = [keras.ops.convert_to_tensor(array) for array in start]
+    chunk = keras.ops.convert_to_tensor(prompt[tokens.name])
+    logits, states = read_prompts(kops, read, chunk, start, lengths)
+    states = states[:count]
     drawn = None if drawn is None else keras.ops.convert_to_tensor(drawn)
     return [np.asarray(x) for x in generate(kops, step, logits, states, strategy, STEPS, drawn, how.end)]
 
@@ -99,16 +111,20 @@ def in_keras(
 def verify_generation(model_call: ModelCall, model: ModelProto, how: Decoding) -> float:
     """The largest error of a score; ExportError if a token or a score is another one."""
     runner, errors = session(model), []
-    for number, (prompt, (rows, _)) in enumerate(zip(prompts(model_call), PROMPTS, strict=True)):
+    for number, (prompt, (rows, _), lengths) in enumerate(zip(prompts(model_call), PROMPTS, LENGTHS, strict=True)):
         drawn = noise(number, rows, STEPS) if how.strategy.needs_noise else None
         strategy = Sampling(*NUMBERS) if how.named == "sample" else how.strategy
         rest = [np.array(STEPS) if drawn is None else drawn]
         rest += [
             np.array(n, np.float32 if isinstance(n, float) else np.int64) for n in NUMBERS if how.named == "sample"
         ]
-        names = [value.name for value in model.graph.input if value.name not in prompt]
-        found = runner.run(None, prompt | dict(zip(names, rest, strict=True)))
-        errors.append(compared(in_keras(model_call, how, strategy, prompt, drawn), found))
+        names = [value.name for value in runner.get_inputs() if value.name not in prompt]
+        feeds = prompt | dict(zip(names, rest, strict=True))
+        if lengths is not None:
+            (optional,) = runner.get_overridable_initializers()
+            feeds[optional.name] = np.array(lengths)
+        found = runner.run(None, feeds)
+        errors.append(compared(in_keras(model_call, how, strategy, prompt, lengths, drawn), found))
     return max(errors)
 
 

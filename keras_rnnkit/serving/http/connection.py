@@ -23,6 +23,8 @@ HEAD, BODY, ANSWER, LINGERING = "head", "body", "answer", "lingering"
 LINGER = 2.0
 """Seconds in which what a client still sends is read and thrown away after it was refused. Closing at once would
 reset the connection, and the client would never see why."""
+HURRY = 1.0
+"""Seconds that a server which stops gives to half a request."""
 MAX_HEADERS = 100
 READ = 2**18
 """Bytes that uvloop reads at once; a head is only measured between two reads while it is incomplete."""
@@ -128,7 +130,7 @@ class Connection(HttpToolsProtocol):
         if self.unread_since is not None and now - self.unread_since > settings.send_timeout:
             self.transport.abort()
         elif self.state == LINGERING or (self.state == BODY and answered):
-            if now - self.since > LINGER:
+            if now - self.since > self.limited(LINGER):
                 self.transport.abort()
         elif self.state == HEAD:
             busy = self.cycle is not None and not answered  # the request before is still being answered
@@ -139,7 +141,7 @@ class Connection(HttpToolsProtocol):
 
     def limited(self, seconds: float) -> float:
         """A server that stops waits no longer for half a request."""
-        return min(seconds, LINGER) if self.stopping.is_set() else seconds
+        return min(seconds, HURRY) if self.stopping.is_set() else seconds
 
     def time_out(self, part: str, seconds: float) -> None:
         if self.state == HEAD and not self.head_bytes:

@@ -13,7 +13,7 @@ from keras_rnnkit.serving.models.repository import Repository
 from keras_rnnkit.serving.observability.metrics import Metrics
 from keras_rnnkit.serving.settings import Settings
 
-BODIES = 16
+BODIES = 8
 """How many of the largest bodies the server holds at the same time, in bytes that all requests share."""
 
 

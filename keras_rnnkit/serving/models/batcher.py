@@ -22,7 +22,7 @@ import numpy as np
 
 from keras_rnnkit.runtime.graph import Graph
 from keras_rnnkit.serving.errors import ServingError, busy, too_large
-from keras_rnnkit.serving.models.cost import QUICK, SHORT, Cost, step_axes, steps_of
+from keras_rnnkit.serving.models.cost import MARGIN, QUICK, SHORT, Cost, step_axes, steps_of
 from keras_rnnkit.serving.models.workers import Workers
 
 Arrays = dict[str, np.ndarray]
@@ -121,14 +121,15 @@ class Batcher:
             raise busy("queue_full", f"{len(self.waiting)} requests wait for this model. Try again in a second.")
         if request.cost < SHORT:
             return
-        if request.cost > timeout:
+        seconds = request.cost / MARGIN
+        if seconds > timeout:
             raise too_large(
-                f"The request takes about {request.cost:.3g} s to compute, and must be done in {timeout:g} s. Send "
-                "fewer rows or steps."
+                f"The request takes about {seconds:.3g} s to compute, and must be done in {timeout:g} s. Send fewer "
+                "rows or steps."
             )
         ahead = [*self.running.get(LONG_PACE, []), *self.waiting]
         seconds = sum(other.cost for other in ahead if other.pace == LONG_PACE and not other.done.done())
-        if seconds + request.cost > timeout:
+        if seconds and seconds + request.cost > timeout:
             raise busy(
                 "backlog", f"About {seconds:.3g} s of work wait for this model. Try again then.", retry_after=seconds
             )

@@ -21,6 +21,10 @@ QUICK = 0.002
 SHORT = 0.1
 """Seconds. Runs up to this share threads of their own, so that they never wait for a run of many seconds."""
 REPEATS = 3
+VISIBLE, MOST_STEPS = 0.001, 1024
+"""Seconds that a run must take to tell what a step costs, and steps that are enough of them in any case."""
+MARGIN = 1.5
+"""Runs between other work take longer than the fastest of some in a row, whose data lie in the caches."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +59,21 @@ UNKNOWN = Cost(fixed=math.nextafter(QUICK, 1), step=0.0, cell=0.0)
 """Of a graph that could not be measured: never on the event loop, and nothing is refused for being too long."""
 
 
-def measured(run: Callable[[int, int], Any], rows: int = 16, steps: int = 16) -> Cost:
-    """The cost of `run(rows, steps)`, from three sizes of it.
-
-    >>> cost = measured(lambda rows, steps: time.sleep(1e-3 * steps))
-    >>> 0.05 < cost.seconds(1, 100) < 0.5
-    True
-    """
-    once = fastest(run, 1, 1)
-    rows, steps = (2, 2) if once > SHORT else (rows, steps)
-    per_step = max(0.0, fastest(run, 1, steps) - once) / (steps - 1)
-    per_row = max(0.0, fastest(run, rows, 1) - once) / (rows - 1)
+def measured(run: Callable[[int, int], Any], rows: int = 8) -> Cost:
+    """The cost of `run(rows, steps)`, from three sizes of it: small, long, and long with several rows."""
+    once, steps = fastest(run, 1, 1), 4
+    while (long := fastest(run, 1, steps)) < VISIBLE and steps < MOST_STEPS:
+        steps *= 4
+    per_step = max(0.0, long - once) / (steps - 1)
+    per_row = max(0.0, fastest(run, rows, steps) - long) / (rows - 1) / steps
     cell = min(per_row, per_step)
-    return Cost(fixed=max(0.0, once - per_step), step=per_step - cell, cell=cell)
+    return Cost(MARGIN * max(0.0, once - per_step), MARGIN * (per_step - cell), MARGIN * cell)
 
 
 def fastest(run: Callable[[int, int], Any], rows: int, steps: int) -> float:
     """Seconds of the fastest of some runs: whatever else the machine does only ever adds to them."""
     times = []
-    for _ in range(REPEATS + 1):  # the first one also allocates
+    for _ in range(REPEATS):
         began = time.perf_counter()
         run(rows, steps)
         times.append(time.perf_counter() - began)

@@ -202,7 +202,7 @@ def check_range(graph: Graph, inputs: Mapping[str, Any]) -> None:
         kind = np.dtype(graph.kinds.get(name, array.dtype))
         if array.dtype.kind == kind.kind == "f" and array.itemsize > kind.itemsize and array.size:
             largest = max(float(array.max()), -float(array.min()))
-            if largest > np.finfo(kind).max:
+            if largest > float(np.finfo(kind).max):
                 raise malformed(f"The input {name!r} holds {largest:.3g}, which {kind.name} cannot hold.")
 
 
