@@ -17,6 +17,7 @@ from keras_rnnkit.export import files
 from keras_rnnkit.export.checking.comparison import difference
 from keras_rnnkit.export.checking.probes import Probe, probes
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.onnx import require_tensorflow
 from keras_rnnkit.export.reading.causality import stream_of
 from keras_rnnkit.export.reading.layer_hooks import LayerHooks
 from keras_rnnkit.export.reading.model_calls import ModelCall, SequenceCall, input_names, named_outputs
@@ -85,6 +86,7 @@ def export_saved_model(
     >>> loaded.serve(np.ones((2, 5, 3), "float32")).shape
     TensorShape([2, 4])
     """
+    require_tensorflow()
     check(model)
     destination = files.checked_folder(path, "saved_model.pb")
     with computing_in_float32(model):
@@ -136,7 +138,9 @@ def by_name(model_call: ModelCall, names: dict[str, Any]):
 def as_called(model_call: ModelCall, names: dict[str, Any]):
     def serve(*packed):
         arrays = tree.flatten(packed if model_call.signature.spread else packed[0])
-        return model_call.run(arrays, [], plain(names))[0]
+        values = model_call.run(arrays, [], plain(names))[0]
+        nested = isinstance(values, dict) and any(tree.is_nested(value) for value in values.values())
+        return named_outputs(model_call, values, []) if nested else values  # a signature's outputs are a flat dict
 
     return serve
 

@@ -41,6 +41,7 @@ class Decoding:
 
 
 def decoding(strategy: str | Strategy, end: int | None, probabilities: bool) -> Decoding:
+    end = int(end) if isinstance(end, np.integer) else end
     if isinstance(strategy, Strategy):
         return Decoding(strategy, None, end, probabilities)
     if strategy not in STRATEGIES:
@@ -49,6 +50,13 @@ def decoding(strategy: str | Strategy, end: int | None, probabilities: bool) -> 
             f"Received: strategy={strategy!r}. Expected one of {known}, or a keras_rnnkit.decoding.Strategy."
         )
     return Decoding(STRATEGIES[strategy](), strategy, end, probabilities)
+
+
+def check_end(end: Any, tokens: int) -> None:
+    if end is not None and (isinstance(end, bool) or not isinstance(end, int | np.integer) or not 0 <= end < tokens):
+        raise ExportError(
+            f"end is the token at which a row ends, an integer from 0 to {tokens - 1}, or None. Received: end={end!r}."
+        )
 
 
 def generation(step: Graph, how: Decoding) -> ModelProto:
@@ -76,16 +84,22 @@ class Surroundings:
         """The strategy, its numbers inputs where it was only named; its noise; the greatest number of tokens."""
         strategy = self.how.strategy
         if not strategy.needs_noise:
-            return strategy, None, self.input("steps", (), "int64", [])
-        noise = self.input("noise", (None, None), "float32", ["batch", "steps"])
+            return strategy, None, self.own_input("steps", (), "int64", [])
+        noise = self.own_input("noise", (None, None), "float32", ["batch", "steps"])
         if self.how.named:
             numbers = {"temperature": ("float32", 1.0), "top_k": ("int64", 0), "top_p": ("float32", 1.0)}
             self.defaults = {name: default for name, (_, default) in numbers.items()}
-            strategy = type(strategy)(**{name: self.input(name, (), kind, []) for name, (kind, _) in numbers.items()})
+            strategy = type(strategy)(
+                **{name: self.own_input(name, (), kind, []) for name, (kind, _) in numbers.items()}
+            )
         return strategy, noise, turns(noise)
 
+    def own_input(self, name: str, shape, dtype, dims: list[Any]) -> Value:
+        """An input by which a runner says how tokens are chosen; runners know it by its name."""
+        check_free([name], self.taken)
+        return self.input(name, shape, dtype, dims)
+
     def input(self, name: str, shape, dtype, dims: list[Any]) -> Value:
-        (name,) = [name] if name in self.taken else distinct([name], self.taken)
         self.taken.add(name)
         value = Value(self.root, name, shape, dtype)
         self.inputs.append((value, dims))
@@ -139,6 +153,7 @@ class Writer(Surroundings):
 
     def __init__(self, step: Graph, how: Decoding):
         super().__init__(how, step.settings["opset"], {spec.name for spec in step.model_call.signature.inputs})
+        check_end(how.end, step.model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value)
         self.step = step
         self.part = Inlined(step.model, self.root)
         signature = step.model_call.signature
@@ -169,7 +184,8 @@ class Writer(Surroundings):
         carry, tokens, _ = loop.run(step, logits, states)
         found = strategy.result(ops, carry, tokens)
         rows = ["batch"] if strategy.rows == 1 else ["batch", strategy.rows]
-        names = distinct(["generated", "scores", "lengths"], self.taken)
+        names = ["generated", "scores", "lengths"]
+        check_free(names, self.taken)
         dims = [[*rows, "generated_time"], rows, rows]
         return [(self.named(value, name), axes) for value, name, axes in zip(found, names, dims, strict=True)]
 
@@ -189,6 +205,15 @@ class Writer(Surroundings):
         shape = ops.concatenate([length_of(prompt, 0), tail], axis=0)
         (name,) = self.root.node("Expand", [self.root.constant(state.start[None]), shape.name])
         return Value(self.root, name, state.shape, state.start.dtype)
+
+
+def check_free(names: list[str], taken: set[str]) -> None:
+    clashes = [name for name in names if name in taken]
+    if clashes:
+        raise ExportError(
+            f"The model's input {clashes[0]!r} has the name of an input or output that the token loop adds. Give it "
+            "another one with input_names=[...]."
+        )
 
 
 def value_info(value: Value, dims: list[Any]):

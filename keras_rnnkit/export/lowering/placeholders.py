@@ -59,7 +59,7 @@ class Rewriter:
         nodes, orders = list(graph.node), dict[Any, Compaction]()
         del graph.node[:]
         for node in nodes:
-            if node.domain == DOMAIN:
+            if node.op_type == "PyFunc":  # in the branches of an If, tf2onnx leaves out the domain
                 graph.node.extend(self.recurrence(node, emitter, orders))
                 continue
             for inner in subgraphs(node):
@@ -68,7 +68,7 @@ class Rewriter:
 
     def recurrence(self, node: NodeProto, emitter: Emitter, orders: dict) -> list[NodeProto]:
         """The nodes that take the place of a placeholder."""
-        index = int(token_of(node))
+        index = int(token_of(node).rpartition(":")[2])
         recurrence = self.recurrences[index]
         emitter.prefix, emitter.nodes = recurrence.name, []
         wanted = [name in self.read for name in node.output]

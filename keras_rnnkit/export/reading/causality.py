@@ -85,7 +85,7 @@ def chunks(signature: Signature, inputs: list[np.ndarray]) -> Iterator[list[np.n
 
 def watched(model, signature: Signature, inputs, carrier: Carrier, what: str):
     """The states after one run in Keras, and the calls of its layers in the order in which they ended, its own last."""
-    recorder = OutputRecorder(layer_paths(model))
+    recorder = OutputRecorder(layer_paths(model), inside_rows=False)
     try:
         with tf.device("/CPU:0"), recorder.recording():
             outputs, states = run(model, signature, inputs, carrier, LayerHooks({}))

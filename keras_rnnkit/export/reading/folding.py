@@ -30,6 +30,24 @@ def folded(layer, inputs, mask, training):
     return split
 
 
+def step_by_step(layer, inputs, mask, training):
+    """The outputs [B, N, ...] of a TimeDistributed by a loop over its unknown number of steps.
+
+    Keras vectorizes such a loop, and TensorFlow cannot vectorize what a placeholder stands for.
+    """
+    batch_and_step = [keras.KerasTensor((None, *x.shape[2:]), x.dtype.name) for x in (inputs, mask) if x is not None]
+    with original_methods():
+        spec = keras_internals.compute_output_spec(
+            lambda x, flags=None: call(layer, x, flags, training), *batch_and_step
+        )
+    outputs = tf.map_fn(
+        lambda i: call(layer, inputs[:, i], None if mask is None else mask[:, i], training),
+        tf.range(tf.shape(inputs)[1]),
+        fn_output_signature=tf.TensorSpec(spec.shape, spec.dtype),
+    )
+    return tf.transpose(outputs, [1, 0, *range(2, len(outputs.shape))])
+
+
 def call(layer, inputs, mask, training):
     """As TimeDistributed calls its layer."""
     keywords: dict[str, Any] = {"training": training} if keras_internals.call_has_training_arg(layer) else {}

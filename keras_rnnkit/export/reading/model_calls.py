@@ -52,12 +52,16 @@ class SequenceCall:
         ]
 
     def run(self, inputs, states, hooks):
+        hooks.begin()
         with hooked(hooks):
             if not states:
-                return self.signature.call(self.model, inputs), []
+                outputs = self.signature.call(self.model, inputs)
+                hooks.check_operations(self.model)
+                return outputs, []
             given = [(v, state) for (_, v), state in zip(self.variables, states, strict=True)]
             with keras.StatelessScope(state_mapping=given) as scope:
                 outputs = self.signature.call(self.model, inputs)
+            hooks.check_operations(self.model)
             return outputs, [scope.get_current_value(variable) for _, variable in self.variables]
 
 

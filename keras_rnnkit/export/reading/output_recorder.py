@@ -25,11 +25,14 @@ class Call(NamedTuple):
 class OutputRecorder:
     """Keeps the calls of layers in the order in which they ended, and which failed, innermost first.
 
-    paths: of the layers whose calls are kept, by id.
+    paths: of the layers whose calls are kept, by id. inside_rows: keep calls inside a TimeDistributed as well, which
+    may call its layer once for each step.
     """
 
-    def __init__(self, paths: dict[int, str]):
+    def __init__(self, paths: dict[int, str], inside_rows: bool = True):
         self.paths = paths
+        self.inside_rows = inside_rows
+        self._around = 0
         self.calls: list[Call] = []
         self.failed: list[tuple[str, Any]] = []
 
@@ -40,13 +43,17 @@ class OutputRecorder:
 
     def call(self, original, layer, *args, **kwargs):
         path = self.paths.get(id(layer))
-        if path is None:
+        if path is None or (self._around and not self.inside_rows):
             return original(layer, *args, **kwargs)
+        rows = isinstance(layer, keras.layers.TimeDistributed)
+        self._around += rows
         try:
             outputs = original(layer, *args, **kwargs)
         except Exception:
             self.failed.append((path, layer))
             raise
+        finally:
+            self._around -= rows
         self.calls.append(Call(path, layer, tensors((args, kwargs)), tensors(outputs)))
         return outputs
 

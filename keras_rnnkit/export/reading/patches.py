@@ -32,7 +32,7 @@ class PatchedMethod:
         def method(layer, *args, **kwargs):
             return replacement(original, layer, *args, **kwargs)
 
-        self.method = method
+        self.method: Any = method
 
     def __get__(self, instance, cls=None):
         here = threading.get_ident() == self.owner and not getattr(SUSPENDED, "depth", 0)

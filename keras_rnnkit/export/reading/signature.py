@@ -12,6 +12,7 @@ from keras import tree
 from keras_rnnkit import keras_internals
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.reading.names import distinct_name
+from keras_rnnkit.layers.traversal import inner_layers
 
 
 class Spec(NamedTuple):
@@ -71,7 +72,21 @@ def signature_of(model, inputs=None, input_names=None, as_called: bool = False) 
             f"Received: {list(names)}."
         )
     specs = [Spec(name, spec.shape, spec.dtype) for name, spec in zip(names, specs, strict=True)]
+    check_numbers(model, specs)
     return Signature(specs, structure, spread)
+
+
+def check_numbers(model, specs: list[Spec]) -> None:
+    strings = [spec.name for spec in specs if spec.dtype == "string"]
+    if not strings:
+        return
+    kinds = (keras.layers.StringLookup, keras.layers.TextVectorization)
+    lookups = [path for path, layer in inner_layers(model) if isinstance(layer, kinds)]
+    layer = f"The layer {lookups[0]!r}" if lookups else "What reads them"
+    raise ExportError(
+        f"The input {strings[0]!r} is of strings, and an exported file takes numbers. {layer} belongs before the "
+        "model: apply it to the text, and let the model's input be the token ids, keras.Input((None,), dtype='int32')."
+    )
 
 
 def guesses_axes(model, inputs) -> bool:
@@ -126,13 +141,17 @@ def check_example(example) -> None:
 
 
 def keyed_names(structure, otherwise: list[str]) -> list[str]:
-    """A name for each flat element: its keys where all of the structure is dicts, with "_" between, or `otherwise`.
+    """A name for each flat element of a dict: the keys and numbers that lead to it. For others, `otherwise`.
 
     The order is that of `tree.flatten`: keys are sorted, but an OrderedDict keeps its own order.
+
+    >>> keyed_names({"b": 0, "a": [0, {"c": 0}]}, ["x", "y", "z"])
+    ['a_0', 'a_1_c', 'b']
     """
-    paths = [path for path, _ in tree.flatten_with_path(structure)]
-    keys = ["_".join(path) for path in paths if path and all(isinstance(key, str) for key in path)]
-    return keys if len(keys) == len(otherwise) else otherwise
+    if not isinstance(structure, dict):
+        return otherwise
+    names = ["_".join(map(str, path)) for path, _ in tree.flatten_with_path(structure)]
+    return names if len(names) == len(otherwise) else otherwise
 
 
 def from_first_call(model, as_called: bool):

@@ -121,8 +121,10 @@ class StreamCall:
 def run(model, signature: Signature, inputs: list[Any], carrier: Carrier, hooks: LayerHooks):
     """The outputs for one chunk, and the states after it."""
     streaming = Streaming(hooks, carrier)
+    hooks.begin()
     with hooked(streaming), forgetting(model):
         outputs = signature.call(model, inputs)
+        hooks.check_operations(model)
     return outputs, carrier.left
 
 

@@ -1,7 +1,7 @@
 """Stage one of an export: a model becomes a graph in which each recurrence is one foreign node.
 
 While a model is traced, `inner_loop` of every recurrent layer, Keras' own included, writes a `PyFunc` with a token in
-place of its loop; tf2onnx carries it through under a domain of ours, and `export.lower` writes what it stands for.
+place of its loop; tf2onnx carries it through under a domain of ours, and `lowering` writes what it stands for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from keras import tree
 from keras_rnnkit.export.lowering.equations import equations, refusal
 from keras_rnnkit.export.lowering.recurrence import Recurrence
 from keras_rnnkit.export.reading.layer_hooks import LayerHooks
+from keras_rnnkit.export.tracing.operations import TOKEN, check_lookups
 from keras_rnnkit.layers.recurrent import Steps
+
+UNTRACKED = "Keras does not track it; make it an attribute of the layer or model that calls it"
 
 
 class Left(NamedTuple):
@@ -38,14 +41,27 @@ class Tracing(LayerHooks):
         self.recurrences: list[Recurrence] = []
         self.left: list[Left] = []
 
+    def begin(self) -> None:
+        super().begin()
+        self.recurrences.clear()
+        self.left.clear()
+
+    def check_operations(self, model) -> None:
+        super().check_operations(model)
+        if not tf.executing_eagerly():
+            check_lookups(model)
+
     def run_recurrence(self, layer, name, original, sequences, initial_state, mask, training):
-        with tf.init_scope():  # what we make to look at the cell is no part of the graph
-            cells = self.equations.get(id(layer), [None])
-            reason = refusal(layer, cells, len(sequences.shape), sequences.shape[-1], self.prefer)
+        cells = self.equations.get(id(layer), [])
+        reason = self.refusal(layer, cells, sequences) if cells else UNTRACKED
         if reason is None:
             return self.stand_in(layer, name, cells, sequences, initial_state, mask)
         self.left.append(Left(name, reason))
         return original(layer, sequences, initial_state, mask, training=training)
+
+    def refusal(self, layer, cells, sequences) -> str | None:
+        with tf.init_scope():  # what we make to look at the cell is no part of the graph
+            return refusal(layer, cells, len(sequences.shape), sequences.shape[-1], self.prefer)
 
     def stand_in(self, layer, name, cells, sequences, initial_state, mask):
         mask, reset = mask if isinstance(mask, Steps) else (mask, None)
@@ -71,7 +87,7 @@ class Tracing(LayerHooks):
         flags = [as_flags(f) for f in (mask, reset) if f is not None]
         given = [s for s, zero in zip(states, recurrence.zero_states, strict=True) if not zero]
         arrays = [sequences, *(tf.cast(s, sequences.dtype) for s in given), *flags, *starts]
-        y, *states = foreign_node(str(len(self.recurrences) - 1), arrays, shapes(recurrence), sequences.dtype)
+        y, *states = foreign_node(f"{TOKEN}{len(self.recurrences) - 1}", arrays, shapes(recurrence), sequences.dtype)
         last, outputs = (y[:, -1], y) if recurrence.return_sequences else (y, y[:, None])
         return last, outputs, tree.pack_sequence_as(initial_state, states)
 

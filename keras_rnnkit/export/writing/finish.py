@@ -13,6 +13,7 @@ from keras_rnnkit import __version__
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.lowering.placeholders import Lowered
 from keras_rnnkit.export.writing.emitter import replace_names, subgraphs
+from keras_rnnkit.export.writing.renaming import give_way
 
 
 def input_name(i: int) -> str:
@@ -55,6 +56,11 @@ def describe(model: ModelProto, **facts) -> None:
 
 
 def rename(graph: GraphProto, inputs: list[str], outputs: list[str], lowered: list[Lowered]) -> None:
+    placeholders = [*map(input_name, range(len(inputs))), *map(output_name, range(len(outputs)))]
+    inside = give_way(graph, {*inputs, *outputs}.difference(placeholders))
+    for row in lowered:
+        for tensors in (row.inputs, row.outputs):
+            tensors[:] = [inside.get(name, name) for name in tensors]
     names = {input_name(i): name for i, name in enumerate(inputs)} | {
         output_name(i): name for i, name in enumerate(outputs)
     }
