@@ -95,6 +95,15 @@ def test_a_folder_that_is_replaced_while_it_is_opened(copy, tmp_path, monkeypatc
     assert len(times) == 2
 
 
+def test_a_new_folder_never_looks_like_the_one_that_is_read(copy, monkeypatch):
+    """File systems give the number of a removed folder to the next one."""
+    with bundle_files.kept_identity(copy) as before:
+        for _ in range(20):
+            shutil.rmtree(copy)
+            copy.mkdir()
+            assert bundle_files.identity(copy) != before
+
+
 def test_a_folder_that_never_rests(copy, monkeypatch):
     monkeypatch.setattr(bundle_files, "PAUSE", 0)
     numbers = iter(range(10**6))
