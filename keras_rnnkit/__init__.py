@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
 from typing import TYPE_CHECKING, Any
+
+from keras_rnnkit import registration
 
 __version__ = "0.1.0"
 
@@ -91,6 +92,9 @@ def __getattr__(name: str) -> Any:
 
 def _load(module: str, name: str) -> Any:
     try:
+        if name not in _FRAMEWORK_FREE:
+            importlib.import_module("keras")  # before any module of ours, so that Keras knows all our classes
+            registration.register_with_keras()
         return importlib.import_module(f"keras_rnnkit.{module}")
     except ModuleNotFoundError as error:
         if error.name in _EXTRAS:
@@ -105,5 +109,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_NAMES})
 
 
-if "keras" in sys.modules:  # so that keras.models.load_model finds our classes; rk.load_model does whatever the order
-    importlib.import_module("keras_rnnkit.loading")
+registration.register_with_keras()

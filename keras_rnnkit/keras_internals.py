@@ -9,7 +9,9 @@ built; `tests/test_keras_internals.py` shows the behaviour that we rely on, name
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import copy
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -38,6 +40,7 @@ def _backend() -> Any:
     require(keras, "src")
     require(keras.src, "backend", "layers", "models")
     require(keras.src.backend, "rnn", "compute_output_spec", "get_keras_mask", "set_keras_mask")
+    require(keras.src.backend, "lstm", "gru", "AutocastScope")
     return keras.src.backend
 
 
@@ -56,15 +59,20 @@ _RNN = keras.layers.RNN(_StepWithoutWeights(), name="probe")
 
 require(_LAYER, "_flatten_layers", "_layers", "_tracker", "_build_shapes_dict", "_inbound_nodes", "_dtype_policy")
 require(_LAYER, "_call_has_training_arg", "_call_has_mask_arg")
-require(_LAYER._tracker, "locked", "lock", "unlock", "untrack")
+require(_LAYER, "_lock_state")
+require(_LAYER._tracker, "locked", "lock", "unlock", "untrack", "config", "stored_ids")
 require(_RNN, "_create_state_variables", "_expected_batch_size", "inner_loop")
+require(_RNN, "_maybe_config_dropout_masks", "_maybe_reset_dropout_masks")
 require(keras.optimizers.Optimizer, "_clip_gradients", "_update_model_variables_moving_average")
-require(keras.Sequential(name="probe"), "_functional")
+require(keras.Sequential(name="probe"), "_functional", "_maybe_rebuild")
 require(keras.Model, "_symbolic_build")
 if keras.backend.backend() == "tensorflow":
     require(keras.optimizers.Optimizer, "_all_reduce_sum_gradients")
 if hasattr(_BACKEND, "bidirectional_lstm"):  # since Keras 3.13: both directions in one cuDNN call
     require(keras.layers.Bidirectional, "_can_attempt_fused_lstm", "_can_attempt_fused_gru")
+
+DROPOUT_MASKS = ("_maybe_config_dropout_masks", "_maybe_reset_dropout_masks")
+"""The methods by which `keras.layers.RNN` keeps the dropout masks of a call on its cells, also at inference."""
 
 FUSED_BIDIRECTIONAL = ("_can_attempt_fused_lstm", "_can_attempt_fused_gru")
 """The methods that Keras' Bidirectional asks before it hands both directions to cuDNN in one call."""
@@ -136,6 +144,18 @@ def set_keras_mask(tensor, mask) -> None:
     _BACKEND.set_keras_mask(tensor, mask)
 
 
+DTYPE_POLICY = "_dtype_policy"
+"""The attribute in which a layer keeps its policy, from which it derives all its dtypes."""
+
+
+def with_compute_dtype(policy, dtype: str) -> Any:
+    """A copy of a policy that computes in another dtype and keeps the variables' dtype: Keras casts where it reads."""
+    require(policy, "_compute_dtype")
+    policy = copy.copy(policy)
+    policy._compute_dtype = dtype
+    return policy
+
+
 def replace_dtype_policy(layer, policy) -> None:
     """Set a layer's policy as it stands: the public setter changes a shared DTypePolicyMap instead of the layer."""
     layer._dtype_policy = policy
@@ -168,7 +188,126 @@ def build_metrics(model, x, y) -> None:
     model._symbolic_build(data_batch=(x, y, None))
 
 
+def graph_inputs_of(model) -> Any:
+    """New inputs like those of a functional model, in its structure."""
+    layers: dict[int, Any] = {}
+
+    def new_input(tensor):
+        layer = tensor._keras_history.operation
+        if id(layer) not in layers:
+            layers[id(layer)] = type(layer).from_config(layer.get_config())
+        return layers[id(layer)].output
+
+    return keras.tree.map_structure(new_input, input_structure(model))
+
+
+def run_graph(model, inputs, replacement_of: Callable[[Any], Any]) -> Any:
+    """The outputs of a functional model's graph on other inputs, with other operations in place of its own."""
+    require(model, "_run_through_graph")
+    return model._run_through_graph(inputs, operation_fn=replacement_of)
+
+
+# ---------------------------------------------------------------------- copies of layers
+
+CARRIED = (
+    *("built", "activity_regularizer", "autocast", "supports_jit", "_input_spec", "_supports_masking"),
+    *("_dtype_policy", "_trainable", "_path", "_parent_path", "_build_shapes_dict", "_convert_input_args"),
+    *("_allow_non_tensor_positional_args", "_auto_config", "_remat_mode"),
+)
+"""What Keras keeps on a layer that a copy must have too. The rest of Keras' own attributes begins anew in a copy:
+nodes of graphs, losses, compiled functions."""
+
+
+def bare_copy(layer, cls: type | None = None, graph: tuple[Any, Any] | None = None) -> Any:
+    """A new layer of the same class (or of `cls`), with Keras' own attributes and none of the user's.
+
+    Its constructor does not run: a copy has the attributes of the original, `own_attributes`, instead.
+
+    graph: the inputs and outputs of a functional model.
+    """
+    cls = cls or type(layer)
+    copy = cls.__new__(cls)
+    if graph is not None:
+        keras.src.models.Functional.__init__(copy, *graph, name=layer.name)
+    else:
+        base = next(b for b in (keras.Sequential, keras.Model, keras.layers.Layer) if isinstance(layer, b))
+        base.__init__(copy, name=layer.name)
+    return copy
+
+
+def own_attributes(layer, copy) -> dict[str, Any]:
+    """The attributes of a layer that its class has set, not Keras: those that a bare copy lacks."""
+    keras_names = {*vars(copy), *names_set_by_compile()}
+    return {
+        name: value
+        for name, value in vars(layer).items()
+        if name not in keras_names and not name.startswith("_self_")  # TensorFlow's own notes on attributes
+    }
+
+
+@functools.cache
+def names_set_by_compile() -> frozenset[str]:
+    """The attributes that a model has only since it was compiled, called or trained."""
+    model = keras.Sequential([keras.Input((1,), name="probe"), keras.layers.Dense(1, name="probed")], name="probe")
+    before = set(vars(model))
+    model.compile("sgd", "mse", metrics=["mae"], weighted_metrics=["mae"])
+    return frozenset({*vars(model), "history", "stop_training"} - before)
+
+
+def finish_copy(layer, copy, replacement_of: Callable[[Any], Any]) -> None:
+    """Carry over Keras' own attributes, and the order of the original's variables and layers."""
+    with unlocked(copy):
+        for name in CARRIED:
+            if name in vars(layer) and not (name == "built" and isinstance(layer, keras.Sequential)):
+                object.__setattr__(copy, name, vars(layer)[name])
+        copy_order(layer, copy, replacement_of)
+    if layer._tracker.locked:
+        copy._lock_state()
+
+
+def copy_order(layer, copy, replacement_of: Callable[[Any], Any] = lambda value: value) -> None:
+    """List in `copy` what `layer` lists, in its order: variables, layers, metrics and seed generators."""
+    for store, (_, values) in layer._tracker.config.items():
+        replacements = [replacement_of(value) for value in values]
+        copy._tracker.config[store][1][:] = replacements
+        copy._tracker.stored_ids[store] = {id(value) for value in replacements}
+
+
+def fill_sequential(copy, layers: list[Any]) -> None:
+    """Add layers to a Sequential, an InputLayer in front of them included, and build it where that is possible."""
+    for layer in layers:
+        keras.Sequential.add(copy, layer, rebuild=False)
+    if layers:
+        copy._maybe_rebuild()
+
+
+def sequential_layers(model) -> list[Any]:
+    """The layers of a Sequential with the InputLayer, which `model.layers` leaves out."""
+    return list(model._layers)
+
+
+def compile_arguments(model) -> dict[str, Any]:
+    """The arguments of the last `model.compile(...)`, as the objects that were passed; empty if there was none."""
+    return dict(model._compile_config.config) if getattr(model, "_compile_config", None) else {}
+
+
 # ---------------------------------------------------------------------- recurrent layers
+
+
+def autocast_scope(dtype) -> Any:
+    """A context in which variables are read in this dtype, as inside the call of a layer that computes in it."""
+    return _BACKEND.AutocastScope(dtype)
+
+
+def fused_lstm(*arguments, **keywords) -> Any:
+    """Keras' door to cuDNN's LSTM: (last output, outputs, states), or NotImplementedError where there is no cuDNN."""
+    return _BACKEND.lstm(*arguments, **keywords)
+
+
+def fused_gru(*arguments, **keywords) -> Any:
+    """Keras' door to cuDNN's GRU, like `fused_lstm`."""
+    return _BACKEND.gru(*arguments, **keywords)
+
 
 rnn_loop = _BACKEND.rnn
 """The loop of `keras.layers.RNN`, in the backend's own operations."""

@@ -102,8 +102,8 @@ def run(settings: Settings) -> dict:
         models[way] = build(settings, data, way)
         if way != settings.way:  # all ways see alike, and begin with what the first has learned to see
             models[way].encoder.network.set_weights(models[settings.way].encoder.network.get_weights())
-        part = "" if way == settings.way else f"_{way}"
-        histories[way] = train(models[way], data.train, data.valid, settings, console, part)
+        suffix = "" if way == settings.way else f"_{way}"
+        histories[way] = train(models[way], data.train, data.valid, settings, console, suffix)
     bundle = export(models[settings.way], (None, data.words), settings, console, tolerance=1e-3)
     metrics, captions = judge(models, bundle, data, settings, console)
     metrics["seconds"] = time.perf_counter() - began

@@ -182,7 +182,7 @@ def learner(settings: Settings, size: int):
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Logs of every epoch; the best weights are kept in a file."""
     from pipelines.optimization import optimizer_of
-    from pipelines.progress import Watching
+    from pipelines.progress import EpochReport
 
     windows = rk.data.Windows(
         parts["train"], settings.batch, settings.steps, settings.order, settings.seed, varied=settings.varied
@@ -195,39 +195,25 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
     if settings.resume:
         place = rk.training.resume(model, path, settings.learned)
         console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
-    keeper = rk.training.Checkpoint(
-        path,
-        settings.learned,
-        settings.checkpoint_every,
-        place["batch"] if place else 0,
-        place["history"] if place else None,
-    )
-    lowering = [rk.training.Plateau(settings.factor, keeper.history)] if settings.schedule == "plateau" else []
-    rk.training.fit(
-        model,
-        windows,
-        settings.epochs,
-        [
-            rk.training.GradientLog(),
-            rk.training.AveragedWeights(),
-            *lowering,
-            Watching(settings, console, keeper.history, settings.batch * settings.steps),
-            keeper,
-        ],
-        place,
-        validation_data=held_out(parts["valid"], settings).dataset(),
-        shuffle=False,
-        verbose=0,
-    )
+    keeper = rk.training.Checkpoint(path, settings.learned, settings.checkpoint_every, place)
+    callbacks = [rk.training.GradientLog(), keeper]
+    if settings.schedule == "plateau":
+        callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
+    callbacks.append(EpochReport(settings, console, keeper.history, settings.batch * settings.steps))
+    arguments = {"validation_data": validation_windows(parts["valid"], settings).dataset(), "shuffle": False}
+    rk.training.fit(model, windows, settings.epochs, callbacks, place, verbose=0, **arguments)
     return keeper.history
 
 
-def held_out(ids: np.ndarray, settings: Settings):
-    """The text to watch, in as many rows as there are in training."""
-    return rk.data.Windows(ids, settings.batch, max(1, min(settings.steps, (len(ids) - 1) // settings.batch)))
+def validation_windows(ids: np.ndarray, settings: Settings):
+    """The validation text in as many rows as in training, in windows of at most `steps` that use nearly all of it."""
+    row_length = (len(ids) - 1) // settings.batch
+    windows = max(1, -(-row_length // settings.steps))
+    return rk.data.Windows(ids, settings.batch, max(1, row_length // windows))
 
 
-# ---------------------------------------------------------------------- judging
+# ---------------------------------------------------------------------- evaluation
+
 
 MEASURES = {"nats": float, "perplexity": math.exp, "bits": lambda x: x / math.log(2)}
 

@@ -1,8 +1,7 @@
-"""What is seen while a language model trains, and what is kept of it."""
+"""The progress of a training on the console, and the best weights in a file."""
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from pathlib import Path
@@ -13,14 +12,19 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from keras_rnnkit.text.files import replacing
 from keras_rnnkit.training import averaged
 
 
-class Watching(keras.callbacks.Callback):
-    """A bar through each epoch and a line after it; keeps the best weights; ends when there has been nothing better.
+class EpochReport(keras.callbacks.Callback):
+    """Shows a bar during each epoch and prints a line after it, keeps the best weights, and ends training by patience.
 
-    history: the logs of the epochs so far, which somebody else writes. tokens: how many a batch holds. path: of the
-    best weights, where it is not what the settings say.
+    Arguments:
+        settings: the settings of the pipeline: `epochs`, `patience`, and `best`, the file of the weights.
+        console: where to print.
+        history: the logs of the epochs before the current one, which a `Checkpoint` keeps.
+        tokens: the number of tokens in a batch, for the speed.
+        path: the file of the best weights, where it is not `settings.best`.
     """
 
     def __init__(
@@ -48,34 +52,35 @@ class Watching(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.stop()
-        seconds = time.perf_counter() - self.began
-        logs["seconds"] = seconds
+        logs["seconds"] = time.perf_counter() - self.began
         logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        speed = self.done * self.tokens / seconds
-        before = min((row["val_loss"] for row in self.history), default=math.inf)
-        better = logs["val_loss"] < before
-        if better:
-            self.keep()
-        valid = (
-            f"valid {logs['val_loss']:.4f} nats, perplexity {math.exp(logs['val_loss']):.3f}{' *' if better else '  '}"
-        )
-        rate = f"clipped {logs['clip_ratio']:.0%}   rate {logs['learning_rate']:.3g}"
-        pace = f"{rate}   {seconds:.0f} s, {speed:,.0f} tokens/s"
-        self.console.print(f"epoch {epoch + 1:3d}/{self.settings.epochs}   train {logs['loss']:.4f}   {valid}   {pace}")
         losses = [*(row["val_loss"] for row in self.history), logs["val_loss"]]
-        since = len(losses) - 1 - losses.index(min(losses))
+        best = losses.index(min(losses)) if not all(map(math.isnan, losses)) else 0
+        if best == len(losses) - 1:
+            self.save_weights()
+        self.console.print(self.line(epoch, logs, is_best=best == len(losses) - 1))
+        since = len(losses) - 1 - best
         if self.settings.patience and since >= self.settings.patience:
-            self.console.print(f"nothing better for {since} epochs")
+            self.console.print(f"The validation loss has not improved for {since} epochs; training ends.")
             self.model.stop_training = True
 
-    def keep(self) -> None:
-        """Write the weights under a temporary name, then rename."""
-        buffer = io.BytesIO()
+    def line(self, epoch: int, logs: dict[str, float], is_best: bool) -> str:
+        """The line about an epoch."""
+        loss, star = logs["val_loss"], "*" if is_best else " "
+        return "   ".join(
+            [
+                f"epoch {epoch + 1:3d}/{self.settings.epochs}",
+                f"train {logs['loss']:.4f}",
+                f"valid {loss:.4f} nats, perplexity {math.exp(loss):.3f} {star}",
+                f"clipped {logs['clip_ratio']:.0%}",
+                f"rate {logs['learning_rate']:.3g}",
+                f"{logs['seconds']:.0f} s, {self.done * self.tokens / logs['seconds']:,.0f} tokens/s",
+            ]
+        )
+
+    def save_weights(self) -> None:
+        """Write the weights, averaged where the optimizer keeps averages."""
         with averaged(self.model):
-            np.savez(buffer, *weights_of(self.model))
-        self.path.with_suffix(".part").write_bytes(buffer.getvalue())
-        self.path.with_suffix(".part").replace(self.path)
-
-
-def weights_of(model) -> list[np.ndarray]:
-    return [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
+            weights = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in self.model.weights]
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
+            np.savez(file, *weights)

@@ -220,7 +220,7 @@ def compared(settings: Settings, data: Data, console: Console):
     """The same without attention."""
     console.print("\nand the same without attention, by a fixed vector")
     model = build(settings, data, "none")
-    train(model, data.train, data.valid, settings, console, part="_fixed")
+    train(model, data.train, data.valid, settings, console, suffix="_fixed")
     return model
 
 

@@ -127,34 +127,28 @@ def learner(settings: Settings, size: int):
 
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
-    """Logs of every epoch; the best weights are kept in a file. Each epoch has an order of its own, of words."""
+    """The logs of every epoch; the best weights are kept in a file. Each epoch has the words in an order of its own."""
     from pipelines.optimization import optimizer_of
-    from pipelines.progress import Watching
+    from pipelines.progress import EpochReport
 
     (x, y), held_out = parts["train"], parts["test"]
     batches = -(-len(x) // settings.batch)
     model.compile(optimizer_of(settings, batches), rk.training.NextToken(ignore=0))
-    path, place = settings.out / "training.ckpt", {"epoch": 0, "history": None}
+    path, place = settings.out / "training.ckpt", None
     if settings.resume:
         place = rk.training.resume(model, path, settings.learned)
         console.print(f"resumed   epoch {place['epoch'] + 1}")
-    keeper = rk.training.Checkpoint(path, settings.learned, history=place["history"])
-    lowering = [rk.training.Plateau(settings.factor, keeper.history)] if settings.schedule == "plateau" else []
-    tokens = int((x > 0).sum()) // batches
-    watching = Watching(settings, console, keeper.history, tokens)
-    for epoch in range(place["epoch"], settings.epochs):
+    keeper = rk.training.Checkpoint(path, settings.learned, place=place)
+    callbacks = [rk.training.GradientLog(), keeper]
+    if settings.average:
+        callbacks.append(rk.training.AveragedWeights())
+    if settings.schedule == "plateau":
+        callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
+    callbacks.append(EpochReport(settings, console, keeper.history, int((x > 0).sum()) // batches))
+    for epoch in range(place["epoch"] if place else 0, settings.epochs):
         order = np.random.default_rng([settings.seed, epoch]).permutation(len(x))
-        model.fit(
-            x[order],
-            y[order],
-            validation_data=held_out,
-            batch_size=settings.batch,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            callbacks=[rk.training.GradientLog(), rk.training.AveragedWeights(), *lowering, watching, keeper],
-            shuffle=False,
-            verbose=0,
-        )
+        arguments = {"batch_size": settings.batch, "initial_epoch": epoch, "epochs": epoch + 1, "verbose": 0}
+        model.fit(x[order], y[order], validation_data=held_out, callbacks=callbacks, shuffle=False, **arguments)
         if model.stop_training:
             break
     return keeper.history

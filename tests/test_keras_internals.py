@@ -377,3 +377,24 @@ def test_keras_updates_averages_by_the_replaced_rule_only():
 
 def test_an_optimizer_without_averages_has_none():
     assert internals.averages(keras.optimizers.SGD()) == [] == internals.averages(fit("sgd").optimizer)
+
+
+def test_the_autocast_scope_reads_variables_in_its_dtype():
+    variable = keras.Variable(np.ones(2, "float32"))
+    with internals.autocast_scope("float16"):
+        assert keras.backend.standardize_dtype(keras.ops.convert_to_tensor(variable).dtype) == "float16"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX has a loop of its own behind these doors")
+@pytest.mark.parametrize("fused, states", [(internals.fused_lstm, 2), (internals.fused_gru, 1)])
+def test_the_doors_to_cudnn_say_that_it_is_not_there(fused, states):
+    weights = {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)}
+    with pytest.raises(NotImplementedError):
+        fused(
+            X,
+            *[np.ones((2, 2))] * states,
+            None,
+            activation=keras.activations.relu,
+            recurrent_activation=None,
+            **weights,
+        )

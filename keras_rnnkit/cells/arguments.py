@@ -76,6 +76,11 @@ def keras_object(name: str, value, layer):
         ) from error
 
 
+def another(initializer):
+    """A copy that draws numbers of its own: an initializer gives the same numbers at every call."""
+    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
+
+
 def argument_names(layer_class: type) -> list[str]:
     """The arguments of the constructor and of its base classes, without those that Keras' Layer saves itself."""
     names: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from keras_rnnkit.cells.arguments import keras_object, positive_integer
+from keras_rnnkit.cells.arguments import another, keras_object, positive_integer
 from keras_rnnkit.cells.base import GatedCell
 
 
@@ -107,8 +107,3 @@ def checked_projection(cell: LSTMCell, projection) -> int:
             f"units={cell.units}. Received: projection={projection}. Make units larger, or leave projection out."
         )
     return width
-
-
-def another(initializer):
-    """A copy that draws numbers of its own: an initializer gives the same ones at every call."""
-    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer

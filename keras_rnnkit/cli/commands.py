@@ -60,18 +60,17 @@ def demo(settings: DemoSettings) -> None:
 @options_of(ServeSettings)
 def serve(settings: ServeSettings) -> None:
     """Serve bundles over HTTP: the Open Inference Protocol v2, streams, generated text, and a page to try them."""
-    need("serve", "onnxruntime", "starlette", "uvicorn", "websockets", "orjson", "prometheus_client")
+    need("serve", "onnxruntime", "starlette", "uvicorn", "httptools", "websockets", "orjson", "prometheus_client")
     from keras_rnnkit import serving
+    from keras_rnnkit.serving.checks import check_folder, check_providers
 
-    if not settings.folder.is_dir():
-        refuse(
-            f"There is no folder {settings.folder}. rnnkit export MODEL.keras {settings.folder}/NAME writes one.", USAGE
-        )
-    typer.echo(f"http://{settings.host}:{settings.port}/ serves {settings.folder}", err=True)
+    check_folder(settings)
+    check_providers(settings)
     if settings.telemetry:
-        need("telemetry", "opentelemetry.instrumentation.asgi", "opentelemetry.sdk")
+        packages = ("sdk.trace", "instrumentation.asgi", "exporter.otlp.proto.http.trace_exporter")
+        need("telemetry", *(f"opentelemetry.{package}" for package in packages))
     if settings.ray:
-        need("ray", "ray.serve")
+        need("ray", "ray", "fastapi", "ray.serve")
         from keras_rnnkit.serving import ray_serve
 
         ray_serve.serve(settings, settings.ray)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras.src import backend
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.base import dropped
 from keras_rnnkit.kernels import hoisted, scan
 from keras_rnnkit.kernels.call_flags import CallFlags
@@ -135,8 +135,8 @@ def fused_outputs(layer, x, initial_state, mask):
         "unroll": False,
     }
     if keras_host(layer) is keras.layers.GRU:
-        return backend.gru(x, initial_state[0], mask, reset_after=True, **arguments)
-    return backend.lstm(x, *initial_state, mask, **arguments)
+        return keras_internals.fused_gru(x, initial_state[0], mask, reset_after=True, **arguments)
+    return keras_internals.fused_lstm(x, *initial_state, mask, **arguments)
 
 
 def with_padding(layer, mask, result):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 
 import keras
-from keras.src.backend import AutocastScope
 
 from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.base import dropped
@@ -39,7 +38,9 @@ def remark(layer, call: CallFlags) -> str:
 
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
-    with AutocastScope(layer.equation.compute_dtype):  # a cell computes in its own dtype, whatever its layer's is
+    with keras_internals.autocast_scope(
+        layer.equation.compute_dtype
+    ):  # a cell computes in its own dtype, whatever its layer's is
         return run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training)
 
 

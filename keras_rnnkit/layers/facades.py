@@ -50,6 +50,8 @@ class Facade(Recurrent):
     def get_config(self):
         config = super().get_config()
         config.pop("cell", None)
+        if getattr(self, "use_cudnn", None) is False:
+            config["use_cudnn"] = False
         if getattr(self, "use_cudnn", None) is True and config["kernel"] == "cudnn":
             # Keras does not save `use_cudnn`: a model saved beside a GPU must run on machines without one.
             config["kernel"] = "auto"

@@ -90,6 +90,10 @@ class Recurrent(keras.layers.RNN):
             object.__setattr__(self, "_adopted", (self.cell, adopt(self.cell)))
         return self._adopted[1]
 
+    def __dir__(self):
+        """Keras saves the variables of whatever `dir` names; those of `equation` are saved as the cell's."""
+        return [name for name in super().__dir__() if name not in ("equation", "_adopted")]
+
     def runs_on(self, masked: bool = False, resets: bool = False) -> str:
         """The name of the kernel that runs this layer; an error if it names one that cannot."""
         return kernels.choose(self, kernels.CallFlags(masked=masked, resets=resets))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit import keras_internals
 from keras_rnnkit.kernels import cudnn
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="masks reach cuDNN on TensorFlow only")
@@ -51,8 +52,8 @@ def fused(monkeypatch, gpu):
         calls.append(mask)
         return states[0], outputs if return_sequences else states[0][:, None], states
 
-    monkeypatch.setattr(cudnn.backend, "lstm", run)
-    monkeypatch.setattr(cudnn.backend, "gru", run)
+    monkeypatch.setattr(keras_internals, "fused_lstm", run)
+    monkeypatch.setattr(keras_internals, "fused_gru", run)
     return calls
 
 
@@ -148,9 +149,9 @@ def test_a_device_without_cudnn_runs_hoisted_and_not_keras_loop(make, mask, gpu,
     def no_cudnn(*_, **__):
         raise NotImplementedError
 
-    monkeypatch.setattr(cudnn.backend, "lstm", no_cudnn)
-    monkeypatch.setattr(cudnn.backend, "gru", no_cudnn)
-    monkeypatch.setattr(cudnn.backend, "rnn", no_cudnn)
+    monkeypatch.setattr(keras_internals, "fused_lstm", no_cudnn)
+    monkeypatch.setattr(keras_internals, "fused_gru", no_cudnn)
+    monkeypatch.setattr(keras_internals, "rnn_loop", no_cudnn)
     layer = make(6)
     received = layer(X, mask=mask)
     layer.kernel = "hoisted"

@@ -1,11 +1,15 @@
 """The doors to other servers: a Triton repository, by Triton's own schema."""
 
+import json
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from keras_rnnkit.runtime import Graph
-from keras_rnnkit.serving.settings import TritonSettings
-from keras_rnnkit.serving.triton import write
+from keras_rnnkit.cli import app
+from keras_rnnkit.runtime import BundleError, Graph
+from keras_rnnkit.serving.settings import SettingsError, TritonSettings
+from keras_rnnkit.serving.triton import MARK, write
 
 
 def read(folder):
@@ -49,3 +53,83 @@ def test_states_that_do_not_begin_with_zeros(tmp_path, rng):
     (state,) = read(folder).sequence_batching.state
     start = np.frombuffer((folder / "initial_state" / state.initial_state[0].data_file).read_bytes(), "float32")
     assert start.shape == (3,) and np.abs(start).min() > 0
+
+
+@pytest.mark.parametrize("name", ["../precious", ".", "..", "/tmp/precious", "a/b", "-x", "a\\b", ".hidden"])
+def test_names_that_leave_the_repository(bundles, tmp_path, name):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    with pytest.raises(SettingsError, match="The name of a model must be"):
+        write(TritonSettings(bundle=bundles / "series", repository=tmp_path / "models", name=name))
+    assert (precious / "thesis.txt").read_text() == "years of work" and not (tmp_path / "models").exists()
+
+
+def test_the_name_in_a_manifest_is_checked_too(copied, tmp_path):
+    path = copied / "series" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "name": "../precious"}))
+    with pytest.raises((SettingsError, BundleError)):
+        write(TritonSettings(bundle=copied / "series", repository=tmp_path / "models"))
+
+
+def somebody_elses(folder):
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.onnx").write_bytes(b"theirs")
+    (folder / "config.pbtxt").write_text('name: "series"\n')
+
+
+def ours_with_another_version(folder):
+    (folder / "2").mkdir(parents=True)
+    (folder / "2" / "model.onnx").write_bytes(b"theirs")
+    (folder / "config.pbtxt").write_text(f"{MARK}\n")
+
+
+def empty(folder):
+    folder.mkdir(parents=True)
+
+
+def a_file(folder):
+    folder.parent.mkdir(parents=True)
+    folder.write_text("theirs")
+
+
+def a_link(folder):
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(folder.parent.parent)
+
+
+@pytest.mark.parametrize("there", [somebody_elses, ours_with_another_version, empty, a_file, a_link])
+@pytest.mark.parametrize("which", ["series", "series_whole"])
+def test_what_exists_is_left_alone(bundles, tmp_path, there, which):
+    folder = tmp_path / "models" / which
+    there(folder)
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    with pytest.raises(SettingsError, match="Nothing was changed"):
+        write(TritonSettings(bundle=bundles / "series", repository=tmp_path / "models"))
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_the_command_says_why(bundles, tmp_path):
+    somebody_elses(tmp_path / "series")
+    done = CliRunner().invoke(app, ["triton", str(bundles / "series"), str(tmp_path)])
+    assert done.exit_code == 2 and "was not written by rnnkit triton" in done.output
+
+
+def test_an_encoder_and_a_decoder(tmp_path):
+    """Their graph with the token loop is one model, whose single numbers Triton sends as lists of one."""
+    import keras
+
+    import keras_rnnkit as rk
+
+    encoder = rk.Encoder(rk.GRU(3), 9, 4)
+    model = rk.Seq2Seq(encoder, rk.Decoder(rk.GRU(3), 9, 4), limit=6)
+    model((np.full((1, 2), 4), np.full((1, 2), 4)))
+    rk.export_bundle(model, tmp_path / "translator", saved_model=False)
+    keras.backend.clear_session()
+    (folder,) = write(TritonSettings(bundle=tmp_path / "translator", repository=tmp_path / "models"))
+    config, graph = read(folder), Graph(folder / "1" / "model.onnx")
+    assert folder.name == "translator" and config.max_batch_size == 0
+    assert {i.name for i in config.input} == set(graph.inputs) and len(config.output) == len(graph.outputs)
+    dims = {i.name: list(i.dims) for i in config.input}
+    assert dims["source"] == [-1, -1] and dims["steps"] == [1]
+    assert config.input[[i.name for i in config.input].index("steps")].HasField("reshape")

@@ -13,6 +13,7 @@ import onnx
 from keras import ops as kops
 from onnx import ModelProto
 
+from keras_rnnkit.export.reading.patches import PatchedAttribute, patched
 from keras_rnnkit.export.reading.precision import computing_in_float32
 from keras_rnnkit.export.report import ExportReport
 from keras_rnnkit.export.road import made
@@ -130,11 +131,11 @@ def sources(model: Seq2Seq) -> list[np.ndarray]:
 
 @contextlib.contextmanager
 def exactly(model: Seq2Seq) -> Iterator[None]:
-    """Inside, all is computed in float32, by Keras' loop too, whose graphs were made before."""
-    graphs = model._graphs
-    with computing_in_float32(model):
-        model._graphs = {}
-        try:
-            yield
-        finally:
-            model._graphs = graphs
+    """Inside, this thread computes everything in float32, also in `translate`, whose graphs were traced before."""
+    graphs: dict[str, Any] = {}
+
+    def own_graphs(each, value):
+        return graphs if each is model else value
+
+    with computing_in_float32(model), patched(lambda: iter([PatchedAttribute(Seq2Seq, "_graphs", own_graphs)])):
+        yield

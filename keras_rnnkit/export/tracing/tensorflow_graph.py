@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,8 +14,9 @@ import tensorflow as tf
 import tf2onnx
 from onnx import ModelProto, numpy_helper
 
-from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.errors import ExportError, first_lines
 from keras_rnnkit.export.lowering.placeholders import DOMAIN
+from keras_rnnkit.export.reading.patches import LOCK
 from keras_rnnkit.export.tracing.onnx_forms import handlers
 from keras_rnnkit.export.writing.emitter import names_read
 
@@ -96,17 +96,14 @@ def to_onnx(
     return model
 
 
-def first_lines(error: Exception) -> str:
-    """An error's own words: Keras puts the layer's call before them, its arguments behind, and colours between."""
-    text = re.sub(r"\x1b\[[0-9;]*m|\{\{[^}]*\}\}|\[Op:\w+\]( name:)?", "", str(error))
-    text = re.sub(r"^Exception encountered when calling \S+ ", "", " ".join(text.split()))
-    text = text.split(" Arguments received by ")[0].strip()
-    return text if len(text) < 600 else text[:600] + " ..."
-
-
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the remarks of tf2onnx and TensorFlow, which concern none of our users' doings."""
+    """Without the log messages and warnings of tf2onnx and TensorFlow; one thread at a time, as these are global."""
+    with LOCK:
+        yield from silenced()
+
+
+def silenced() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
     children = [logging.getLogger(n) for n in logging.root.manager.loggerDict if n.startswith("tf2onnx")]
     levels = [(logger, logger.level) for logger in (*loggers, *children)]

@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from keras_rnnkit.serving.http.errors import failure
 from keras_rnnkit.serving.http.inference import infer
 from keras_rnnkit.serving.http.requests import endpoint
-from keras_rnnkit.serving.http.routes import routes
+from keras_rnnkit.serving.http.routes import MODEL, routes
+from keras_rnnkit.serving.http.state import ServerState
 from keras_rnnkit.serving.settings import Settings
-from keras_rnnkit.serving.state import ServerState
 
 
 def application(settings: Settings) -> Application:
@@ -29,21 +29,24 @@ def application(settings: Settings) -> Application:
 
     @contextlib.asynccontextmanager
     async def lifespan(app):
-        await asyncio.to_thread(server.repository.refresh)
+        await server.repository.refresh()
         watch = asyncio.create_task(server.repository.watch()) if settings.reload else None
         yield
         server.stopping.set()
         if watch:
             watch.cancel()
         server.repository.close()
-
-    def lost(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 404
-        words = {404: f"There is no {request.url.path[:200]!r}.", 405: f"{request.method} is not for this address."}
-        return failure(status, words.get(status, str(getattr(error, "detail", error))))
+        server.transcoder.close()
 
     app = Starlette(routes=routes(server), lifespan=lifespan, exception_handlers={HTTPException: lost})
-    return Application(server, app, endpoint(server, infer, "infer"))
+    return Application(server, app, endpoint(server, infer, f"{MODEL}/infer"))
+
+
+def lost(request: Request, error: Exception) -> Response:
+    """The answer where no route fits."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    sentences = {404: f"There is no {request.url.path[:200]!r}.", 405: f"{request.method} is not for this address."}
+    return failure(status, sentences.get(status, str(getattr(error, "detail", error))))
 
 
 class Application:

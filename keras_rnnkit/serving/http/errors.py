@@ -11,6 +11,7 @@ from starlette.responses import Response
 from keras_rnnkit.runtime import InputError
 from keras_rnnkit.serving.errors import ServingError
 from keras_rnnkit.serving.http import wire_format
+from keras_rnnkit.serving.models.repository import without_paths
 from keras_rnnkit.text import TextError
 
 log = logging.getLogger("keras_rnnkit.serving")
@@ -26,11 +27,11 @@ def refusal(error: Exception) -> tuple[Response, str]:
             response.headers["www-authenticate"] = "Bearer"
         return response, error.reason
     if isinstance(error, InputError | TextError):
-        return failure(400, str(error)), "malformed"
+        return failure(400, without_paths(str(error))), "malformed"
     if isinstance(error, ClientDisconnect):
         return failure(499, "The client has left."), "disconnected"
     if type(error).__module__.startswith("onnxruntime"):
-        return failure(400, f"The graph cannot run these inputs: {str(error)[:500]}"), "graph"
+        return failure(400, f"The graph cannot run these inputs: {without_paths(str(error))[:500]}"), "graph"
     log.error("a request failed", exc_info=error)
     return failure(500, "The server failed at this request; its log says where."), "internal"
 

@@ -3,79 +3,86 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from keras_rnnkit.serving.errors import ServingError, malformed, unavailable
 from keras_rnnkit.serving.http import wire_format
+from keras_rnnkit.serving.http.bodies import object_of
 from keras_rnnkit.serving.http.errors import answer, refusal
-from keras_rnnkit.serving.http.requests import body_of, model_of, object_of
+from keras_rnnkit.serving.http.exchange import answer_of, request_of
+from keras_rnnkit.serving.http.requests import model_of
+from keras_rnnkit.serving.http.state import ServerState
 from keras_rnnkit.serving.models import generation, translation
-from keras_rnnkit.serving.state import ServerState
 
 
 async def infer(server: ServerState, request: Request) -> Response:
     model = model_of(server, request)
-    asked, rest = wire_format.parsed(await body_of(server, request), request.headers.get(wire_format.HEADER))
-    inputs, given = wire_format.inputs(asked, rest), wire_format.parameters(asked)
-    binary = wire_format.wanted(asked, model.graph.outputs)
-    timeout = time_of(given, server.settings.deadline)
-    name, start, end = sequence_of(given)
+    asked, inputs = await request_of(server, request)
+    options = wire_format.parameters(asked)
+    wanted = wire_format.wanted(asked, model.graph.outputs)
+    timeout = time_of(options, server.settings.deadline)
+    name, start, end = sequence_of(options)
     if name is None and model.translator is not None:
-        found = await translation.outputs(model, inputs, timeout)
+        outputs = await translation.outputs(model, inputs, timeout)
     elif name is None:
-        found = await model.whole(inputs, timeout)
+        outputs = await model.whole(inputs, timeout)
     else:
-        found = await model.next(name, inputs, start, end, timeout)
+        outputs = await model.next(name, inputs, start, end, timeout)
     head: dict[str, Any] = {"model_name": model.name, "model_version": "1"}
     if isinstance(asked.get("id"), str):
         head["id"] = asked["id"]
     if name is not None:
         head["parameters"] = {"sequence_id": name, "sequence_start": start, "sequence_end": end}
-    body, length = wire_format.encoded(head, found, binary)
-    if length is None:
-        return Response(body, media_type="application/json")
-    return Response(body, headers={wire_format.HEADER: str(length)}, media_type="application/octet-stream")
+    return await answer_of(server, head, outputs, wanted, model.labels)
 
 
-def sequence_of(given: dict[str, Any]) -> tuple[int | str | None, bool, bool]:
+def sequence_of(options: dict[str, Any]) -> tuple[int | str | None, bool, bool]:
     """Which sequence a request is of, whether it begins and whether it ends there; 0 and "" are none."""
-    name, start, end = given.get("sequence_id"), given.get("sequence_start", False), given.get("sequence_end", False)
+    name = options.get("sequence_id")
+    start, end = options.get("sequence_start", False), options.get("sequence_end", False)
     if not isinstance(start, bool) or not isinstance(end, bool):
-        raise malformed("sequence_start and sequence_end are true or false.")
+        raise malformed("sequence_start and sequence_end must be true or false.")
     if name is None or name == 0 or name == "":
         return None, start, end
     if isinstance(name, bool) or not isinstance(name, int | str) or (isinstance(name, str) and len(name) > 256):
-        raise malformed("sequence_id is a whole number or a text of up to 256 characters.")
+        raise malformed("sequence_id must be a whole number or a text of up to 256 characters.")
     return name, start, end
 
 
-def time_of(given: dict[str, Any], deadline: float) -> float:
+def time_of(options: dict[str, Any], deadline: float) -> float:
     """Seconds that a request may wait; `timeout` is in microseconds."""
-    timeout = given.get("timeout", 0)
+    timeout = options.get("timeout", 0)
     if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 0:
-        raise malformed(f"timeout is a number of microseconds. Received: {str(timeout)[:40]!r}.")
+        raise malformed(f"timeout must be a number of microseconds. Received: {str(timeout)[:40]!r}.")
     return min(deadline, timeout / 1e6) if timeout else deadline
 
 
 async def generate(server: ServerState, request: Request) -> Response:
-    model, wish = model_of(server, request), await object_of(server, request)
-    asked = None if model.translator is not None else generation.Generation(model, wish)
+    model, asked = model_of(server, request), await object_of(server, request)
+    if model.translator is not None:
+        return await generating(server, request, lambda: translation.complete(model, asked))
+    wish = generation.Generation(model, asked)
+    return await generating(server, request, lambda: generation.complete(wish))
+
+
+async def generating(server: ServerState, request: Request, work: Callable[[], Awaitable[Any]]) -> Response:
+    """The answer that `work` gives, in a place among the generations, within the deadline, while the client stays."""
     with server.generating():
-        work = translation.complete(model, wish) if asked is None else generation.complete(asked)
         try:
             async with asyncio.timeout(server.settings.deadline):
-                return answer(await unless_gone(request, work))
+                return answer(await unless_gone(request, work()))
         except TimeoutError:
             raise ServingError(
-                504, "deadline", "The generation took too long. Ask for fewer tokens, or stream."
+                504, "deadline", "The generation took too long. Ask for fewer tokens or steps, or stream."
             ) from None
 
 
-async def unless_gone(request: Request, work) -> Any:
+async def unless_gone(request: Request, work: Awaitable[Any]) -> Any:
     """The result, or an end as soon as the client has left."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(request.receive())  # the body is read; what comes next is that the client leaves
@@ -90,28 +97,39 @@ async def unless_gone(request: Request, work) -> Any:
 
 
 async def generate_stream(server: ServerState, request: Request) -> Response:
-    asked = generation.Generation(model_of(server, request), await object_of(server, request))
-    if asked.strategy.rows > 1:
+    wish = generation.Generation(model_of(server, request), await object_of(server, request))
+    if wish.strategy.rows > 1:
         raise malformed("A beam may take back what it gave: use generate, or leave out beam.")
-    place = server.generating()
-    place.__enter__()
-    return StreamingResponse(
-        events(server, asked, place), media_type="text/event-stream", headers={"cache-control": "no-store"}
-    )
+    return EventStream(server, wish)
 
 
-async def events(server: ServerState, asked: generation.Generation, place) -> AsyncIterator[bytes]:
-    """Server-sent events, one a token; a failure on the way is an event with {"error": ...}."""
-    server.under_way += 1
+class EventStream(StreamingResponse):
+    """Server-sent events, one a token. It holds a place among the generations until it ends, however it ends."""
+
+    def __init__(self, server: ServerState, wish: generation.Generation):
+        self.events = events(server, wish)
+        super().__init__(self.events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        self.server, self.place = server, server.generating()
+        self.place.__enter__()
+        server.in_progress += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.server.in_progress -= 1
+            self.place.__exit__(None, None, None)
+            await self.events.aclose()
+
+
+async def events(server: ServerState, wish: generation.Generation) -> AsyncGenerator[bytes, None]:
+    """The events; a failure on the way is one with {"error": ...}."""
     try:
-        async for piece in generation.pieces(asked):
+        async for piece in generation.pieces(wish):
             yield b"data: " + wire_format.json_bytes(piece) + b"\n\n"
             if server.over.is_set():
                 raise unavailable("The server is stopping; this is how far it came.")
     except Exception as error:
         response, reason = refusal(error)
-        server.metrics.failed(asked.model.name, reason, 0.0)
+        server.metrics.failed(wish.model.name, "/v2/models/{model}/generate_stream", reason)
         yield b"data: " + bytes(response.body) + b"\n\n"
-    finally:
-        server.under_way -= 1
-        place.__exit__(None, None, None)

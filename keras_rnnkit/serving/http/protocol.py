@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from keras_rnnkit import __version__
 from keras_rnnkit.serving.errors import unavailable
 from keras_rnnkit.serving.http import wire_format
+from keras_rnnkit.serving.http.bodies import SMALL, body_of
 from keras_rnnkit.serving.http.errors import answer
 from keras_rnnkit.serving.http.openapi import specification
-from keras_rnnkit.serving.http.requests import body_of, model_of
-from keras_rnnkit.serving.state import ServerState
+from keras_rnnkit.serving.http.requests import model_of
+from keras_rnnkit.serving.http.state import ServerState
 
 EXTENSIONS = ["binary_tensor_data", "model_repository", "sequence", "statistics", "generate"]
 
@@ -36,22 +39,23 @@ async def api(server: ServerState, request: Request) -> Response:
 async def metrics(server: ServerState, request: Request) -> Response:
     for name, model in server.repository.models.items():
         server.metrics.sessions.labels(name).set(len(model.sessions) if model.sessions is not None else 0)
-    return Response(server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    text = await asyncio.to_thread(server.metrics.text)  # some milliseconds, where there are many models
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def index(server: ServerState, request: Request) -> Response:
-    body = await body_of(server, request)
-    asked = wire_format.parsed(body, None)[0] if body else {}
-    found = server.repository.index()
-    return answer([row for row in found if row["state"] == "READY"] if asked.get("ready") is True else found)
+    body = await body_of(server, request, SMALL)
+    asked = wire_format.parsed(body)[0] if body else {}
+    rows = server.repository.index()
+    return answer([row for row in rows if row["state"] == "READY"] if asked.get("ready") is True else rows)
 
 
 async def models(server: ServerState, request: Request) -> Response:
-    return answer({"models": [model.details() for _, model in sorted(server.repository.models.items())]})
+    return answer({"models": [model.details for _, model in sorted(server.repository.models.items())]})
 
 
 async def metadata(server: ServerState, request: Request) -> Response:
-    return answer(model_of(server, request).metadata())
+    return answer(model_of(server, request).metadata)
 
 
 async def model_ready(server: ServerState, request: Request) -> Response:
@@ -63,7 +67,7 @@ async def model_ready(server: ServerState, request: Request) -> Response:
 
 async def config(server: ServerState, request: Request) -> Response:
     model = model_of(server, request)
-    known = model.metadata()
+    metadata = model.metadata
     kinds = {"BOOL": "TYPE_BOOL"}
 
     def tensor(entry):
@@ -73,10 +77,10 @@ async def config(server: ServerState, request: Request) -> Response:
     return answer(
         {
             "name": model.name,
-            "platform": known["platform"],
+            "platform": metadata["platform"],
             "max_batch_size": 0,
-            "input": [tensor(entry) for entry in known["inputs"]],
-            "output": [tensor(entry) for entry in known["outputs"]],
+            "input": [tensor(entry) for entry in metadata["inputs"]],
+            "output": [tensor(entry) for entry in metadata["outputs"]],
         }
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,12 @@ from keras_rnnkit.serving.models.served_model import ServedModel
 from keras_rnnkit.text import TextError
 from keras_rnnkit.text.vocabulary import BEGIN
 
+STEPS = 100
+"""Tokens of a generation, where a request says nothing."""
+LETTERS = 8
+"""Characters of a text for each step that a request may have; a token seldom has more."""
+WIDE = 20_000
+"""Scores of a step that are turned into a token on the event loop: about a millisecond of sampling."""
 NUMBERS = {"max_tokens", "temperature", "top_k", "top_p", "seed", "beam", "length_penalty", "stop_at_end"}
 
 
@@ -40,9 +46,9 @@ class Generation:
             raise malformed(f"The model {model.name!r} does not go from tokens to the next token.")
         given = dict(request.get("parameters") or {}) if isinstance(request.get("parameters") or {}, dict) else {}
         given |= {name: request[name] for name in NUMBERS if name in request}
-        self.steps = whole(given, "max_tokens", 100, 1)
+        self.steps = whole(given, "max_tokens", min(STEPS, model.settings.max_tokens), 1)
         if self.steps > model.settings.max_tokens:
-            raise too_large(f"max_tokens is {model.settings.max_tokens} at most. Received: {self.steps}.")
+            raise too_large(f"max_tokens must be {model.settings.max_tokens} or less. Received: {self.steps}.")
         self.seed = whole(given, "seed", 0, 0)
         self.strategy = strategy_of(given)
         self.prompt = self.prompt_of(request)
@@ -54,13 +60,16 @@ class Generation:
         if tokens is not None:
             fits = isinstance(tokens, list) and tokens and all(type(n) is int and abs(n) < 2**31 for n in tokens)
             if not fits:
-                raise malformed('"tokens" is a list of one number or more.')
+                raise malformed('"tokens" must be a list of one number or more.')
             found = np.array([tokens], self.graph.kinds[self.graph.inputs[0]])
         elif not isinstance(text, str):
             raise malformed('A generation has "text_input", a text, or "tokens", a list of numbers.')
         elif vocabulary is None:
             raise malformed(f'The model {self.model.name!r} has no vocabulary: send "tokens", a list of numbers.')
         else:
+            limit = LETTERS * self.model.settings.max_steps
+            if len(text) > limit:
+                raise too_large(f"A text may have {limit:,} characters. Received: {len(text):,}.")
             try:
                 found = vocabulary.encode(text)[None]
             except TextError as error:
@@ -93,10 +102,12 @@ class Generation:
         drawn = noise(self.seed, 1, self.steps) if self.strategy.needs_noise else None
         logits, states = await self.scores(self.prompt, list(self.graph.start(1).values()))
         loop = turns(ops, logits, states, self.strategy, self.steps, drawn, self.end)
-        turn = next(loop)
+        wide = logits.shape[-1] * self.strategy.rows > WIDE
+        turn = await advanced(loop, None, wide)
         yield turn
         while not turn.last:
-            turn = loop.send(await self.scores(turn.carry.token[:, None], turn.states))
+            scores = await self.scores(turn.carry.token[:, None], turn.states)
+            turn = await advanced(loop, scores, wide)
             yield turn
 
     async def scores(self, tokens: np.ndarray, states: list[np.ndarray]):
@@ -113,6 +124,11 @@ class Generation:
         """What tokens say; their numbers where there is no vocabulary."""
         vocabulary = self.model.vocabulary
         return vocabulary.decode(tokens) if vocabulary is not None else " ".join(str(int(n)) for n in tokens)
+
+
+async def advanced(loop: Generator[Turn, Any, None], scores: Any, wide: bool) -> Turn:
+    """The next turn of the token loop; on a thread where there is much to sort."""
+    return await asyncio.to_thread(loop.send, scores) if wide else loop.send(scores)
 
 
 async def complete(generation: Generation) -> dict[str, Any]:
@@ -148,7 +164,7 @@ async def pieces(generation: Generation) -> AsyncIterator[dict[str, Any]]:
 def strategy_of(given: Mapping[str, Any]) -> Strategy:
     beam = whole(given, "beam", 1, 1)
     if beam > 64:
-        raise too_large(f"beam is 64 at most. Received: {beam}.")
+        raise too_large(f"beam must be 64 or less. Received: {beam}.")
     try:
         if beam > 1:
             return Beam(beam, number(given, "length_penalty", 0.0))
@@ -163,12 +179,12 @@ def strategy_of(given: Mapping[str, Any]) -> Strategy:
 def whole(given: Mapping[str, Any], name: str, default: int, least: int) -> int:
     value = given.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
-        raise malformed(f"{name} is a whole number, {least} or more. Received: {str(value)[:40]!r}.")
+        raise malformed(f"{name} must be a whole number, {least} or more. Received: {str(value)[:40]!r}.")
     return value
 
 
 def number(given: Mapping[str, Any], name: str, default: float) -> float:
     value = given.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
-        raise malformed(f"{name} is a number. Received: {str(value)[:40]!r}.")
+        raise malformed(f"{name} must be a number. Received: {str(value)[:40]!r}.")
     return float(value)

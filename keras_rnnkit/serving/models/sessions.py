@@ -73,6 +73,7 @@ class Sessions:
 
     def __init__(self, graph: Graph, most: int, ttl: float, dropped: Callable[[str], None] = lambda why: None):
         self.pool, self.most, self.ttl, self.dropped = Pool(graph), most, ttl, dropped
+        self.ended: frozenset[Hashable] = frozenset()
         self.known: OrderedDict[Hashable, Session] = OrderedDict()
 
     def __len__(self) -> int:
@@ -95,15 +96,28 @@ class Sessions:
         self.sweep()
         session = self.known.get(name)
         if session is None:
-            raise malformed(
-                f"There is no sequence {str(name)[:80]!r}. Begin it with sequence_start; one that was not used for "
-                f"{self.ttl:g} s, or for longest when there were {self.most}, has been dropped."
-            )
+            raise malformed(self.why_not(name))
         if session.rows != rows:
             raise malformed(f"The sequence {str(name)[:80]!r} began with {session.rows} rows. Received: {rows}.")
         self.known.move_to_end(name)
         session.used = time.monotonic()
         return session
+
+    def why_not(self, name: Hashable) -> str:
+        if name in self.ended:
+            return (
+                f"The sequence {str(name)[:80]!r} has ended, because its model was replaced by a newer one, whose "
+                "states are others. Begin it anew with sequence_start."
+            )
+        return (
+            f"There is no sequence {str(name)[:80]!r}. Begin it with sequence_start; one that was not used for "
+            f"{self.ttl:g} s, or for longest when there were {self.most}, has been dropped."
+        )
+
+    def succeed(self, predecessor: Sessions) -> None:
+        """Remember which sessions ended when this model took the place of another."""
+        earlier = predecessor.ended if len(predecessor.ended) < self.most else frozenset()
+        self.ended = earlier | frozenset(predecessor.known)
 
     def end(self, name: Hashable) -> None:
         """Forget a session; its places are free once nothing of it is under way."""

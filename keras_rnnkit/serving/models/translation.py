@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnkit.decoding import Aligned, noise
+from keras_rnnkit.decoding import Aligned
 from keras_rnnkit.runtime import InputError
 from keras_rnnkit.runtime.graph import as_kind
 from keras_rnnkit.runtime.translation import Translation, in_words
 from keras_rnnkit.serving.errors import malformed, too_large
 from keras_rnnkit.serving.models.batcher import Arrays
 from keras_rnnkit.serving.models.generation import NUMBERS, whole
-from keras_rnnkit.serving.models.served_model import ServedModel
+from keras_rnnkit.serving.models.served_model import ServedModel, check_range
+from keras_rnnkit.serving.models.translator import feeds
 from keras_rnnkit.text import TextError
 
 STEPS = 100
@@ -31,38 +32,28 @@ async def outputs(model: ServedModel, inputs: Mapping[str, Any], timeout: float)
             raise malformed(f"There is no input {name[:80]!r}. The model has {', '.join(map(repr, known))}.")
     if "source" not in inputs:
         raise malformed("The input 'source' is missing.")
+    check_range(graph, {"source": inputs["source"]})
     source = graph.checked("source", inputs["source"])
     rows, _ = model.bundle.sources.rows(list(source))
     if len(rows) > settings.max_rows:
         raise too_large(f"The input 'source' has {len(rows)} rows; this server takes {settings.max_rows} at most.")
-    asked = np.ravel(as_kind("steps", inputs.get("steps", STEPS), "int64"))
+    asked = np.ravel(as_kind("steps", inputs.get("steps", min(STEPS, settings.max_tokens)), "int64"))
     steps = int(asked[0]) if asked.size == 1 else 0
     if not 1 <= steps <= settings.max_tokens:
-        raise too_large(f"steps is 1 to {settings.max_tokens}. Received: {steps}.")
-    return await model.translator.run(feeds(model, source, steps), len(source), timeout)
-
-
-def feeds(model: ServedModel, source: np.ndarray, steps: int, seed: int = 0) -> Arrays:
-    assert model.translator is not None
-    graph = model.translator.graph
-    given: dict[str, Any] = {"source": source, **graph.facts["defaults"]}
-    given |= {"noise": noise(seed, len(source), steps)} if "noise" in graph.kinds else {"steps": np.array(steps)}
-    return {
-        name: graph.checked(name, value) if np.ndim(value) else np.array(value, graph.kinds[name])
-        for name, value in given.items()
-    }
+        raise too_large(f"steps must be 1 to {settings.max_tokens}. Received: {steps}.")
+    return await model.translator.run(feeds(graph, source, steps), len(source), timeout)
 
 
 async def complete(model: ServedModel, request: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to `generate`: the best target, and with a beam all of them; where the model looked for each token."""
+    assert model.translator is not None
     given = dict(request.get("parameters") or {}) if isinstance(request.get("parameters") or {}, dict) else {}
     given |= {name: request[name] for name in NUMBERS if name in request}
-    steps = whole(given, "max_tokens", STEPS, 1)
+    steps = whole(given, "max_tokens", min(STEPS, model.settings.max_tokens), 1)
     if steps > model.settings.max_tokens:
-        raise too_large(f"max_tokens is {model.settings.max_tokens} at most. Received: {steps}.")
+        raise too_large(f"max_tokens must be {model.settings.max_tokens} or less. Received: {steps}.")
     source, pieces = source_of(model, request)
-    assert model.translator is not None
-    ready = feeds(model, source, steps, whole(given, "seed", 0, 0))
+    ready = feeds(model.translator.graph, source, steps, whole(given, "seed", 0, 0))
     found = await model.translator.run(ready, 1, model.settings.deadline)
     attention = found.get("attention", np.zeros((*found["generated"].shape, 0), np.float32))
     aligned = Aligned(found["generated"], found["scores"], found["lengths"], attention)
@@ -89,7 +80,7 @@ def source_of(model: ServedModel, request: Mapping[str, Any]) -> tuple[np.ndarra
         raise malformed(f"The model {model.name!r} reads {sources.facts['source']}: send them as arrays, with infer.")
     if tokens is not None:
         if not isinstance(tokens, list) or not tokens or not all(type(n) is int and abs(n) < 2**31 for n in tokens):
-            raise malformed('"tokens" is a list of one number or more.')
+            raise malformed('"tokens" must be a list of one number or more.')
         given: Any = tokens
     elif isinstance(text, str):
         given = text

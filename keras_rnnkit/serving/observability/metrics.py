@@ -9,6 +9,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+INFERENCES = ("/infer", "/stream", "/generate", "/generate_stream")
+"""The addresses whose requests the protocol's statistics count."""
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -34,10 +36,12 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         r = self.registry
-        self.requests = Counter("rnnkit_requests", "Requests answered", ["model", "kind"], registry=r)
-        self.failures = Counter("rnnkit_failures", "Requests refused or failed", ["model", "reason"], registry=r)
+        self.requests = Counter("rnnkit_requests", "Requests answered", ["model", "route", "status"], registry=r)
+        self.failures = Counter(
+            "rnnkit_failures", "Requests refused or failed", ["model", "route", "reason"], registry=r
+        )
         self.seconds = Histogram(
-            "rnnkit_request_seconds", "From request to answer", ["model", "kind"], buckets=SECONDS, registry=r
+            "rnnkit_request_seconds", "From request to answer", ["model", "route"], buckets=SECONDS, registry=r
         )
         self.queue = Histogram(
             "rnnkit_queue_seconds", "Waited for the graph", ["model", "graph"], buckets=SECONDS, registry=r
@@ -53,9 +57,9 @@ class Metrics:
         self.first_token = Histogram(
             "rnnkit_first_token_seconds", "From request to first token", ["model"], buckets=SECONDS, registry=r
         )
-        self._graphs: dict[tuple[str, str], Any] = {}
-        self._kinds: dict[tuple[str, str], Any] = {}
         self.tokens = Counter("rnnkit_tokens", "Tokens generated", ["model"], registry=r)
+        self._graphs: dict[tuple[str, str], Any] = {}
+        self._routes: dict[tuple[str, str, int], Any] = {}
 
     def of_graph(self, model: str, graph: str) -> tuple[Histogram, Histogram, Histogram]:
         """The series of a graph, looked up once."""
@@ -64,11 +68,12 @@ class Metrics:
             self._graphs[model, graph] = tuple(each.labels(model, graph) for each in known)
         return self._graphs[model, graph]
 
-    def of_kind(self, model: str, kind: str) -> tuple[Counter, Histogram]:
-        """The series of a kind of requests, looked up once."""
-        if (model, kind) not in self._kinds:
-            self._kinds[model, kind] = self.requests.labels(model, kind), self.seconds.labels(model, kind)
-        return self._kinds[model, kind]
+    def of_route(self, model: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        """The series of an address and a status, looked up once."""
+        key = (model, route, status)
+        if key not in self._routes:
+            self._routes[key] = self.requests.labels(model, route, status), self.seconds.labels(model, route)
+        return self._routes[key]
 
     def ran(self, model: str, graph: str, rows: int, requests: int, waited: list[float], seconds: float) -> None:
         queue, compute, batch = self.of_graph(model, graph)
@@ -83,20 +88,22 @@ class Metrics:
         tally.queue_ns += int(1e9 * sum(waited))
         tally.compute_ns += int(1e9 * seconds)
 
-    def answered(self, model: str, kind: str, seconds: float) -> None:
-        requests, taken = self.of_kind(model, kind)
+    def answered(self, model: str, route: str, status: int, seconds: float) -> None:
+        """A request was answered. `route`: as the application has it, with {model}, so that series stay few."""
+        requests, taken = self.of_route(model, route, status)
         requests.inc()
         taken.observe(seconds)
-        tally = self.tallies[model]
-        tally.success += 1
-        tally.success_ns += int(1e9 * seconds)
-
-    def failed(self, model: str, reason: str, seconds: float) -> None:
-        self.failures.labels(model, reason).inc()
-        if model:
+        if model and route.endswith(INFERENCES):
             tally = self.tallies[model]
-            tally.failed += 1
-            tally.failed_ns += int(1e9 * seconds)
+            if status < 400:
+                tally.success += 1
+                tally.success_ns += int(1e9 * seconds)
+            else:
+                tally.failed += 1
+                tally.failed_ns += int(1e9 * seconds)
+
+    def failed(self, model: str, route: str, reason: str) -> None:
+        self.failures.labels(model, route, reason).inc()
 
     def dropped(self, model: str, reason: str) -> None:
         self.sessions_dropped.labels(model, reason).inc()

@@ -24,9 +24,12 @@ ACTIVATIONS: dict[str, tuple[str, list[float], list[float]]] = {
     "elu": ("Elu", [1.0], []),
     "leaky_relu": ("LeakyRelu", [0.2], []),
     "softsign": ("Softsign", [], []),
-    "softplus": ("Softplus", [], []),
 }
-"""Keras' activations that the operators have, each with its alpha and beta where it takes them."""
+"""Keras' activations that the operators have, each with its alpha and beta where it takes them.
+
+Softplus is left out: inside these operators onnxruntime computes it as log(1 + exp(x)), which is infinite from x = 89
+on. Its operator Softplus, which a Scan uses, is exact.
+"""
 
 
 def refusal(op: str, families: tuple[type, ...], cell, context: LoweringContext) -> str | None:
@@ -44,6 +47,8 @@ def refusal(op: str, families: tuple[type, ...], cell, context: LoweringContext)
         return f"onnxruntime runs its {op} in float32, and this layer computes in {context.dtype}"
     names = [core.activation, *([core.recurrent_activation] if hasattr(core, "recurrent_activation") else [])]
     unsupported = next((name for name in names if not is_keras_function(name)), None)
+    if unsupported is keras.activations.softplus:
+        return f"softplus overflows inside onnxruntime's {op}"
     return unsupported and f"ONNX's {op} has no activation {activations.name(unsupported)!r}"
 
 
