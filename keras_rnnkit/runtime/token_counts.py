@@ -34,7 +34,7 @@ class Origin(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Parts of a graph. origins: of each array that comes from inputs and constants; rows: of each table of numbers."""
+    """A graph. origins: of each array that comes from inputs and constants. rows: of each table of numbers."""
 
     origins: dict[str, Origin]
     rows: dict[str, int]

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.runtime import BundleError
-from keras_rnnkit.runtime import bundle_files, graph
+from keras_rnnkit.runtime import BundleError, bundle_files, graph
 
 
 @pytest.mark.parametrize("mode", ["sequence", "stream"])
