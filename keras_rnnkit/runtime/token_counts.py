@@ -27,7 +27,7 @@ SAME_ROWS = {"Cast", "Identity", "DequantizeLinear"}
 
 
 class Origin(NamedTuple):
-    """What the numbers of an array come from: inputs of the graph, and constants added to them or compared with them."""
+    """What the numbers of an array come from: inputs of the graph, and the constants of the arithmetic on them."""
 
     inputs: frozenset[str]
     constants: frozenset[int]
