@@ -44,7 +44,7 @@ class NextToken(keras.losses.Loss):
         if self.ignore is not None:
             y_pred = ops.convert_to_tensor(y_pred)
             counts, mask = ops.cast(y_true, "int32") != self.ignore, keras_internals.keras_mask(y_pred)
-            # Keras takes the mean over what is not masked, and on TensorFlow the metrics get the same tensor afterwards.
+            # Keras takes the mean over what is not masked. On TensorFlow the metrics get the same tensor afterwards.
             keras_internals.set_keras_mask(y_pred, counts if mask is None else ops.logical_and(mask, counts))
         return super().__call__(y_true, y_pred, sample_weight)
 
