@@ -195,7 +195,7 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
     if settings.resume:
         place = rk.training.resume(model, path, settings.learned)
         console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
-    keeper = rk.training.Checkpoint(path, settings.learned, settings.checkpoint_every, place)
+    keeper = rk.training.Checkpoint(path, settings.learned, settings.checkpoint_every, place=place)
     callbacks = [rk.training.GradientLog(), keeper]
     if settings.schedule == "plateau":
         callbacks.append(rk.training.Plateau(settings.factor, keeper.history))

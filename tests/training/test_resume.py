@@ -71,7 +71,7 @@ def run(path, *interruptions, epochs=3, every=2, first=False, policy="float32", 
     for number, interruption in enumerate([*interruptions, InterruptAt()]):
         model = model_of(policy, **compile_arguments)
         place = training.resume(model, path, SETTINGS) if number else None
-        keeper = training.Checkpoint(path, SETTINGS, every, place)
+        keeper = training.Checkpoint(path, SETTINGS, every, place=place)
         plateau = training.Plateau(0.5, keeper.history)
         others = [training.GradientLog(), plateau, interruption]
         callbacks = [keeper, *others] if first else [*others, keeper]
