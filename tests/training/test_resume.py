@@ -164,3 +164,23 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
 def test_a_place_beyond_the_epoch_is_refused():
     with pytest.raises(ValueError, match="batch 9 of an epoch of 6 batches"):
         training.fit(model_of(), Windows(**WINDOWS), 2, place={"epoch": 0, "batch": 9, "history": [], "metrics": []})
+
+
+@pytest.mark.parametrize("names", ["c", "ca", "ac"])
+def test_a_checkpoint_has_the_weights_and_not_their_averages(names, tmp_path, rng):
+    """`model.fit` ends by putting the averages into the model, before or after the callback that takes them back."""
+
+    def compiled():
+        model = keras.Sequential([keras.Input((2,)), L.Dense(1)])
+        model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+        return model
+
+    model, latest = compiled(), []
+    note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: latest.append(model.get_weights()))
+    callbacks = {"c": training.Checkpoint(tmp_path / "a.ckpt", {}), "a": training.AveragedWeights()}
+    x, y = rng.normal(size=(8, 2)), rng.normal(size=(8, 1))
+    model.fit(x, y, 4, callbacks=[note, *(callbacks[name] for name in names)], verbose=0)
+    again = compiled()
+    training.resume(again, tmp_path / "a.ckpt", {})
+    for weight, expected in zip(again.get_weights(), latest[-1], strict=True):
+        np.testing.assert_array_equal(weight, expected)
