@@ -134,7 +134,7 @@ def test_with_four_steps_in_an_execution(tmp_path):
         np.testing.assert_array_equal(value, other)
 
 
-@pytest.mark.parametrize("policy", ["bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["bfloat16", pytest.param("mixed_float16", marks=pytest.mark.study)])
 def test_in_half_precision(policy, tmp_path):
     """bfloat16 weights and states, and an optimizer that Keras wraps."""
     expected = run(tmp_path / "whole.ckpt", policy=policy, epochs=2)
