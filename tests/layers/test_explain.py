@@ -52,6 +52,8 @@ def test_explain_does_not_promise_a_conversion_that_is_not_made():
     class Mine(layers.LSTM):
         pass
 
-    model = keras.Sequential([keras.Input((None, 3)), Mine(4, return_sequences=True), layers.GRU(3, recurrent_dropout=0.1)])
+    model = keras.Sequential(
+        [keras.Input((None, 3)), Mine(4, return_sequences=True), layers.GRU(3, recurrent_dropout=0.1)]
+    )
     reasons = [row.reason for row in rk.explain(model, print_fn=None)]
     assert "Mine is a class of its own" in reasons[0] and "a dropout mask for each gate" in reasons[1]
