@@ -29,7 +29,7 @@ class KerasFinder:
     def find_spec(name: str, path=None, target=None) -> importlib.machinery.ModuleSpec | None:
         if name != "keras":
             return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        spec = found_by_others(name, path, target)
         if spec is None or spec.loader is None:
             return None
         loader: Any = spec.loader
@@ -44,8 +44,15 @@ class KerasFinder:
         return spec
 
 
+def found_by_others(name: str, path, target) -> importlib.machinery.ModuleSpec | None:
+    """What the import system finds without us."""
+    others = [finder for finder in sys.meta_path if finder is not KerasFinder and hasattr(finder, "find_spec")]
+    specs = (finder.find_spec(name, path, target) for finder in others)
+    return next((spec for spec in specs if spec is not None), None)
+
+
 def register_after_import() -> None:
-    """Register our classes, unless one of our modules is importing Keras at this moment: it cannot be used yet.
+    """Register our classes now that Keras is imported, unless one of our modules is still being imported itself.
 
     An error of ours, for example about a version of Keras that is too old, must not keep anybody from importing Keras;
     it is raised again where something of ours is used.

@@ -1,4 +1,4 @@
-"""The bundle of a trained model, and how well targets are written: in Keras and in it, beside what was wanted."""
+"""Export and evaluation of sequence-to-sequence models: the targets of Keras, of the bundle, and the references."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from keras_rnnkit.decoding import Beam, Greedy
 from pipelines.settings import Training
 
 SAME = 1e-4
-"""Scores as near as that are of translations that the model holds for equally good."""
+"""Two translations count as the same where their scores differ by less: the model rates them equally."""
 
 
 def in_keras(model, sources, strategy, vocabulary, steps: int, batch: int = 64) -> list[tuple[str, float]]:
-    """The best target of each source and its score, by the Keras model, of sources in order of their lengths."""
+    """The best target of each source with its score, by the Keras model. Sources of similar length run together."""
     found: list[Any] = [None] * len(sources)
     lengths = [len(source) for source in sources]
     order = sorted(range(len(sources)), key=lengths.__getitem__)
@@ -35,7 +35,7 @@ def in_keras(model, sources, strategy, vocabulary, steps: int, batch: int = 64) 
 
 
 def same_in_both(model, bundle, sources, vocabulary, settings: Training, steps: int, console: Console):
-    """Translations of all sources in both ways, by the bundle; and on how many Keras agrees."""
+    """The bundle's translations of all sources, greedy and by beam search, and for how many of them Keras agrees."""
     counts, texts = {}, {}
     for name, strategy in (("greedy", Greedy()), (f"beam {settings.beam}", exported(settings))):
         graphs = bundle.translate(sources, steps, strategy=Greedy() if name == "greedy" else None)
@@ -47,24 +47,36 @@ def same_in_both(model, bundle, sources, vocabulary, settings: Training, steps: 
 
 
 def export(model, vocabulary: tuple, settings: Training, console: Console, tolerance: float):
-    """A bundle in the folder of --out, as a server would load it. vocabulary: of sources and of targets."""
-    folder, known = settings.out / "bundle", {"vocabulary": vocabulary, "saved_model": settings.saved_model}
-    report = rk.export_bundle(model, folder, strategy=exported(settings), tolerance=tolerance, **known)
+    """Write a bundle into the folder of --out, and load it as a server would.
+
+    Arguments:
+        vocabulary: those of sources and of targets.
+        tolerance: the largest difference from Keras that is accepted.
+    """
+    folder, files = settings.out / "bundle", {"vocabulary": vocabulary, "saved_model": settings.saved_model}
+    report = rk.export_bundle(model, folder, strategy=exported(settings), tolerance=tolerance, **files)
     console.print(f"\nexported  {folder}, error {report.error:.1e}")
     return rk.runtime.load(folder)
 
 
 def exported(settings: Training) -> Beam:
+    """The strategy of the exported graph."""
     return Beam(settings.beam, settings.penalty)
 
 
 def respelled(text: str, vocabulary) -> str:
-    """With the spaces that the model's own texts have; words that it does not know stay, and count against it."""
+    """A reference with the spaces that the model writes. Words outside the vocabulary stay, and count as errors."""
     return vocabulary.unit.join(vocabulary.unit.split(text))
 
 
 def scores(found: list[str], wanted: list[list[str]], parts: dict[str, np.ndarray] | None = None) -> dict[str, float]:
-    """Of texts beside all that were wanted of each: exact matches, of the named parts of them too, BLEU and chrF."""
+    """Exact matches, BLEU and chrF of texts.
+
+    Arguments:
+        found: the texts.
+        wanted: all references of each text.
+        parts: masks of texts, by name, for exact matches among those alone.
+    """
     import sacrebleu
 
     right = np.array([text in texts for text, texts in zip(found, wanted, strict=True)])
@@ -78,5 +90,5 @@ def scores(found: list[str], wanted: list[list[str]], parts: dict[str, np.ndarra
 
 
 def shown(metrics: dict[str, float]) -> list[str]:
-    """For a table."""
+    """The scores as the cells of a table."""
     return [f"{value:.1%}" if name.startswith("exact") else f"{value:.1f}" for name, value in metrics.items()]

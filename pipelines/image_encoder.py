@@ -1,4 +1,4 @@
-"""The convolutional network that a captioner sees with."""
+"""The convolutional network that encodes the images of a captioner."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ NETWORKS = {
     "xception": ("Xception", 2 / 255, -1.0),
     "efficientnet_b0": ("EfficientNetB0", 1.0, 0.0),
 }
-"""Of `keras.applications`: the class, and what brings pixels of 0 to 255 to what it was trained with."""
+"""Networks of `keras.applications`: the class, and the scale and offset from pixels of 0 to 255 to its inputs."""
 
 
 def network_of(name: str, size: int, weights: str | None = None, grey: float = 0.0, seed: int = 0):
-    """From pixels of 0 to 255 to features in a grid; grey: how often it is trained without colours."""
+    """A network from pixels, 0 to 255, to a grid of features.
+
+    Arguments:
+        name: "small", or a key of `NETWORKS`.
+        size: height and width of the images.
+        weights: a file of weights or "imagenet", which then stay as they are; None to train the network too.
+        grey: how often an image is shown in grey in training.
+        seed: seed of that choice.
+    """
     import keras
 
     pixels = keras.Input((size, size, 3), name="pixels")
@@ -32,15 +40,15 @@ def network_of(name: str, size: int, weights: str | None = None, grey: float = 0
         inner = getattr(keras.applications, kind)(include_top=False, weights=weights, input_shape=(size, size, 3))
     except Exception as error:
         raise SettingsError(
-            f"The weights {weights!r} of {name} are not at hand: {str(error)[:200]}. Give a file "
-            "of weights without the top, as Keras saves them, or leave --weights out to learn from nothing."
+            f"The weights {weights!r} of {name} cannot be loaded: {str(error)[:200]}. Give a file of "
+            "weights without the top, as Keras saves them, or leave --weights out to train it from random ones."
         ) from error
     inner.trainable = weights is None
     return keras.Model(pixels, inner(x))
 
 
 def pooled(network):
-    """The same with a coarser grid, for all of it side by side: each cell then has more images to learn from."""
+    """The same network with a coarser grid, for decoders that read the whole grid as one vector: it is shorter then."""
     import keras
 
     if min(network.output.shape[1:3]) < 4:

@@ -1,4 +1,4 @@
-"""How right translations are by the length of their source, as numbers, as a table, as a plot."""
+"""The accuracy of translations by the length of their source, as numbers, a table and a plot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.reporting import figure_of
 
 
 def by_length(lengths: list[int], exact: dict[str, list[bool]], parts: int = 5) -> list[dict[str, Any]]:
-    """Exact matches of sources of about the same length, as many in each part."""
+    """The fraction of exact matches among sources of similar length, in groups of the same size."""
     edges = sorted(set(np.quantile(lengths, np.linspace(0, 1, parts + 1)[1:]).astype(int).tolist()))
     rows, low = [], 0
     for high in edges:
@@ -26,6 +26,7 @@ def by_length(lengths: list[int], exact: dict[str, list[bool]], parts: int = 5) 
 
 
 def lengths_table(rows: list[dict[str, Any]]) -> Table:
+    """The rows of `by_length` for the console."""
     names = [name for name in rows[0] if name not in ("from", "to", "count")]
     table = Table("tokens of the source", "pairs", *names, box=None, header_style="bold", pad_edge=False)
     for row in rows:
@@ -34,6 +35,7 @@ def lengths_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def plot_lengths(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write the rows of `by_length` as a picture."""
     figure = figure_of(6, 3.6)
     axes = figure.subplots()
     for name in [name for name in rows[0] if name not in ("from", "to", "count")]:

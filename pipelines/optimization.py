@@ -1,4 +1,4 @@
-"""What a pipeline's settings say of learning, done."""
+"""What the settings of a pipeline say about training: seeds, precision and the optimizer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pipelines.settings import Learning
 
 
 def prepare(settings: Learning) -> None:
-    """Threads, seeds and the numbers a model computes in; before anything is built."""
+    """Set threads, seeds and the precision. Call it before anything is built."""
     import keras
     import tensorflow as tf
 
@@ -18,7 +18,12 @@ def prepare(settings: Learning) -> None:
 
 
 def optimizer_of(settings: Learning, steps: int):
-    """The optimizer with its rate over `settings.epochs` of so many steps, its clipping and its average of weights."""
+    """The optimizer with its learning rate, clipping and average of weights.
+
+    Arguments:
+        settings: the settings of the pipeline.
+        steps: steps in an epoch.
+    """
     from keras_rnnkit.training.schedules import OPTIMIZERS
 
     s = settings

@@ -41,7 +41,7 @@ def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: Training,
     if settings.resume and path.exists():
         place = rk.training.resume(model, path, learned)
         console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
-    keeper = rk.training.Checkpoint(path, learned, settings.checkpoint_every, place)
+    keeper = rk.training.Checkpoint(path, learned, settings.checkpoint_every, place=place)
     report = EpochReport(
         settings, console, keeper.history, pairs.tokens // len(pairs), settings.out / f"best{suffix}.npz"
     )

@@ -1,4 +1,4 @@
-"""Invent words: one to many, letter by letter between START and END, after the words of a list.
+"""Learn the words of a list and invent others like them, letter by letter from START to END.
 
 python pipelines/words.py --data names.txt --count 30
 """
@@ -28,29 +28,29 @@ from pipelines.settings import Learning
 
 @dataclass(frozen=True)
 class Settings(Learning):
-    """What the pipeline can be told; each field is an option of the command."""
+    """The settings of the pipeline; each field is an option of the command."""
 
-    data: Annotated[Path | None, "A file with a word a line; the words of Python's documentation if left out."] = None
-    embedding: Annotated[int, "Width of a letter."] = 32
-    dropout: Annotated[float, "Before each layer but the first, and before the output."] = 0.2
-    zoneout: Annotated[float, "How often a unit keeps its state, in training."] = 0.0
-    batch: Annotated[int, "Words of a batch."] = 32
-    epochs: Annotated[int, "Times through the list, at most."] = 30
+    data: Annotated[Path | None, "A file with one word per line. Default: the words of Python's documentation."] = None
+    embedding: Annotated[int, "Width of a letter's embedding."] = 32
+    dropout: Annotated[float, "Dropout rate before each layer but the first, and before the output."] = 0.2
+    zoneout: Annotated[float, "How often a unit keeps its state in training."] = 0.0
+    batch: Annotated[int, "Words in a batch."] = 32
+    epochs: Annotated[int, "Passes over the list at most."] = 30
     patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 3
-    held_out: Annotated[float, "Part of the words to judge by."] = 0.1
+    held_out: Annotated[float, "Fraction of the words for validation."] = 0.1
     count: Annotated[int, "Words to invent."] = 20
-    temperature: Annotated[float, "Below 1 they grow more usual, above 1 wilder."] = 0.8
+    temperature: Annotated[float, "Below 1 the words become more ordinary, above 1 more unusual."] = 0.8
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/words")
 
     unit = "char"
     PLACE = (*Learning.PLACE, "count", "temperature")
     COUNTS = (*Learning.COUNTS, "batch", "count")
-    PARTS = (*Learning.PARTS, "zoneout")
+    FRACTIONS = (*Learning.FRACTIONS, "zoneout")
 
     def __post_init__(self):
         super().__post_init__()
         if not 0 < self.held_out < 1:
-            raise SettingsError(f"held_out is a part of the words, between 0 and 1. Received: {self.held_out}.")
+            raise SettingsError(f"held_out must be a fraction between 0 and 1. Received: {self.held_out}.")
 
 
 def run(settings: Settings) -> dict:
@@ -87,7 +87,7 @@ def read(settings: Settings) -> list[str]:
     lines = read_lines(settings.data) if settings.data else english_words()
     words = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if len(words) < 20:
-        raise rk.text.TextError(f"{str(settings.data)!r} has {len(words)} different words; it takes 20 or more.")
+        raise rk.text.TextError(f"{str(settings.data)!r} has {len(words)} different words. Give a list of 20 or more.")
     return words
 
 
@@ -98,7 +98,7 @@ def split(words: list[str], settings: Settings) -> tuple[list[str], list[str]]:
 
 
 def padded(words: list[str], vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """START and the letters [N, T], and what comes next, END last [N, T]; 0 where a word is over."""
+    """Inputs [N, T], START and the letters, and targets [N, T], the letters and END; 0 after a word has ended."""
     table = np.zeros((len(words), max(map(len, words)) + 2), np.int32)
     for row, word in zip(table, words, strict=True):
         row[: len(word) + 2] = [vocabulary.number(BEGIN), *vocabulary.encode(word), vocabulary.number(END)]
@@ -119,7 +119,7 @@ def build(settings: Settings, size: int):
 
 
 def learner(settings: Settings, size: int):
-    """The model that trains."""
+    """The model to train."""
     from pipelines.optimization import prepare
 
     prepare(settings)
@@ -155,7 +155,7 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
 
 
 def best_model(settings: Settings, size: int):
-    """The best weights that were found, in a model that computes in 32 bits."""
+    """A float32 model with the best weights."""
     import keras
 
     keras.config.set_dtype_policy("float32")
@@ -173,7 +173,7 @@ def export(model, vocabulary, settings: Settings):
 
 
 def invent(bundle, vocabulary, settings: Settings) -> list[str]:
-    """Words from START on, all of them in one run of the graph."""
+    """Words that begin at START, all of them in one run of the graph."""
     start = np.full((settings.count, 1), vocabulary.number(BEGIN))
     found = bundle.generate(start, steps=30, seed=settings.seed, temperature=settings.temperature)
     return [vocabulary.decode(row[:length]) for row, length in zip(found.tokens, found.lengths, strict=True)]

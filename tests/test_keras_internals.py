@@ -93,6 +93,7 @@ def test_the_import_fails_where_a_name_is_gone():
         f"import keras, sys\nvalue = {owner}.{name}" + SABOTAGE.format(owner=owner, name=name)
         + f"{owner}.{name} = value\nsys.modules.pop('keras_rnnkit.keras_internals', None)\n"
         for owner, name in GUARDED.items()
+        if hasattr(eval(owner), name)  # the oldest Keras does not fuse directions
     )  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -181,7 +182,7 @@ def test_a_mask_set_on_a_loss_is_the_one_that_its_mean_counts():
             internals.set_keras_mask(values, keras.ops.convert_to_tensor([True, False]))
             return values
 
-    assert float(Marked()(X, X)) == 1.0
+    assert float(Marked()(X, X)) == pytest.approx(1.0)
 
 
 def test_a_policy_is_replaced_on_the_layer_alone():

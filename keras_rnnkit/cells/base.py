@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_rnnkit.cells.arguments import argument_names, keras_object, positive_integer, rate, serialized
+from keras_rnnkit.cells.slopes import has_slope
 from keras_rnnkit.keras_internals import DropoutRNNCell
 from keras_rnnkit.ops import keras as kops
 
@@ -121,6 +122,30 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         mask: the valid steps [T, B], or None where all are valid.
         """
         return self.project(ops, w, x)
+
+    # ------------------------------------------------------------------ the gradient, where it is written out
+
+    def gates_saved(self, ops, w, z, r, state):
+        """Like `gates`, with a list of arrays [..., size] behind the states: what `gates_backward` needs to know."""
+        raise NotImplementedError(f"{type(self).__name__} has no written-out gradient")
+
+    def gates_backward(self, ops, w, saved, before, after, d_state):
+        """The gradients of z, of r and of the states before the step, from those of the states after it.
+
+        before, after: the states on both sides of the step. For a state that the step reads through `recur` alone
+        the last list has None. A kernel uses this formula instead of the backend's automatic differentiation, for a
+        class that defines `gates`, `gates_saved` and `gates_backward` in its own body.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no written-out gradient")
+
+    def gates_weights_backward(self, ops, w, saved, before, d_z) -> dict[str, Any]:
+        """The gradients of weights that `gates` itself multiplies by, by name, from all steps [T, B, ...] at once."""
+        return {}
+
+    @property
+    def activations_have_slopes(self) -> bool:
+        """Whether `gates_backward` holds for the activation functions of this cell."""
+        return True
 
     # ------------------------------------------------------------------ noise, for loops that call the cell
 
@@ -242,7 +267,7 @@ class GatedCell(Cell):
         """A weight with the initializer, regularizer and constraint of its role: kernel, recurrent or bias."""
         role = role or name
         initializer = initializer or getattr(self, f"{role}_initializer")
-        if self.variable_dtype == "bfloat16" and isinstance(initializer, keras.initializers.Orthogonal):
+        if isinstance(initializer, keras.initializers.Orthogonal) and not has_qr(self.variable_dtype):
             initializer = computed_in_float32(initializer)
         return self.add_weight(
             name=name,
@@ -267,14 +292,23 @@ class GatedCell(Cell):
     def recur(self, ops, w, h):
         return ops.matmul(h, w.recurrent_kernel)
 
+    @property
+    def activations_have_slopes(self):
+        return has_slope(self.activation) and has_slope(getattr(self, "recurrent_activation", self.activation))
+
 
 def dropped(x, mask):
     """x times the dropout mask that Keras' `DropoutRNNCell` caches, which is None without dropout."""
     return x if mask is None else x * keras.ops.cast(mask, x.dtype)
 
 
+def has_qr(dtype: str) -> bool:
+    """Whether the backend has the QR decomposition that orthogonal matrices start from: few have it in 16 bits."""
+    return dtype not in ("float16", "bfloat16") or (dtype, keras.backend.backend()) == ("float16", "tensorflow")
+
+
 def computed_in_float32(initializer):
-    """The initializer by way of float32: TensorFlow has no QR decomposition in bfloat16."""
+    """The initializer by way of float32."""
     return lambda shape, dtype=None: keras.ops.cast(initializer(shape, dtype="float32"), dtype)
 
 

@@ -84,8 +84,9 @@ class BatchNormCell(WrapperCell):
 
     def update_averages(self, mean, variance, count):
         for average, value in ((self.running_mean, mean), (self.running_variance, variance)):
-            value = average * self.momentum + keras.ops.cast(value, average.dtype) * (1.0 - self.momentum)
-            average.assign(keras.ops.where(count > 0, value, average))  # a batch without a valid step says nothing
+            old = keras.ops.convert_to_tensor(average)
+            new = old * self.momentum + keras.ops.cast(value, old.dtype) * (1.0 - self.momentum)
+            average.assign(keras.ops.where(count > 0, new, old))  # a batch without a valid step says nothing
 
 
 def statistics(z, mask):

@@ -6,6 +6,7 @@ import keras
 
 from keras_rnnkit.cells.arguments import keras_object
 from keras_rnnkit.cells.base import GatedCell
+from keras_rnnkit.cells.slopes import slope
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
@@ -59,12 +60,33 @@ class GRUCell(GatedCell):
         return r if w.bias is None else r + w.bias[1]
 
     def gates(self, ops, w, z, r, state):
+        h, state, _ = self.gates_saved(ops, w, z, r, state)
+        return h, state
+
+    def gates_saved(self, ops, w, z, r, state):
         (h,) = state
         z_u, z_s, z_k = ops.split(z, 3)
         r_u, r_s, r_k = ops.split(r, 3)
         u = ops.activation(self.recurrent_activation, z_u + r_u)
         s = ops.activation(self.recurrent_activation, z_s + r_s)
-        r_k = s * r_k if self.reset_after else ops.matmul(s * r_k, w.recurrent_kernel[:, 2 * self.units :])
-        k = ops.activation(self.activation, z_k + r_k)
+        product = s * r_k if self.reset_after else ops.matmul(s * r_k, w.recurrent_kernel[:, 2 * self.units :])
+        k = ops.activation(self.activation, z_k + product)
         h = u * h + (1.0 - u) * k
-        return h, [h]
+        return h, [h], [u, s, k, r_k]
+
+    def gates_backward(self, ops, w, saved, before, after, d_state):
+        (u, s, k, r_k), (h_before,), (dh,) = saved, before, d_state
+        du = dh * (h_before - k) * slope(ops, self.recurrent_activation, u)
+        dk = dh * (1.0 - u) * slope(ops, self.activation, k)
+        d = dk if self.reset_after else ops.matmul(dk, ops.transpose(w.recurrent_kernel[:, 2 * self.units :], 1, 0))
+        ds = d * r_k * slope(ops, self.recurrent_activation, s)
+        return ops.concatenate([du, ds, dk]), ops.concatenate([du, ds, d * s]), [dh * u]
+
+    def gates_weights_backward(self, ops, w, saved, before, d_z):
+        if self.reset_after:
+            return {}
+        (_, s, _, r_k), units = saved, self.units
+        rows, dk = ops.reshape(s * r_k, (-1, units)), ops.reshape(d_z[..., 2 * units :], (-1, units))
+        d_candidate = ops.matmul(ops.transpose(rows, 1, 0), dk)
+        d_gates = ops.zeros_like(w.recurrent_kernel[:, : 2 * units])  # theirs comes by way of `recur`
+        return {"recurrent_kernel": ops.concatenate([d_gates, d_candidate])}

@@ -6,6 +6,7 @@ import keras
 
 from keras_rnnkit.cells.arguments import another, keras_object, positive_integer
 from keras_rnnkit.cells.base import GatedCell
+from keras_rnnkit.cells.slopes import slope
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
@@ -86,12 +87,29 @@ class LSTMCell(GatedCell):
         return forget_bias_one
 
     def gates(self, ops, w, z, r, state):
+        h, state, _ = self.gates_saved(ops, w, z, r, state)
+        return h, state
+
+    def gates_saved(self, ops, w, z, r, state):
         _, c = state
         i, f, g, o = ops.split(z + r, 4)
         i, f, o = (ops.activation(self.recurrent_activation, gate) for gate in (i, f, o))
-        c = f * c + i * ops.activation(self.activation, g)
+        g = ops.activation(self.activation, g)
+        c = f * c + i * g
         h = self.output(ops, w, o, c)
-        return h, [h, c]
+        return h, [h, c], [i, f, g, o]
+
+    def gates_backward(self, ops, w, saved, before, after, d_state):
+        (i, f, g, o), (_, c_before), (_, c), (dh, dc) = saved, before, after, d_state
+        m = ops.activation(self.activation, c)
+        di, df, do = (slope(ops, self.recurrent_activation, gate) for gate in (i, f, o))
+        dc = dc + dh * o * slope(ops, self.activation, m)
+        d = ops.concatenate([dc * g * di, dc * c_before * df, dc * i * slope(ops, self.activation, g), dh * m * do])
+        return d, d, [None, dc * f]
+
+    @property
+    def activations_have_slopes(self):
+        return super().activations_have_slopes and not self.projection  # the formula has no projection
 
     def output(self, ops, w, o, memory):
         """h_t, from the output gate and the memory."""

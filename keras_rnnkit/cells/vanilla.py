@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from keras_rnnkit.cells.base import GatedCell
+from keras_rnnkit.cells.slopes import slope
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
@@ -28,5 +29,13 @@ class VanillaCell(GatedCell):
     initializers_before_seed = False  # Keras' SimpleRNNCell makes them in this order
 
     def gates(self, ops, w, z, r, state):
+        h, state, _ = self.gates_saved(ops, w, z, r, state)
+        return h, state
+
+    def gates_saved(self, ops, w, z, r, state):
         h = ops.activation(self.activation, z + r)
-        return h, [h]
+        return h, [h], []
+
+    def gates_backward(self, ops, w, saved, before, after, d_state):
+        d = d_state[0] * slope(ops, self.activation, after[0])
+        return d, d, [None]

@@ -73,7 +73,7 @@ def serve(settings: ServeSettings) -> None:
         need("ray", "ray", "fastapi", "ray.serve")
         from keras_rnnkit.serving import ray_serve
 
-        ray_serve.serve(settings, settings.ray)
+        ray_serve.serve(settings)
         return
     serving.serve(settings)
 

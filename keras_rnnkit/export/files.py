@@ -56,17 +56,18 @@ def checked_folder(path: str | os.PathLike, mark: str) -> Path:
     path = Path(path).expanduser().absolute()
     if path.exists() and not path.is_dir():
         raise ExportError(f"The path names a file. Received: {str(path)!r}. Give a folder.")
-    check_replaceable(path, mark)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ExportError(f"The folder {str(path.parent)!r} cannot be made: {error.strerror}.") from error
     check_writable(path.parent)
+    with locked(path.resolve().parent):
+        check_replaceable(path, mark)
     return path
 
 
 def check_writable(folder: Path) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise ExportError(
             f"The folder {str(folder)!r} cannot be written to. Change its permissions, or give another path."
         )

@@ -173,6 +173,11 @@ class Recurrent(keras.layers.RNN):
         output_mask = mask if self.return_sequences else None
         return [output_mask, *(None for _ in self.state_size)] if self.return_state else output_mask
 
+    def reset_state(self):
+        """Carried states back to zeros. Keras' own fails for lists of cells, whose states are nested."""
+        for state in tree.flatten(self.states) if self.states is not None else ():
+            state.assign(ops.zeros_like(state))
+
     def get_config(self):
         return {
             **super().get_config(),

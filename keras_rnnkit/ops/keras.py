@@ -1,4 +1,4 @@
-"""The vocabulary read by `keras.ops`: what trains, on any backend of Keras."""
+"""The vocabulary read by `keras.ops`, for training on any backend of Keras."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def one_hot(indices, depth, like):
 
 
 def cast(x, like):
-    like = _k.convert_to_tensor(like)  # as wide as the backend has it: JAX knows no int64 unless told to
+    like = _k.convert_to_tensor(like)  # the dtype that the backend gives it: JAX has no int64 by default
     return _k.cast(x, like.dtype)
 
 

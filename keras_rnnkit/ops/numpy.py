@@ -91,6 +91,6 @@ def cumsum(x, axis=-1):
 
 
 def top_k(x, k):
-    """The k largest along the last axis, largest first; of equal ones the first, as Keras and ONNX have it."""
+    """The k largest along the last axis, largest first; of equal values the first one first, as in Keras and ONNX."""
     indices = np.argsort(-x, axis=-1, kind="stable")[..., :k]
     return np.take_along_axis(x, indices, axis=-1), indices

@@ -47,8 +47,7 @@ def check_tokens(name: str, array: np.ndarray, count: int) -> None:
     """InputError unless all tokens are among the `count` that the model knows."""
     least, largest = int(array.min()), int(array.max())
     if least < 0 or largest >= count:
-        wrong = least if least < 0 else largest
-        raise InputError(f"The tokens of the input {name!r} must be 0 to {count - 1}. Received: {wrong}.")
+        raise InputError(f"The tokens of the input {name!r} must be 0 to {count - 1}. Received: {least} to {largest}.")
 
 
 def check_axes(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, Sequence[Any]]) -> None:

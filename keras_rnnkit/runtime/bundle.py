@@ -113,7 +113,7 @@ class Bundle:
             return predict_by_length(self.predict, feeds)
         arrays = {name: self.sequence.checked(name, value) for name, value in feeds.items()}
         rows = next((len(array) for array in arrays.values() if array.ndim), 1)
-        results = self.sequence.run({**arrays, **self.sequence.start(rows)})
+        results = self.sequence.run_arrays({**arrays, **self.sequence.start(rows)})
         outputs = {name: results[name] for name in self.sequence.outputs}
         return outputs if len(outputs) > 1 else next(iter(outputs.values()))
 

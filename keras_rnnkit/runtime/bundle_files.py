@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -54,38 +56,51 @@ def open_bundle(folder: str | os.PathLike) -> BundleFiles:
     """The files of a bundle: all of one export, even if another export replaces the folder at this moment."""
     folder = Path(folder)
     for _ in range(TRIES):
-        before = identity(folder)
-        try:
-            return opened(folder)
-        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before Python 3.13
-            if identity(folder) == before and not being_replaced(folder):
-                if isinstance(error, BundleError):
-                    raise
-                raise BundleError(f"The bundle {str(folder)!r} cannot be read: {error}.") from error
+        with kept_identity(folder) as before:
+            try:
+                return opened(folder)
+            except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before Python 3.13
+                if identity(folder) == before and (before or not is_appearing(folder)):
+                    if isinstance(error, BundleError):
+                        raise
+                    raise BundleError(f"The bundle {str(folder)!r} cannot be read: {error}.") from error
         time.sleep(PAUSE)
     raise BundleError(f"The bundle {str(folder)!r} was replaced {TRIES} times while it was read. Load it again.")
 
 
-def identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from another one of the same name; None where there is no folder."""
+@contextlib.contextmanager
+def kept_identity(folder: Path) -> Iterator[tuple[int, int] | None]:
+    """The `identity` of a folder. Inside, no other folder can get it, because the system reuses only what is closed."""
     try:
-        status = folder.stat()
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (OSError, ValueError):
+        yield identity(folder)
+        return
+    try:
+        yield identity(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def identity(folder: Path | int) -> tuple[int, int] | None:
+    """What tells a folder, or one that is open, from another one of the same name; None where there is no folder."""
+    try:
+        status = os.stat(folder)
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino
 
 
-def being_replaced(folder: Path) -> bool:
-    """Whether the folder is missing because another process is about to put a new one in its place.
+def is_appearing(folder: Path) -> bool:
+    """Whether a folder that was missing is there by now, or another process is about to put it there.
 
-    That happens for an instant on systems that cannot exchange two folders.
+    It is missing for an instant on systems that cannot exchange two folders.
     """
-    if identity(folder) is not None:
-        return False
     try:
-        return any(is_unfinished(path.name, folder.name) for path in folder.absolute().parent.iterdir())
-    except OSError:
+        names = [path.name for path in folder.absolute().parent.iterdir()]
+    except (OSError, ValueError):
         return False
+    return any(is_unfinished(name, folder.name) for name in names) or identity(folder) is not None
 
 
 def is_unfinished(name: str, destination: str) -> bool:

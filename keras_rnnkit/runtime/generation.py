@@ -171,7 +171,7 @@ class StepLoop:
 
     def scores(self, tokens, states, fixed) -> tuple[np.ndarray, list[np.ndarray]]:
         carried = {state["input"]: array for state, array in zip(self.graph.states, states, strict=True)}
-        results = self.graph.run({self.tokens: tokens, **fixed, **carried})
+        results = self.graph.run_arrays({self.tokens: self.graph.checked(self.tokens, tokens), **fixed, **carried})
         y = results[self.graph.outputs[0]]
         y = y[:, -1] if y.ndim == 3 else y
         return logits_of(y), [results[state["output"]] for state in self.graph.states]

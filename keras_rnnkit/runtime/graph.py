@@ -132,7 +132,10 @@ class Graph:
 
         Raises InputError for what the graph does not take.
         """
-        arrays = {name: self.checked(name, value) for name, value in feeds.items()}
+        return self.run_arrays({name: self.checked(name, value) for name, value in feeds.items()})
+
+    def run_arrays(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """`run` for arrays that `checked` gave, or the graph itself as states: they must only fit together."""
         missing = [name for name in self.shapes if name not in arrays]
         if missing:
             raise InputError(
@@ -145,7 +148,7 @@ class Graph:
             raise InputError(f"The graph {self.path.name!r} cannot run on these inputs: {error}") from error
 
     def run_checked(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """`run` for arrays that `checked` gave, and states that the graph itself gave."""
+        """`run_arrays` without any check, for callers that have made sure that the arrays fit together."""
         return dict(zip(self.results, self.session.run(None, arrays), strict=True))
 
     def checked(self, name: str, value: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Looking into an ONNX file before it is opened, without onnx: what it may take, and whether it reaches outside of itself."""
+"""Looking into an ONNX file before it is opened: what it takes, and whether it reaches outside of itself."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Stream:
         for name, array in arrays.items():
             if array.ndim and len(array) != self.rows:
                 raise InputError(f"The stream has {self.rows} rows. Received: {len(array)} in the input {name!r}.")
-        results = self.graph.run({**arrays, **self.fixed, **self.states})
+        results = self.graph.run_arrays({**arrays, **self.fixed, **self.states})
         self.states = {state["input"]: results[state["output"]] for state in self.graph.states}
         outputs = {name: results[name] for name in self.graph.outputs}
         return outputs if len(outputs) > 1 else next(iter(outputs.values()))

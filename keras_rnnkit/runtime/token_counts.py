@@ -27,14 +27,14 @@ SAME_ROWS = {"Cast", "Identity", "DequantizeLinear"}
 
 
 class Origin(NamedTuple):
-    """What the numbers of an array come from: inputs of the graph, and constants added to them or compared with them."""
+    """What the numbers of an array come from: inputs of the graph, and the constants of the arithmetic on them."""
 
     inputs: frozenset[str]
     constants: frozenset[int]
 
 
 class Tables(NamedTuple):
-    """Parts of a graph. origins: of each array that comes from inputs and constants; rows: of each table of numbers."""
+    """A graph. origins: of each array that comes from inputs and constants. rows: of each table of numbers."""
 
     origins: dict[str, Origin]
     rows: dict[str, int]

@@ -29,7 +29,7 @@ class Memory(NamedTuple):
     vector: Any = None
 
     @property
-    def known(self) -> dict[str, Any]:
+    def arrays(self) -> dict[str, Any]:
         """The parts that are not None, by name."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 

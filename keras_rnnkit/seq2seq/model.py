@@ -119,7 +119,7 @@ class Seq2Seq(keras.Model):
         def step(tokens, states, arrays):
             return self.decoder.step(tokens, states, Memory(**arrays))
 
-        return self._run("step", step, tokens, states, memory.known)
+        return self._run("step", step, tokens, states, memory.arrays)
 
     def _run(self, name: str, function, *arguments):
         """function(*arguments); on TensorFlow through a graph that takes any number of rows and steps."""

@@ -51,7 +51,7 @@ class ScheduledSampling(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         decoder = getattr(self.model, "decoder", None)
-        if not getattr(decoder, "scheduled_sampling", False):
+        if decoder is None or not decoder.scheduled_sampling:
             raise ValueError(
                 "ScheduledSampling needs a model whose decoder is prepared for it: rk.Decoder(..., "
                 f"scheduled_sampling=True). Received: {self.model.name!r}."

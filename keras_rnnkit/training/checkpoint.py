@@ -39,7 +39,9 @@ class Checkpoint(keras.callbacks.Callback):
         settings: the settings of the training, by name, as JSON has them; `resume` refuses a checkpoint of others.
         every: batches between two files of the same epoch, or None to write after epochs only. With
             `steps_per_execution`, the file is written after the execution that reaches the number.
-        place: what `resume` returned, where training continues from a checkpoint.
+        start: the batch with which the first epoch begins.
+        history: the logs of the epochs before.
+        place: what `resume` returned; it stands for `start` and `history`.
 
     `history` is the list of the logs of all epochs so far.
 
@@ -56,13 +58,16 @@ class Checkpoint(keras.callbacks.Callback):
         path: str | Path,
         settings: dict[str, Any],
         every: int | None = None,
+        start: int = 0,
+        history: list[dict[str, float]] | None = None,
         place: dict[str, Any] | None = None,
     ):
         super().__init__()
-        place = place or {"epoch": 0, "batch": 0, "history": []}
+        if place is not None:
+            start, history = place["batch"], place["history"]
         self.path, self.settings, self.every = Path(path), settings, every
-        self.history: list[dict[str, float]] = list(place["history"])
-        self._resumed = place["epoch"], place["batch"]
+        self.history: list[dict[str, float]] = list(history or [])
+        self._start = start
         self._epoch = self._skipped = self._written = 0
         self._complete: tuple[int, dict[str, Any]] | None = None  # an epoch that has ended, until it is written
         self._own: dict[int, np.ndarray] = {}
@@ -70,7 +75,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._write_epoch()
         self._epoch = epoch
-        self._skipped = self._written = self._resumed[1] if epoch == self._resumed[0] else 0
+        self._skipped = self._written = self._start
+        self._start = 0  # later epochs begin at their beginning
 
     def on_train_batch_end(self, batch, logs=None):
         done = self._skipped + batch + 1

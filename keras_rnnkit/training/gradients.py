@@ -26,6 +26,7 @@ class Watching(keras_internals.BeforeClipping):
     clipnorm: float | None
     clipvalue: float | None
     global_clipnorm: float | None
+    watched: dict[str, keras.Variable]
     lists_counters = False
 
     def build(self, variables):

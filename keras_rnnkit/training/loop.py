@@ -81,7 +81,7 @@ def fit(model, windows, epochs: int, callbacks=(), place: dict[str, Any] | None 
         skipped = start if epoch == first else 0
         dataset = windows.dataset(skipped)
         added = [FollowEpochs(windows), *state_callbacks(model, callbacks, resumed=skipped > 0)]
-        if skipped and place is not None:
+        if skipped and place is not None and place.get("metrics"):
             added.append(ContinuedMetrics(place["metrics"]))
             keras_internals.build_metrics(model, *next(iter(dataset))[:2])
         model.fit(dataset, initial_epoch=epoch, epochs=epoch + 1, callbacks=[*added, *callbacks], **arguments)

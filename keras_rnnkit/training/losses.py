@@ -18,7 +18,8 @@ class NextToken(keras.losses.Loss):
     time than TensorFlow's own operator for 400 targets of 12,000 tokens.
 
     Arguments:
-        ignore: a target that does not count, such as that of padding. Give metrics beside it the same `ignore`.
+        ignore: a target that does not count, such as that of padding. On TensorFlow it does not count in the metrics of
+            the same model either; on JAX give them the same `ignore`.
         smoothing: the fraction of each target's weight that all tokens share (label smoothing, C. Szegedy, 2016).
 
     >>> loss = NextToken()
@@ -39,15 +40,20 @@ class NextToken(keras.losses.Loss):
             raise ValueError(f"smoothing must be a fraction from 0 to below 1. Received: smoothing={smoothing}.")
         self.ignore, self.smoothing = ignore, smoothing
 
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        if self.ignore is not None:
+            y_pred = ops.convert_to_tensor(y_pred)
+            counts, mask = ops.cast(y_true, "int32") != self.ignore, keras_internals.keras_mask(y_pred)
+            # Keras takes the mean over what is not masked. On TensorFlow the metrics get the same tensor afterwards.
+            keras_internals.set_keras_mask(y_pred, counts if mask is None else ops.logical_and(mask, counts))
+        return super().__call__(y_true, y_pred, sample_weight)
+
     def call(self, y_true, y_pred):
         y_true, y_pred = ops.cast(y_true, "int32"), ops.cast(y_pred, "float32")
         if self.ignore is None:
             return self.nats(y_pred, y_true)
         counts = y_true != self.ignore
-        nats = ops.where(counts, self.nats(y_pred, ops.where(counts, y_true, 0)), 0.0)
-        # Keras then takes the mean over what counts, here and by the mask of the model.
-        keras_internals.set_keras_mask(nats, counts)
-        return nats
+        return ops.where(counts, self.nats(y_pred, ops.where(counts, y_true, 0)), 0.0)
 
     def nats(self, logits, targets):
         nats = (by_tensorflow if keras.backend.backend() == "tensorflow" else by_definition)(logits, targets)

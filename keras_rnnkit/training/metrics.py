@@ -15,12 +15,11 @@ from keras_rnnkit import keras_internals
 class CrossEntropy(keras.metrics.Metric):
     """Mean of -log p(target) over all tokens, in nats; the same however the tokens are cut into batches.
 
-    Masked tokens and tokens of sample weight 0 do not count. A metric is not told what the loss ignores: give it the
-    same `ignore` as `NextToken`.
+    Masked tokens and tokens of sample weight 0 do not count, nor on TensorFlow what the loss `NextToken` ignores.
 
     Arguments:
         from_logits: whether the model returns logits; otherwise it returns probabilities.
-        ignore: a target that does not count, such as that of padding.
+        ignore: a target that does not count, such as that of padding, for other losses and for JAX.
 
     >>> metric = CrossEntropy(ignore=0)
     >>> metric.update_state([[1, 0]], [[[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]]])

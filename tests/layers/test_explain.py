@@ -46,3 +46,14 @@ def test_explain_tells_what_becomes_of_a_layer_in_onnx():
         "two": ("LSTM, Scan", "yes"),
     }
     assert [row.onnx for row in rk.explain(keras.Sequential([layers.GRU(3)]), print_fn=None)] == ["not built"]
+
+
+def test_explain_does_not_promise_a_conversion_that_is_not_made():
+    class Mine(layers.LSTM):
+        pass
+
+    model = keras.Sequential(
+        [keras.Input((None, 3)), Mine(4, return_sequences=True), layers.GRU(3, recurrent_dropout=0.1)]
+    )
+    reasons = [row.reason for row in rk.explain(model, print_fn=None)]
+    assert "Mine is a class of its own" in reasons[0] and "a dropout mask for each gate" in reasons[1]

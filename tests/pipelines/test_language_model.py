@@ -131,7 +131,7 @@ def test_nearly_all_of_the_validation_text_is_used(length, text, tmp_path):
         ({"cell": "elman"}, "Received: cell='elman'. Expected one of lstm, gru"),
         ({"tied": True, "embedding": 3}, "embedding=3, units=8. Make them equal"),
         ({"varied": True, "order": "random"}, "--varied needs --order sequential"),
-        ({"forget_bias": 0.5}, "forget_bias is 0 or 1"),
+        ({"forget_bias": 0.5}, "forget_bias must be 0 or 1"),
     ],
 )
 def test_settings_that_make_no_sense(text, tmp_path, changes, sentence):

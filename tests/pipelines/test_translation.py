@@ -90,21 +90,21 @@ def test_images_of_a_folder_are_captioned(tmp_path):
     assert np.isfinite(metrics["condition, beam 3"]["bleu"])
     with pytest.raises(SettingsError, match="names 12 images, and 20 are to be held out"):
         captioning.run(Captioning(**known | {"valid_count": 10, "test_count": 10}, out=tmp_path / "out", **SMALL))
-    with pytest.raises(SettingsError, match="of mobilenet_v2 are not at hand: .*Give a file"):
+    with pytest.raises(SettingsError, match="of mobilenet_v2 cannot be loaded: .*Give a file"):
         network_of("mobilenet_v2", 32, str(tmp_path / "none.weights.h5"))
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Settings(units=0), "units is 1 or more. Received: units=0"),
-        (lambda: Settings(units=7, attention="dot"), "share the units of dot attention"),
+        (lambda: Settings(units=0), "units must be 1 or more. Received: units=0"),
+        (lambda: Settings(units=7, attention="dot"), "units must be even: two directions share them"),
         (lambda: Settings(cell="rnn"), "cell='rnn'. Expected one of lstm"),
-        (lambda: Settings(dropout=1.5), "dropout is a part"),
-        (lambda: Captioning(images="x"), "both --images FOLDER and --captions FILE"),
+        (lambda: Settings(dropout=1.5), "dropout must be a fraction"),
+        (lambda: Captioning(images="x"), "need both --images FOLDER and --captions FILE"),
         (lambda: Captioning(network="vgg"), "network='vgg'. Expected small, mobilenet_v2"),
         (lambda: Captioning(weights="imagenet"), "Name one of keras.applications"),
-        (lambda: Captioning(size=8), "32 pixels or more"),
+        (lambda: Captioning(size=8), "must be 32 pixels or more"),
     ],
 )
 def test_settings_that_cannot_be(make, sentence):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.runtime import BundleError
-from keras_rnnkit.runtime import bundle_files, graph
+from keras_rnnkit.runtime import BundleError, bundle_files, graph
 
 
 @pytest.mark.parametrize("mode", ["sequence", "stream"])
@@ -93,6 +92,15 @@ def test_a_folder_that_is_replaced_while_it_is_opened(copy, tmp_path, monkeypatc
     monkeypatch.setattr(bundle_files, "read_manifest", read_manifest)
     assert rk.runtime.load(copy).predict(x).shape == (2, 6, 2)
     assert len(times) == 2
+
+
+def test_a_new_folder_never_looks_like_the_one_that_is_read(copy, monkeypatch):
+    """File systems give the number of a removed folder to the next one."""
+    with bundle_files.kept_identity(copy) as before:
+        for _ in range(20):
+            shutil.rmtree(copy)
+            copy.mkdir()
+            assert bundle_files.identity(copy) != before
 
 
 def test_a_folder_that_never_rests(copy, monkeypatch):

@@ -136,7 +136,7 @@ def test_how_many_tokens_there_are_is_read_from_the_graph(writer):
 def test_tokens_out_of_range(writer, token):
     """onnxruntime itself takes -1 for the last token."""
     assert len(writer.vocabulary) == 7
-    sentence = f"tokens of the input 'letters' must be 0 to 6. Received: {token}"
+    sentence = f"tokens of the input 'letters' must be 0 to 6. Received: .*{token}"
     refused(lambda: writer.generate([1, token]), sentence)
     refused(lambda: writer.generate([1, token], strategy=Greedy()), sentence)
     refused(lambda: writer.generate([[1, 2, 3], [token]], strategy=Greedy()), sentence)

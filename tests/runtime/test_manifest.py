@@ -1,4 +1,4 @@
-"""The manifest: whatever stands in it is read rightly or refused in one sentence, and no path leads out of the bundle."""
+"""The manifest: whatever it says is read rightly or refused in one sentence, and no path leads out of the bundle."""
 
 import copy as copies
 import json

@@ -193,11 +193,11 @@ def test_features_may_be_the_source(rng):
     ("source", "sentence"),
     [
         ([[4, 5, 6, 7]], "Source 0 has 4 steps, and the model takes 3 at most"),
-        ([[4], [99]], "Tokens are 0 to 11. Received: 99 to 99 in source 1"),
+        ([[4], [99]], "Tokens must be 0 to 11. Received: 99 to 99 in source 1"),
         ([[4], []], "Source 1 is empty"),
         ([], "There is no source"),
         ([[0, 0]], "Source 0 is empty"),
-        ([[0.5]], "the numbers of its tokens. Received: float64 in source 0"),
+        ([[0.5]], "the ids of its tokens. Received: float64 in source 0"),
     ],
 )
 def test_sources_that_cannot_be_read(source, sentence):

@@ -46,9 +46,10 @@ def test_zoneout_draws_in_training(way):
 def test_each_step_reads_its_own_noise(monkeypatch):
     """Rows whose units are all kept at a step repeat their states there, and only there."""
     model = model_of([zoneout(0.5)], input_feeding=True)
-    decoder, keep = model.decoder, np.zeros((4, 2, 8), "float32")
-    keep[2, 0] = keep[1, 1] = 1.0
-    monkeypatch.setattr(decoder.layers[0].cell, "draw", lambda shape, dtype: [keras.ops.convert_to_tensor(keep)] * 2)
+    decoder, keep = model.decoder, np.zeros((2, 4, 2, 8), "float32")  # for h and for c
+    keep[0, 2, 0] = keep[0, 1, 1] = keep[1, 3, 0] = keep[1, 0, 1] = 1.0
+    noise = [keras.ops.convert_to_tensor(array) for array in keep]
+    monkeypatch.setattr(decoder.layers[0].cell, "draw", lambda shape, dtype: noise)
     found = array(model((SOURCE, BEFORE), training=True))
     memory, states = model.reading(SOURCE)
     cell = decoder.layers[0].cell.cell
@@ -56,7 +57,10 @@ def test_each_step_reads_its_own_noise(monkeypatch):
         x = array(decoder.embed(BEFORE[:, t : t + 1], memory))[:, 0]
         h, c, fed = states
         _, (new_h, new_c) = cell(np.concatenate([x, array(fed)], axis=-1), [h, c])
-        h, c = (np.where(keep[t] > 0, array(old), array(new)) for old, new in ((h, new_h), (c, new_c)))
+        h, c = (
+            np.where(kept[t] > 0, array(old), array(new))
+            for kept, old, new in zip(keep, (h, c), (new_h, new_c), strict=True)
+        )
         a, _ = decoder.attend(h[:, None], memory)
         np.testing.assert_allclose(found[:, t], array(decoder.score(a))[:, 0], atol=1e-5)
         states = [h, c, array(a)[:, 0]]

@@ -1,4 +1,4 @@
-"""A language model in plain TensorFlow, as one would write it by hand, to compare `pipelines/language_model.py` with.
+"""A language model in plain TensorFlow, written by hand, as a comparison for `pipelines/language_model.py`.
 
 The setting of Zaremba, Recurrent neural network regularization, 2014, "small": two LSTM layers of 200, batch 20,
 20 steps, SGD at rate 1, halved each epoch after the 4th, 13 epochs, gradient norm 5, weights from -0.1 to 0.1, states
@@ -24,7 +24,7 @@ BATCH, STEPS, UNITS, LAYERS, EPOCHS, REACH = 20, 20, 200, 2, 13, 0.1
 
 
 def read(path: Path, max_tokens: int):
-    """The numbers of the words of both parts, cut as the pipeline cuts them."""
+    """The numbers of the words for training and validation, split as the pipeline splits them."""
     text = path.read_text(encoding="utf-8")
     cut = round(0.95 * len(text))
     parts = [part.replace("\n", " <eos> ").split() for part in (text[:cut], text[cut:])]
@@ -98,7 +98,7 @@ class Model(tf.Module):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--max-tokens", type=int, default=10_000, help="words that are known")
+    parser.add_argument("--max-tokens", type=int, default=10_000, help="size of the vocabulary")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

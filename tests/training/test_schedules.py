@@ -88,37 +88,6 @@ def test_a_monitor_that_is_not_logged():
         model_of(0.1).fit(**DATA, callbacks=[training.Plateau()])
 
 
-def padded(rng, length=6):
-    """Targets [3, T], 0 where a row is over, and logits that predict them well."""
-    y = rng.integers(1, 5, size=(3, length))
-    y[0, 2:], y[1, 5:] = 0, 0
-    return y, (3.0 * np.eye(5)[y] * (y > 0)[..., None] + rng.normal(size=(3, length, 5))).astype("float32")
-
-
-@pytest.mark.parametrize("masked", [False, True])
-def test_perplexity_leaves_out_what_the_loss_ignores(masked, rng):
-    y, logits = padded(rng)
-    logits = keras.ops.convert_to_tensor(logits)
-    if masked:  # a mask that leaves out more than the padding
-        logits._keras_mask = keras.ops.convert_to_tensor(rng.random(y.shape) < 0.6)
-    loss = float(training.NextToken(ignore=0)(y, logits))
-    perplexity, bits = training.Perplexity(ignore=0), training.BitsPerCharacter(ignore=0)
-    for metric in (perplexity, bits):
-        metric.update_state(y, logits)
-    assert float(perplexity.result()) == pytest.approx(np.exp(loss), rel=1e-5)
-    assert float(bits.result()) == pytest.approx(loss / np.log(2), rel=1e-5)
-    again = keras.metrics.deserialize(keras.metrics.serialize(perplexity))
-    assert (again.ignore, again.from_logits) == (0, True)
-
-
-def test_an_ignored_target_need_not_be_a_token(rng):
-    y, logits = padded(rng)
-    metric, other = training.CrossEntropy(ignore=-1), training.CrossEntropy(ignore=0)
-    metric.update_state(np.where(y > 0, y, -1), logits)
-    other.update_state(y, logits)
-    assert float(metric.result()) == float(other.result())
-
-
 def sampling_model():
     decoder = rk.Decoder(rk.GRU(4), 9, 3, scheduled_sampling=True, seed=0)
     model = rk.Seq2Seq(rk.Encoder(rk.GRU(4), 9, 3), decoder)

@@ -35,7 +35,7 @@ class Reading(keras.Model):
 
     def call(self, source):
         memory, states = self.whole.reading(source)
-        return {**memory.known, **{f"state_{i}": state for i, state in enumerate(states)}}
+        return {**memory.arrays, **{f"state_{i}": state for i, state in enumerate(states)}}
 
 
 class Writing(keras.Model):

@@ -93,6 +93,7 @@ def in_keras(
         return scores({**every, tokens.name: keras.ops.cast(token[:, None], tokens.dtype)}, states)
 
     every = {name: np.repeat(x, strategy.rows, axis=0) for name, x in prompt.items()}
+
     def read(chunk, states_and_fixed):
         fixed = dict(zip(fixed_names, states_and_fixed[count:], strict=True))
         logits, states = scores({**fixed, tokens.name: chunk}, states_and_fixed[:count])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,18 +24,24 @@ from keras_rnnkit.serving.http.state import ServerState
 from keras_rnnkit.serving.settings import Settings
 
 
-def application(settings: Settings) -> Application:
-    """The ASGI application for a folder of bundles; `uvicorn` runs it, or any other server."""
+def application(settings: Settings, replica: Callable[[ServerState], Any] | None = None) -> Application:
+    """The ASGI application for a folder of bundles; `uvicorn` runs it, or any other server.
+
+    replica: makes what connects this process with others that run the same application, as in `ray_serve`.
+    """
     server = ServerState(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app):
         await server.repository.refresh()
-        watch = asyncio.create_task(server.repository.watch()) if settings.reload else None
+        tasks = [asyncio.create_task(server.repository.watch())] if settings.reload else []
+        if replica is not None:
+            server.replica = replica(server)
+            tasks.append(asyncio.create_task(server.replica.follow()))
         yield
         server.stopping.set()
-        if watch:
-            watch.cancel()
+        for task in tasks:
+            task.cancel()
         server.repository.close()
         server.transcoder.close()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -39,8 +37,7 @@ async def api(server: ServerState, request: Request) -> Response:
 async def metrics(server: ServerState, request: Request) -> Response:
     for name, model in server.repository.models.items():
         server.metrics.sessions.labels(name).set(len(model.sessions) if model.sessions is not None else 0)
-    text = await asyncio.to_thread(server.metrics.text)  # some milliseconds, where there are many models
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(await server.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def index(server: ServerState, request: Request) -> Response:

@@ -40,7 +40,8 @@ def endpoint(server: ServerState, handler: Handler, route: str) -> Callable[[Req
                 let_go(server, request)
         seconds = time.perf_counter() - began
         count(server, request, route, response.status_code, seconds, reason)
-        response.raw_headers.append((b"x-request-id", request_id.encode("latin-1", "replace")))
+        if server.replica is None or server.replica.adds_request_id:
+            response.raw_headers.append((b"x-request-id", request_id.encode("latin-1", "replace")))
         if server.stopping.is_set():
             response.raw_headers.append((b"connection", b"close"))
         logs.access(request.scope, response.status_code, began, request_id, **({"reason": reason} if reason else {}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from keras_rnnkit.serving.errors import busy
 from keras_rnnkit.serving.http.access import Access
@@ -27,9 +28,16 @@ class ServerState:
         self.repository = Repository(settings, self.metrics)
         self.stopping, self.over = asyncio.Event(), asyncio.Event()
         self.transcoder = Transcoder()
+        self.replica: Any = None  # what connects this process with other replicas, where there are some
         self.generations = 0
         self.in_progress = 0
         self.body_bytes = 0
+
+    async def metrics_text(self) -> bytes:
+        """The metrics of this process, or of all replicas; some milliseconds, where there are many models."""
+        if self.replica is not None:
+            return await self.replica.metrics()
+        return await asyncio.to_thread(self.metrics.text)
 
     @contextlib.contextmanager
     def generating(self) -> Iterator[None]:

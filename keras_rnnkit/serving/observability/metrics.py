@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,3 +138,33 @@ class Metrics:
             },
             "batch_stats": [],
         }
+
+
+def merged(texts: Mapping[str, bytes]) -> bytes:
+    """The metrics of several processes as one text, each series with the label `replica`.
+
+    >>> one, other = b"# TYPE n counter\\nn_total 1.0\\n", b'# TYPE n counter\\nn_total{m="x"} 2.0\\n'
+    >>> print(merged({"a": one, "b": other}).decode())
+    # TYPE n counter
+    n_total{replica="a"} 1.0
+    n_total{m="x",replica="b"} 2.0
+    <BLANKLINE>
+    """
+    families: dict[tuple[str, ...], list[str]] = {}
+    for replica, text in sorted(texts.items()):
+        family: tuple[str, ...] = ()
+        fresh = True
+        for line in text.decode().splitlines():
+            if line.startswith("#"):
+                family = (line,) if fresh else (*family, line)
+            else:
+                families.setdefault(family, []).append(labelled(line, replica))
+            fresh = not line.startswith("#")
+    return "".join("\n".join((*head, *lines)) + "\n" for head, lines in families.items()).encode()
+
+
+def labelled(line: str, replica: str) -> str:
+    """A sample with one label more."""
+    series, value = line.rsplit(" ", 1)
+    label = f'replica="{replica}"'
+    return f"{series[:-1]},{label}}} {value}" if series.endswith("}") else f"{series}{{{label}}} {value}"
