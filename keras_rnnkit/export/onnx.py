@@ -77,7 +77,7 @@ def export_onnx(
     ([('reader', 'GRU')], True, {'reader': ['batch', 4]})
     """
     require_tensorflow()
-    from keras_rnnkit.export.road import made
+    from keras_rnnkit.export import road
     from keras_rnnkit.export.settings import Settings, silently
 
     settings = Settings(
@@ -98,7 +98,7 @@ def export_onnx(
         progress=progress or silently,
     )
     destination = files.checked(path)
-    content, report = made(model, settings)
+    content, report = road.export(model, settings)
     files.write(destination, content)
     return replace(report, path=str(destination))
 

@@ -9,7 +9,7 @@ import pytest
 
 import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
-from keras_rnnkit.export.checking.comparison import session
+from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating import generation_check as generated
 from tests.export.conftest import randomised
