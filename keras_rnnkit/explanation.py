@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_rnnkit import kernels
+from keras_rnnkit import keras_internals, kernels
 from keras_rnnkit.layers.traversal import recurrent_layers
 
 
@@ -54,8 +54,8 @@ def described(path: str, layer) -> Row:
     exported = (operator_of(layer), "no" if layer.go_backwards else "yes")
     if not hasattr(layer, "runs_on"):
         return Row(path, cell, "Keras' own", *exported, "a stock layer; rk.convert(model) gives it our kernels")
-    name = layer.runs_on(masked=masked)
-    return Row(path, cell, name, *exported, why_not_faster(layer, name, masked))
+    name, reason = kernels.describe(layer, kernels.CallFlags(masked=masked))
+    return Row(path, cell, name, *exported, reason)
 
 
 def operator_of(layer) -> str:
@@ -69,17 +69,9 @@ def operator_of(layer) -> str:
     return ", ".join(lowerings_of(layer)) or "as traced"
 
 
-def why_not_faster(layer, name: str, masked: bool) -> str:
-    refusals = kernels.refusals(layer, kernels.Situation(masked=masked))
-    faster = list(refusals)[: list(refusals).index(name)]
-    reasons = [f"{kernel}: {refusals[kernel] or f'kernel={layer.kernel!r} was asked for'}" for kernel in faster]
-    return "; ".join(reasons) or "the fastest there is"
-
-
 def receives_mask(layer) -> bool:
     """Whether a mask reaches the layer in the model it is part of, as far as its graph tells."""
-    inputs = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
-    return any(getattr(tensor, "_keras_mask", None) is not None for tensor in inputs)
+    return any(keras_internals.keras_mask(x) is not None for x in keras_internals.graph_inputs(layer))
 
 
 def table(rows: list[Row]) -> list[str]:

@@ -21,11 +21,11 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
-from pipelines.judging import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.learning import prepare
+from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from pipelines.image_encoder import NETWORKS, network_of, pooled
+from pipelines.optimization import prepare
 from pipelines.pictures import contact_sheet, looks
 from pipelines.recurrent import layer_of
-from pipelines.seeing import NETWORKS, network_of, pooled
 from pipelines.sequences import RESERVED, target_of, train, write_metrics
 from pipelines.settings import Training
 
@@ -51,9 +51,9 @@ class Settings(Training):
     ] = "attention"
     compare: Annotated[bool | None, "Train the other two ways too; by default with the drawn scenes."] = None
     rows: Annotated[int, "Images of a batch."] = 64
-    valid: Annotated[int, "Images to watch."] = 500
-    test: Annotated[int, "Images to judge by."] = 1000
-    least: Annotated[int, "How often a word must occur to be known."] = 1
+    valid_count: Annotated[int, "Images to watch."] = 500
+    test_count: Annotated[int, "Images to judge by."] = 1000
+    min_count: Annotated[int, "How often a word must occur to be known."] = 1
     unshown: Annotated[
         float | None, "How often the word before is not shown in training (word dropout); 0.5 with the drawn scenes."
     ] = None
@@ -61,10 +61,10 @@ class Settings(Training):
         float | None, "How often an image is shown without its colours in training; 0.4 of the drawn scenes."
     ] = None
     epochs: Annotated[int, "Times through the images."] = 8
-    rate: Annotated[float, "Learning rate."] = 2e-3
+    learning_rate: Annotated[float, "Learning rate."] = 2e-3
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/captioning")
 
-    PLACE = (*Training.PLACE, "test", "compare")
+    PLACE = (*Training.PLACE, "test_count", "compare")
     PARTS = (*Training.PARTS, "unshown", "grey")
     BY_DATA = {"unshown": (0.5, 0.0), "grey": (0.4, 0.0)}
 
@@ -102,8 +102,8 @@ def run(settings: Settings) -> dict:
         models[way] = build(settings, data, way)
         if way != settings.way:  # all ways see alike, and begin with what the first has learned to see
             models[way].encoder.network.set_weights(models[settings.way].encoder.network.get_weights())
-        part = "" if way == settings.way else f"_{way}"
-        histories[way] = train(models[way], data.train, data.valid, settings, console, part)
+        suffix = "" if way == settings.way else f"_{way}"
+        histories[way] = train(models[way], data.train, data.valid, settings, console, suffix)
     bundle = export(models[settings.way], (None, data.words), settings, console, tolerance=1e-3)
     metrics, captions = judge(models, bundle, data, settings, console)
     metrics["seconds"] = time.perf_counter() - began
@@ -142,7 +142,7 @@ def read(settings: Settings, console: Console) -> Data:
         [caption for _, captions in parts["train"] for caption in captions],
         rk.text.Words(punctuation=True),
         RESERVED,
-        settings.least,
+        settings.min_count,
     )
     pairs = {}
     for name, seed in (("train", settings.seed), ("valid", None)):
@@ -163,7 +163,11 @@ def read(settings: Settings, console: Console) -> Data:
 
 def drawn(settings: Settings):
     """Scenes; among those to judge by are colours and shapes that never stood together in the others."""
-    sizes, parts, unseen = {"train": settings.count, "valid": settings.valid, "test": settings.test}, {}, None
+    sizes, parts, unseen = (
+        {"train": settings.count, "valid": settings.valid_count, "test": settings.test_count},
+        {},
+        None,
+    )
     for number, (name, count) in enumerate(sizes.items()):
         kept_apart = None if name == "test" else 0.0
         found = rk.data.scenes(count, settings.seed * 3 + number, settings.size, settings.things, kept_apart)
@@ -177,15 +181,15 @@ def own(settings: Settings):
     captions: dict[Path, list[str]] = {}
     for path, caption in rk.data.read_captions(settings.captions, settings.images):
         captions.setdefault(path, []).append(caption.lower())
-    held = settings.valid + settings.test
+    held = settings.valid_count + settings.test_count
     if len(captions) < 2 * held:
         raise SettingsError(
-            f"{str(settings.captions)!r} names {len(captions)} images, and {held} are to be held out. Make --valid and "
-            "--test smaller, or give more."
+            f"{str(settings.captions)!r} names {len(captions)} images, and {held} are to be held out. Make "
+            "--valid-count and --test-count smaller, or give more."
         )
     found = [(rk.data.read_image(path, settings.size), sentences) for path, sentences in captions.items()]
     order = np.random.default_rng(settings.seed).permutation(len(found))
-    test, valid, rest = ([found[i] for i in part] for part in np.split(order, [settings.test, held]))
+    test, valid, rest = ([found[i] for i in part] for part in np.split(order, [settings.test_count, held]))
     return {"train": rest, "valid": valid, "test": test}, None
 
 

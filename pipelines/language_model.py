@@ -35,10 +35,12 @@ class Settings(Learning):
     ] = None
     unit: Annotated[Literal["char", "word", "subword"], "What a token is."] = "char"
     punctuation: Annotated[bool, "Of words: cut punctuation off."] = False
-    least: Annotated[int, "How often a token must occur to be known."] = 1
-    most: Annotated[int | None, "How many tokens are known, or pieces learned of subwords (1000)."] = None
-    valid: Annotated[float, "Part of a single text to watch, at its end."] = 0.05
-    test: Annotated[float, "Part of a single text to judge by, after that; 0 judges by what was watched."] = 0.0
+    min_count: Annotated[int, "How often a token must occur to be known."] = 1
+    max_tokens: Annotated[int | None, "How many tokens are known, or pieces learned of subwords (1000)."] = None
+    valid_fraction: Annotated[float, "Part of a single text to watch, at its end."] = 0.05
+    test_fraction: Annotated[float, "Part of a single text to judge by, after that; 0 judges by what was watched."] = (
+        0.0
+    )
     spread: Annotated[bool, "Take them from the end of each row of a batch, as char-rnn does."] = False
 
     cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "lstm"
@@ -58,20 +60,20 @@ class Settings(Learning):
     )
     varied: Annotated[bool, "Windows of varied length."] = False
     epochs: Annotated[int, "Times through the text."] = 10
-    rate: Annotated[float, "Learning rate."] = 2e-3
+    learning_rate: Annotated[float, "Learning rate."] = 2e-3
     clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 5.0
     patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 0
 
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/language_model")
-    every: Annotated[int, "Batches between checkpoints."] = 500
+    checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
     start: Annotated[str | None, "The text that samples go on from."] = None
     length: Annotated[int, "Tokens of a sample."] = 300
     temperature: Annotated[float, "Of the samples."] = 0.8
     export: Annotated[bool, "Write the bundle."] = True
 
-    PLACE = (*Learning.PLACE, "every", "start", "length", "temperature", "export")
+    PLACE = (*Learning.PLACE, "checkpoint_every", "start", "length", "temperature", "export")
     COUNTS = ("layers", "units", "batch", "steps", "epochs", "length")
-    PARTS = (*Learning.PARTS, "recurrent_dropout", "zoneout", "valid", "test")
+    PARTS = (*Learning.PARTS, "recurrent_dropout", "zoneout", "valid_fraction", "test_fraction")
 
     def __post_init__(self):
         super().__post_init__()
@@ -111,14 +113,14 @@ def read(settings: Settings, console: Console):
     from keras_rnnkit.data.corpus import spread
     from keras_rnnkit.data.embedded import python_topics
 
-    parts_of = settings.valid, settings.test
+    parts_of = settings.valid_fraction, settings.test_fraction
     rows = settings.batch if settings.spread else 1
     if settings.data:
         corpus = read_corpus(settings.data, *parts_of, rows)
     else:
         corpus = spread(python_topics(), *parts_of, "Python's help topics", rows)
     vocabulary = rk.text.Vocabulary.of(
-        corpus.train, unit_of(corpus.train, settings), ["<unk>"], settings.least, settings.most
+        corpus.train, unit_of(corpus.train, settings), ["<unk>"], settings.min_count, settings.max_tokens
     )
     parts = {name: vocabulary.encode(getattr(corpus, name)) for name in ("train", "valid", "test")}
     sizes = ", ".join(f"{len(ids):,} {name}" for name, ids in parts.items())
@@ -128,7 +130,7 @@ def read(settings: Settings, console: Console):
 
 def unit_of(text: str, settings: Settings):
     if settings.unit == "subword":
-        return rk.text.Subwords.learned([text], settings.most or 1000)
+        return rk.text.Subwords.learned([text], settings.max_tokens or 1000)
     return rk.text.Words(settings.punctuation) if settings.unit == "word" else rk.text.Characters()
 
 
@@ -165,7 +167,7 @@ def recurrent(settings: Settings, place: int, stateful: bool):
 
 def learner(settings: Settings, size: int):
     """The model that trains, its states carried from batch to batch."""
-    from pipelines.learning import prepare
+    from pipelines.optimization import prepare
 
     prepare(settings)
     model = build(settings, size, settings.batch, stateful=settings.order == "sequential")
@@ -179,8 +181,8 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Logs of every epoch; the best weights are kept in a file."""
-    from pipelines.learning import optimizer_of
-    from pipelines.watching import Watching
+    from pipelines.optimization import optimizer_of
+    from pipelines.progress import EpochReport
 
     windows = rk.data.Windows(
         parts["train"], settings.batch, settings.steps, settings.order, settings.seed, varied=settings.varied
@@ -193,35 +195,25 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
     if settings.resume:
         place = rk.training.resume(model, path, settings.learned)
         console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
-    keeper = rk.training.Checkpoint(
-        path, settings.learned, settings.every, place["batch"] if place else 0, place["history"] if place else None
-    )
-    lowering = [rk.training.Plateau(settings.factor, keeper.history)] if settings.schedule == "plateau" else []
-    rk.training.fit(
-        model,
-        windows,
-        settings.epochs,
-        [
-            rk.training.GradientLog(),
-            rk.training.AveragedWeights(),
-            *lowering,
-            Watching(settings, console, keeper.history, settings.batch * settings.steps),
-            keeper,
-        ],
-        place,
-        validation_data=held_out(parts["valid"], settings).dataset(),
-        shuffle=False,
-        verbose=0,
-    )
+    keeper = rk.training.Checkpoint(path, settings.learned, settings.checkpoint_every, place)
+    callbacks = [rk.training.GradientLog(), keeper]
+    if settings.schedule == "plateau":
+        callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
+    callbacks.append(EpochReport(settings, console, keeper.history, settings.batch * settings.steps))
+    arguments = {"validation_data": validation_windows(parts["valid"], settings).dataset(), "shuffle": False}
+    rk.training.fit(model, windows, settings.epochs, callbacks, place, verbose=0, **arguments)
     return keeper.history
 
 
-def held_out(ids: np.ndarray, settings: Settings):
-    """The text to watch, in as many rows as there are in training."""
-    return rk.data.Windows(ids, settings.batch, max(1, min(settings.steps, (len(ids) - 1) // settings.batch)))
+def validation_windows(ids: np.ndarray, settings: Settings):
+    """The validation text in as many rows as in training, in windows of at most `steps` that use nearly all of it."""
+    row_length = (len(ids) - 1) // settings.batch
+    windows = max(1, -(-row_length // settings.steps))
+    return rk.data.Windows(ids, settings.batch, max(1, row_length // windows))
 
 
-# ---------------------------------------------------------------------- judging
+# ---------------------------------------------------------------------- evaluation
+
 
 MEASURES = {"nats": float, "perplexity": math.exp, "bits": lambda x: x / math.log(2)}
 

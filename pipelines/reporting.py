@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.data import plot_rank_frequency
+from keras_rnnkit.text.files import replacing
 
 COLUMNS, ROWS = 100, 12
 
@@ -19,13 +20,10 @@ def write_report(settings, metrics: dict[str, Any], history, vocabulary, parts, 
     """A folder with metrics.json, curves.png, rank_frequency.png and, for characters, units.png."""
     folder = Path(settings.out) / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    known = {
-        **metrics,
-        "settings": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()},
-    }
-    part = folder / ".metrics.json"
-    part.write_text(json.dumps({**known, "history": history}, indent=2), encoding="utf-8")
-    part.replace(folder / "metrics.json")
+    values = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()}
+    content = {**metrics, "settings": values, "history": history}
+    with replacing(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
     plot_curves(history, folder / "curves.png")
     plot_rank_frequency(parts["train"].tolist(), folder / "rank_frequency.png")
     if settings.unit == "char":

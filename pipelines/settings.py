@@ -25,7 +25,7 @@ class Learning:
     dropout: Annotated[float, "Of what goes into the layers, and of what comes out."] = 0.0
     epochs: Annotated[int, "Times through what is learned."] = 10
     optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The rule of learning."] = "adam"
-    rate: Annotated[float, "Learning rate."] = 3e-3
+    learning_rate: Annotated[float, "Learning rate."] = 3e-3
     schedule: Annotated[
         Literal["constant", "halving", "cosine", "plateau"], "How the rate falls; plateau: where nothing grew better."
     ] = "constant"
@@ -87,10 +87,10 @@ class Training(Learning):
     ] = "cosine"
     beam: Annotated[int, "Hypotheses of the beam that is exported."] = 5
     penalty: Annotated[float, "Its length penalty; 0.6 to 1 is common."] = 0.0
-    every: Annotated[int, "Batches between checkpoints."] = 500
+    checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
     saved_model: Annotated[bool, "Write a SavedModel too."] = True
 
-    PLACE = (*Learning.PLACE, "every", "beam", "penalty", "saved_model")
+    PLACE = (*Learning.PLACE, "checkpoint_every", "beam", "penalty", "saved_model")
     COUNTS = (*Learning.COUNTS, "beam")
     PARTS = (*Learning.PARTS, "sampling", "smoothing")
 

@@ -21,9 +21,9 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
-from pipelines.judging import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.learning import prepare
-from pipelines.lengths import by_length, lengths_table, plot_lengths
+from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from pipelines.length_report import by_length, lengths_table, plot_lengths
+from pipelines.optimization import prepare
 from pipelines.pictures import heatmaps
 from pipelines.recurrent import layer_of
 from pipelines.sequences import RESERVED, target_of, train, write_metrics
@@ -43,9 +43,9 @@ class Settings(Training):
     unit: Annotated[
         Literal["char", "word", "subword"] | None, "What a token is; characters of the built-in pairs, else subwords."
     ] = None
-    most: Annotated[int, "Tokens known of each language, or pieces learned of subwords."] = 4000
-    valid: Annotated[int, "Pairs to watch."] = 500
-    test: Annotated[int, "Pairs to judge by."] = 1000
+    max_tokens: Annotated[int, "Tokens known of each language, or pieces learned of subwords."] = 4000
+    valid_count: Annotated[int, "Pairs to watch."] = 500
+    test_count: Annotated[int, "Pairs to judge by."] = 1000
     limit: Annotated[int, "Tokens of the longest source and target; longer pairs are left out."] = 100
     tokens: Annotated[int, "Of a batch, source and target together."] = 4096
     rows: Annotated[int | None, "Pairs of a batch, at most; 128 of the built-in ones, else 32."] = None
@@ -61,19 +61,19 @@ class Settings(Training):
         float | None, "Of what goes into the layers, and of what comes out; 0 for the built-in pairs, else 0.2."
     ] = None
     epochs: Annotated[int | None, "Times through the pairs; 3 of the built-in ones, else 10."] = None
-    rate: Annotated[float | None, "Learning rate; 0.003 for the built-in pairs, else 0.001."] = None
+    learning_rate: Annotated[float | None, "Learning rate; 0.003 for the built-in pairs, else 0.001."] = None
     reverse: Annotated[bool, "Read sources from their ends (Sutskever 2014)."] = False
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/translation")
 
-    PLACE = (*Training.PLACE, "test", "compare")
-    COUNTS = (*Training.COUNTS, "days", "count", "valid", "test", "limit", "tokens", "rows", "most")
+    PLACE = (*Training.PLACE, "test_count", "compare")
+    COUNTS = (*Training.COUNTS, "days", "count", "valid_count", "test_count", "limit", "tokens", "rows", "max_tokens")
     BY_DATA = {
         "rows": (128, 32),
         "units": (128, 256),
         "embedding": (64, 128),
         "dropout": (0.0, 0.2),
         "epochs": (3, 10),
-        "rate": (3e-3, 1e-3),
+        "learning_rate": (3e-3, 1e-3),
     }
 
     def __post_init__(self):
@@ -128,18 +128,18 @@ class Data:
 
 
 def read(settings: Settings, console: Console) -> Data:
-    held = settings.valid + settings.test
+    held = settings.valid_count + settings.test_count
     if settings.data:
         pairs = rk.data.read_pairs(settings.data)
         if len(pairs) < 2 * held:
             raise SettingsError(
-                f"{str(settings.data)!r} has {len(pairs)} pairs, and {held} are to be held out. Make --valid and "
-                "--test smaller, or give more pairs."
+                f"{str(settings.data)!r} has {len(pairs)} pairs, and {held} are to be held out. Make --valid-count "
+                "and --test-count smaller, or give more pairs."
             )
     else:
-        pairs = rk.data.date_pairs(settings.count + held, settings.seed, most=settings.days)
+        pairs = rk.data.date_pairs(settings.count + held, settings.seed, max_days=settings.days)
     order = np.random.default_rng(settings.seed).permutation(len(pairs))
-    test, valid, rest = ([pairs[i] for i in part] for part in np.split(order, [settings.test, held]))
+    test, valid, rest = ([pairs[i] for i in part] for part in np.split(order, [settings.test_count, held]))
     source, target = (vocabulary_of([pair[side] for pair in rest], settings) for side in (0, 1))
     parts = {name: numbered(part, source, target, settings) for name, part in (("train", rest), ("valid", valid))}
     test = [pair for pair in test if fits(*as_numbers(pair, source, target, settings), settings)]
@@ -158,10 +158,10 @@ def read(settings: Settings, console: Console) -> Data:
 
 def vocabulary_of(texts: list[str], settings: Settings):
     if settings.kind == "subword":
-        unit = rk.text.Subwords.learned(texts, settings.most)
+        unit = rk.text.Subwords.learned(texts, settings.max_tokens)
     else:
         unit = rk.text.Words(punctuation=True) if settings.kind == "word" else rk.text.Characters()
-    return rk.text.Vocabulary.of(texts, unit, RESERVED, most=settings.most + len(RESERVED))
+    return rk.text.Vocabulary.of(texts, unit, RESERVED, max_tokens=settings.max_tokens + len(RESERVED))
 
 
 def as_numbers(pair: tuple[str, str], source, target, settings: Settings):
@@ -220,7 +220,7 @@ def compared(settings: Settings, data: Data, console: Console):
     """The same without attention."""
     console.print("\nand the same without attention, by a fixed vector")
     model = build(settings, data, "none")
-    train(model, data.train, data.valid, settings, console, part="_fixed")
+    train(model, data.train, data.valid, settings, console, suffix="_fixed")
     return model
 
 

@@ -81,10 +81,10 @@ def run(settings: Settings) -> dict:
 
 def read(settings: Settings) -> list[str]:
     """The different words of the list."""
-    from keras_rnnkit.data.corpus import read_text
     from keras_rnnkit.data.embedded import english_words
+    from keras_rnnkit.text.files import read_lines
 
-    lines = read_text(settings.data).splitlines() if settings.data else english_words()
+    lines = read_lines(settings.data) if settings.data else english_words()
     words = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if len(words) < 20:
         raise rk.text.TextError(f"{str(settings.data)!r} has {len(words)} different words; it takes 20 or more.")
@@ -120,41 +120,35 @@ def build(settings: Settings, size: int):
 
 def learner(settings: Settings, size: int):
     """The model that trains."""
-    from pipelines.learning import prepare
+    from pipelines.optimization import prepare
 
     prepare(settings)
     return build(settings, size)
 
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
-    """Logs of every epoch; the best weights are kept in a file. Each epoch has an order of its own, of words."""
-    from pipelines.learning import optimizer_of
-    from pipelines.watching import Watching
+    """The logs of every epoch; the best weights are kept in a file. Each epoch has the words in an order of its own."""
+    from pipelines.optimization import optimizer_of
+    from pipelines.progress import EpochReport
 
     (x, y), held_out = parts["train"], parts["test"]
     batches = -(-len(x) // settings.batch)
     model.compile(optimizer_of(settings, batches), rk.training.NextToken(ignore=0))
-    path, place = settings.out / "training.ckpt", {"epoch": 0, "history": None}
+    path, place = settings.out / "training.ckpt", None
     if settings.resume:
         place = rk.training.resume(model, path, settings.learned)
         console.print(f"resumed   epoch {place['epoch'] + 1}")
-    keeper = rk.training.Checkpoint(path, settings.learned, history=place["history"])
-    lowering = [rk.training.Plateau(settings.factor, keeper.history)] if settings.schedule == "plateau" else []
-    tokens = int((x > 0).sum()) // batches
-    watching = Watching(settings, console, keeper.history, tokens)
-    for epoch in range(place["epoch"], settings.epochs):
+    keeper = rk.training.Checkpoint(path, settings.learned, place=place)
+    callbacks = [rk.training.GradientLog(), keeper]
+    if settings.average:
+        callbacks.append(rk.training.AveragedWeights())
+    if settings.schedule == "plateau":
+        callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
+    callbacks.append(EpochReport(settings, console, keeper.history, int((x > 0).sum()) // batches))
+    for epoch in range(place["epoch"] if place else 0, settings.epochs):
         order = np.random.default_rng([settings.seed, epoch]).permutation(len(x))
-        model.fit(
-            x[order],
-            y[order],
-            validation_data=held_out,
-            batch_size=settings.batch,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            callbacks=[rk.training.GradientLog(), rk.training.AveragedWeights(), *lowering, watching, keeper],
-            shuffle=False,
-            verbose=0,
-        )
+        arguments = {"batch_size": settings.batch, "initial_epoch": epoch, "epochs": epoch + 1, "verbose": 0}
+        model.fit(x[order], y[order], validation_data=held_out, callbacks=callbacks, shuffle=False, **arguments)
         if model.stop_training:
             break
     return keeper.history

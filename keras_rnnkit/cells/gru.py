@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from keras_rnnkit.cells.arguments import keras_object
 from keras_rnnkit.cells.base import GatedCell
 
 
@@ -17,15 +18,15 @@ class GRUCell(GatedCell):
         k = tanh(W_k x_t + b_k + U_k (s * h_{t-1}))                 candidate, reset_after=False
         h_t = u * h_{t-1} + (1 - u) * k
 
-    Papers: K. Cho, 2014, whose first version resets after the product, the published one before it. The letters
-    u, s, k stand for Cho's z, r and h~, since z and r are the two halves of a split cell here.
+    Papers: K. Cho, 2014; its first version resets after the product, the published one before it. The letters
+    u, s, k stand for Cho's z, r and h~, because z and r are the two products of a split cell here.
 
     Shapes: x_t [B, D], h_t [B, U]. Weights as in Keras, gates in the order u, s, k: kernel [D, 3U],
     recurrent_kernel [U, 3U], bias [3U], or [2, 3U] with reset_after (input row, recurrent row).
 
     Arguments, besides those of `GatedCell`:
-        recurrent_activation: of the two gates.
-        reset_after: reset after the recurrent product (cuDNN's form, one product a step) or before it (two).
+        recurrent_activation: activation of the two gates.
+        reset_after: reset after the recurrent product (cuDNN's form, one product a step) or before it (two products).
 
     >>> cell = GRUCell(5)
     >>> y, (h,) = cell(keras.ops.ones([3, 4]), cell.get_initial_state(3))
@@ -37,7 +38,7 @@ class GRUCell(GatedCell):
 
     def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", *, reset_after=True, **kwargs):
         super().__init__(units, activation, **kwargs)
-        self.recurrent_activation = keras.activations.get(recurrent_activation)
+        self.recurrent_activation = keras_object("recurrent_activation", recurrent_activation, self)
         self.reset_after = reset_after
 
     @property
@@ -51,7 +52,8 @@ class GRUCell(GatedCell):
         return z + (w.bias[0] if self.reset_after else w.bias)
 
     def recur(self, ops, w, h):
-        if not self.reset_after:  # h rides along: the candidate's product needs it with the reset gate on
+        if not self.reset_after:
+            # The candidate's product waits for the reset gate, so `gates` computes it and gets h unchanged as r_k.
             return ops.concatenate([ops.matmul(h, w.recurrent_kernel[:, : 2 * self.units]), h])
         r = ops.matmul(h, w.recurrent_kernel)
         return r if w.bias is None else r + w.bias[1]

@@ -15,7 +15,7 @@ class VanillaCell(GatedCell):
 
     Paper: J. Elman, Finding structure in time, 1990. With `activation="relu"` and
     `recurrent_initializer="identity"` it is the network of Le, Jaitly and Hinton (2015), whose gradient neither
-    grows nor shrinks at the start.
+    grows nor shrinks before training.
 
     Shapes: x_t [B, D], h_t [B, U]. Weights: kernel W_xh [D, U], recurrent_kernel W_hh [U, U], bias b [U].
 
@@ -24,6 +24,8 @@ class VanillaCell(GatedCell):
     >>> y.shape, len(state)
     (TensorShape([2, 3]), 1)
     """
+
+    initializers_before_seed = False  # Keras' SimpleRNNCell makes them in this order
 
     def gates(self, ops, w, z, r, state):
         h = ops.activation(self.activation, z + r)

@@ -26,7 +26,10 @@ def need(extra: str, *packages: str) -> None:
             for package in packages:
                 importlib.import_module(package)
     except ModuleNotFoundError as error:
-        if error.name not in ("keras", "tensorflow", *packages):
+        missing = error.name or ""
+        if not any(
+            package == missing or package.startswith(f"{missing}.") for package in ("keras", "tensorflow", *packages)
+        ):
             raise
         refuse(f"This command needs {error.name}, which is not installed: pip install 'keras-rnnkit[{extra}]'")
 

@@ -11,14 +11,14 @@ FORMS = ("full", "long", "medium")
 
 
 def date_pairs(
-    count: int, seed: int = 0, languages=LANGUAGES, to: str = "en_GB", most: int = 1
+    count: int, seed: int = 0, languages=LANGUAGES, to: str = "en_GB", max_days: int = 1
 ) -> list[tuple[str, str]]:
     """Different pairs, by the Unicode consortium's tables (CLDR) through Babel. A source with the name of the day has a
     target with it too; months are written out in all targets, as a short one says no more than that.
 
     Arguments:
         languages: of the sources. to: of the targets.
-        most: days of a source; more than one are put together as the language does.
+        max_days: days of a source; more than one are put together as the language does.
 
     >>> date_pairs(2, seed=4, languages=["fr"])
     [('22 avr. 2044', '22 April 2044'), ('18 févr. 2001', '18 February 2001')]
@@ -28,7 +28,7 @@ def date_pairs(
     found: dict[str, str] = {}
     while len(found) < count:
         language, form = languages[random.integers(len(languages))], FORMS[random.integers(len(FORMS))]
-        number = int(random.integers(1, most + 1))
+        number = int(random.integers(1, max_days + 1))
         days = [date(1950, 1, 1) + timedelta(days=int(random.integers(36525))) for _ in range(number)]
         source, target = (
             babel_lists.format_list([babel_dates.format_date(day, as_, name) for day in days], locale=name)

@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.text import TextError
+from keras_rnnkit.text.files import read_lines
 
 Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray]
 """((source [B, S], target before each step [B, T]), target [B, T])."""
 
 
+FORM = "Each line must have a source, a tab and a target."
+
+
 def read_pairs(path: str | Path) -> list[tuple[str, str]]:
-    """The pairs of a file with a source, a tab and a target on each line; further columns are left out.
+    """The pairs of a file with a source, a tab and a target on each line. Further columns are ignored.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "pairs.tsv"
@@ -23,29 +27,18 @@ def read_pairs(path: str | Path) -> list[tuple[str, str]]:
     >>> read_pairs(path)
     [('Go.', 'Va !'), ('Run!', 'Cours !')]
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (FileNotFoundError, IsADirectoryError):
-        raise TextError(f"There is no file {str(path)!r}. Give one with a source, a tab and a target a line.") from None
-    except UnicodeDecodeError as error:
-        raise TextError(
-            f"{str(path)!r} is no UTF-8 text: byte {error.start} is {error.object[error.start]:#x}."
-        ) from None
-    pairs = [pair_of(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
-    if not pairs:
-        raise TextError(f"{str(path)!r} is empty. Give a file with a source, a tab and a target a line.")
-    return pairs
+    lines = read_lines(path, FORM)
+    return [pair_of(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def pair_of(line: str, number: int, path: Path) -> tuple[str, str]:
-    columns = [column.strip() for column in line.split("\t")]
-    if len(columns) < 2 or not columns[0] or not columns[1]:
-        missing = "no tab" if len(columns) < 2 else "an empty source" if not columns[0] else "an empty target"
-        raise TextError(
-            f"Line {number} of {str(path)!r} has {missing}: {line[:60]!r}. A line is a source, a tab and a target."
-        )
-    return columns[0], columns[1]
+def pair_of(line: str, number: int, path: str | Path) -> tuple[str, str]:
+    """The source and the target on one line; its number and the path are for the error."""
+    source, tab, rest = line.partition("\t")
+    source, target = source.strip(), rest.partition("\t")[0].strip()
+    if not (source and target):
+        problem = "no tab" if not tab else "an empty target" if source else "an empty source"
+        raise TextError(f"Line {number} of {str(path)!r} has {problem}: {line[:60]!r}. {FORM}")
+    return source, target
 
 
 class Pairs:

@@ -58,8 +58,8 @@ class Scenes(NamedTuple):
     unseen: np.ndarray
 
 
-def scenes(count: int, seed: int = 0, size: int = 48, most: int = 2, unseen: float | None = 0.0) -> Scenes:
-    """Scenes of one thing to `most`, no two at the same place, named row by row.
+def scenes(count: int, seed: int = 0, size: int = 48, max_things: int = 2, unseen: float | None = 0.0) -> Scenes:
+    """Scenes of one thing to `max_things`, no two at the same place, named row by row.
 
     Arguments:
         size: of an image, in pixels.
@@ -75,7 +75,7 @@ def scenes(count: int, seed: int = 0, size: int = 48, most: int = 2, unseen: flo
     captions: list[str] = []
     flags: list[bool] = []
     while len(images) < count:
-        things = some_things(random, most)
+        things = some_things(random, max_things)
         wanted = unseen is not None and random.random() < unseen
         if wanted:
             colour, shape = UNSEEN[random.integers(len(UNSEEN))]
@@ -90,8 +90,8 @@ def scenes(count: int, seed: int = 0, size: int = 48, most: int = 2, unseen: flo
     return Scenes(np.stack(images), captions, np.array(flags))
 
 
-def some_things(random: np.random.Generator, most: int) -> list[Thing]:
-    number = int(random.integers(1, most + 1))
+def some_things(random: np.random.Generator, max_things: int) -> list[Thing]:
+    number = int(random.integers(1, max_things + 1))
     places = random.permutation(len(PLACES))[:number]
 
     def one_of(kinds: Iterable[str]) -> str:

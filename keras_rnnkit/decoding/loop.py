@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_rnnkit.decoding.errors import DecodingError
 from keras_rnnkit.decoding.strategy import WHOLE, Strategy
 from keras_rnnkit.ops.protocol import Array, Ops
 
@@ -28,6 +29,9 @@ class Generated(NamedTuple):
 
 def noise(seed: int, batch: int, steps: int) -> np.ndarray:
     """Uniform numbers [batch, steps] for `Sampling`: the same seed makes the same text wherever the model runs."""
+    for name, number, least in (("seed", seed, 0), ("batch", batch, 1), ("steps", steps, 1)):
+        if not is_whole(number) or number < least:
+            raise DecodingError(f"{name} must be a whole number, {least} or more. Received: {name}={number!r}.")
     return np.random.default_rng(seed).random((batch, steps), dtype=np.float32)
 
 
@@ -80,7 +84,7 @@ def stream(
     [2]
     """
     if strategy.rows > 1:
-        raise ValueError(
+        raise DecodingError(
             f"stream gives tokens that stay, and {type(strategy).__name__} keeps {strategy.rows} hypotheses and may "
             "drop what it gave. Use generate, or a strategy of one row a sequence such as Sampling."
         )
@@ -144,18 +148,22 @@ def appended(ops: Ops, tokens: Array | None, rows: Array | None, token: Array) -
 
 
 def check(strategy: Strategy, steps: int, noise: Array | None, logits: Array, end: int | None) -> None:
-    if steps < 1:
-        raise ValueError(f"steps is a number of tokens, 1 or more. Received: steps={steps}.")
-    if end is not None and not 0 <= end < logits.shape[-1]:
-        raise ValueError(
-            f"end is one of the {logits.shape[-1]} tokens, 0 to {logits.shape[-1] - 1}, or None if none ends a row. "
-            f"Received: end={end}."
+    if not is_whole(steps) or steps < 1:
+        raise DecodingError(f"steps must be a number of tokens, 1 or more. Received: steps={steps}.")
+    if end is not None and not (is_whole(end) and 0 <= end < logits.shape[-1]):
+        raise DecodingError(
+            f"end must be one of the {logits.shape[-1]} tokens, 0 to {logits.shape[-1] - 1}, or None where no token "
+            f"ends a row. Received: end={end}."
         )
     if not strategy.needs_noise:
         return
     rows, shape = logits.shape[0], [] if noise is None else list(noise.shape)
     if len(shape) != 2 or shape[0] != rows or shape[1] < steps:
-        raise ValueError(
+        raise DecodingError(
             f"{type(strategy).__name__} draws, and needs noise [{rows}, {steps}], uniform in [0, 1), such as "
             f"decoding.noise(seed, {rows}, {steps}). Received: {shape or None}."
         )
+
+
+def is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.decoding.errors import DecodingError
 
-class SourceError(ValueError):
+
+class SourceError(DecodingError):
     """A source that a model cannot read: what came, what was expected."""
 
 

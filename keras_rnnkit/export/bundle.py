@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -108,8 +109,9 @@ def export_bundle(
         for name, words in vocabularies(vocabulary).items():
             words.save(temporary / name)
         report = replace(report.placed(destination), path=str(destination))
-        text = json.dumps(manifest(report, temporary) | facts, indent=2, allow_nan=False)
-        (temporary / manifests.NAME).write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(manifest(report, temporary) | facts, indent=2, allow_nan=False) + "\n"
+        manifests.parsed(text.encode(), str(temporary / manifests.NAME))  # what is written can be read
+        (temporary / manifests.NAME).write_text(text, encoding="utf-8")
     return report
 
 
@@ -129,7 +131,7 @@ def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) 
     from keras_rnnkit.export.drafts import Drafts
     from keras_rnnkit.export.settings import MODES, Settings, check_choice
 
-    reports, quantized, refused, drafts = {}, {}, {}, Drafts()
+    reports, quantized, refused, drafts = {}, {}, {}, Drafts(shared=quantize is not None)
     asked = ["sequence", "stream"] if modes is None else list(modes)
     for mode in asked:
         check_choice("modes", mode, MODES)
@@ -162,7 +164,7 @@ def translating(model, folder: Path, modes, quantize, saved_model, settings, tel
     for mode in modes or ():
         check_choice("modes", mode, encoder_decoder.MODES)
     own = Settings(**{"strategy": None, **settings}, quantize=quantize)
-    drafts = Drafts()
+    drafts = Drafts(shared=quantize is not None)
     reports, quantized = encoder_decoder.written(model, folder, own, partial(told, tell), drafts)
     saved = None
     if saved_model:
@@ -198,8 +200,7 @@ def manifest(report: BundleReport, folder: Path) -> dict[str, Any]:
         "source_vocabulary": "source_vocabulary.json" if (folder / "source_vocabulary.json").exists() else None,
         "refused": report.refused,
         "files": {
-            path.relative_to(folder).as_posix(): {"sha256": manifests.sha256(path), "size": path.stat().st_size}
-            for path in paths
+            path.relative_to(folder).as_posix(): {"sha256": sha256(path), "size": path.stat().st_size} for path in paths
         },
     }
 
@@ -218,6 +219,11 @@ def described(mode: str, report: ExportReport, quantized: ExportReport | None) -
 
 def known_layers(report: ExportReport) -> list[dict[str, Any]]:
     return [asdict(row) for row in report.rows]
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def versions() -> dict[str, str]:

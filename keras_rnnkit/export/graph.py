@@ -15,7 +15,7 @@ from keras_rnnkit.export.lowering.placeholders import Lowered, lower
 from keras_rnnkit.export.lowering.recurrence import Recurrence
 from keras_rnnkit.export.reading.model_calls import ModelCall, State, input_names, named_outputs, state_names
 from keras_rnnkit.export.tracing.placeholders import Left, Tracing
-from keras_rnnkit.export.tracing.tensorflow_graph import to_onnx
+from keras_rnnkit.export.tracing.tensorflow_graph import large_weights, to_onnx
 from keras_rnnkit.export.writing import finish
 from keras_rnnkit.layers.traversal import recurrent_layers
 
@@ -68,7 +68,7 @@ def traced(model_call: ModelCall, opset: int, prefer: str = "auto") -> Trace:
         return {finish.output_name(i): tf.identity(value) for i, value in enumerate(outputs.collect(values, states))}
 
     specs = [tf.TensorSpec(*kind, finish.input_name(i)) for i, kind in enumerate(kinds_of(model_call))]
-    proto = to_onnx(flat, specs, opset)
+    proto = to_onnx(flat, specs, opset, large_weights(model_call.model))
     return Trace(proto, model_call, tracing.recurrences, tracing.left, outputs.names, outputs.shapes, opset)
 
 
@@ -78,10 +78,15 @@ def kinds_of(model_call: ModelCall) -> list[tuple[tuple[int | None, ...], str]]:
     return kinds + [(state.shape, state.dtype) for state in model_call.states]
 
 
-def lowered(trace: Trace, prefer: str = "auto", batch: int | None = None) -> Graph:
-    """The graph with operators of ONNX in place of the placeholders. The trace stays as it is."""
-    model = ModelProto()
-    model.CopyFrom(trace.model)
+def lowered(trace: Trace, prefer: str = "auto", batch: int | None = None, keep: bool = False) -> Graph:
+    """The graph with operators of ONNX in place of the placeholders.
+
+    keep: lower a copy, so that the trace can be lowered once more, in another way.
+    """
+    model = trace.model
+    if keep:
+        model = ModelProto()
+        model.CopyFrom(trace.model)
     rows = lower(model, trace.recurrences, prefer, batch)
     settings = {"opset": trace.opset, "prefer": prefer, "batch": batch}
     states = state_names(trace.model_call)

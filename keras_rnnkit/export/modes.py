@@ -44,7 +44,7 @@ class Sequences:
         return self.drafts.keep((self.mode, "graph", self.settings.prefer), self.lowered)
 
     def lowered(self) -> Graph:
-        graph = lowered(self.trace(), self.settings.prefer, self.settings.batch)
+        graph = lowered(self.trace(), self.settings.prefer, self.settings.batch, self.drafts.shared)
         if self.settings.verify:
             return finished(graph, self.trace(), self.trial().shapes())
         graph = finished(graph, self.trace())

@@ -7,6 +7,7 @@ from typing import Any
 
 import onnx
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export import files
 from keras_rnnkit.export.checking.file_check import Verified
 from keras_rnnkit.export.checking.latency import beside_stock
@@ -37,7 +38,7 @@ def export(model: Any, settings: Settings, drafts: Drafts | None = None) -> tupl
 def along(file: Sequences) -> tuple[bytes, ExportReport]:
     """model -> read -> trace -> lower -> finish -> (quantize) -> serialize -> check those bytes."""
     started, tell = time.perf_counter(), file.settings.progress
-    dtypes = {layer.compute_dtype for layer in file.model._flatten_layers()} & set(LOW)
+    dtypes = {layer.compute_dtype for layer in keras_internals.flatten_layers(file.model)} & set(LOW)
     with computing_in_float32(file.model):
         tell("tracing")
         file.graph()

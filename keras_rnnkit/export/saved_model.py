@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from keras_rnnkit import kernels
+from keras_rnnkit import keras_internals, kernels
 from keras_rnnkit.export import files
 from keras_rnnkit.export.checking.comparison import Arrays, Runs, compared
 from keras_rnnkit.export.checking.culprit import CLOSE, close, largest, numbered
@@ -40,8 +40,8 @@ class Plain(LayerHooks):
         if not hasattr(layer, "equation"):
             return keras.layers.RNN.inner_loop(layer, sequences, initial_state, mask, training=training)
         mask, reset = mask if isinstance(mask, tuple) else (mask, None)
-        situation = kernels.Situation(masked=mask is not None, resets=reset is not None)
-        kernel = "scan" if kernels.TABLE["hoisted"].refusal(layer, situation) else "hoisted"
+        flags = kernels.CallFlags(masked=mask is not None, resets=reset is not None)
+        kernel = "scan" if kernels.TABLE["hoisted"].refusal(layer, flags) else "hoisted"
         return kernels.TABLE[kernel].run(layer, sequences, initial_state, mask, reset, training)
 
 
@@ -102,7 +102,7 @@ def saved(model: Any, path: str | os.PathLike, settings: Settings, drafts: Draft
     check(model)
     destination = files.checked_folder(path, "saved_model.pb")
     signatures, refusal = signatures_of(model, settings, drafts)
-    dtypes = {layer.compute_dtype for layer in model._flatten_layers()} & set(LOW)
+    dtypes = {layer.compute_dtype for layer in keras_internals.flatten_layers(model)} & set(LOW)
     error = None
     with files.folder(destination) as folder:
         with computing_in_float32(model):

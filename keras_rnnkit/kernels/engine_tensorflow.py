@@ -53,17 +53,17 @@ def forward(recurrence, xs, carry, consts, weights, keep: bool = False):
 def backward(recurrence, xs, carry, consts, weights, stacks, r, upstream):
     """The gradients of all four arguments, in their structure; None for masks."""
     before = [tf.concat([first[None], stack[:-1]], axis=0) for first, stack in zip(carry, stacks, strict=True)]
-    turned = Turned(weights)
+    transposed = TransposedWeights(weights)
 
     def step(now, adjoint):
         adjoint = add(adjoint, now["upstream"])
-        dz, dr, through_gates = pull(
-            lambda z, r, carry: recurrence.advance({**now["x"], "z": z}, r, carry, consts, weights, turned),
+        dz, dr, through_gates = vjp(
+            lambda z, r, carry: recurrence.advance({**now["x"], "z": z}, r, carry, consts, weights, transposed),
             (now["x"]["z"], now["r"], now["before"]),
             adjoint,
         )
-        (through_product,) = pull(
-            lambda carry: recurrence.recur(recurrence.query(now["x"], carry, consts), weights, turned),
+        (through_product,) = vjp(
+            lambda carry: recurrence.recur(recurrence.query(now["x"], carry, consts), weights, transposed),
             (now["before"],),
             dr,
         )
@@ -73,16 +73,16 @@ def backward(recurrence, xs, carry, consts, weights, stacks, r, upstream):
     one = {"z": first_of(xs["z"]), "r": r[0], "adjoint": carry}
     d_carry, d = loop(step, steps, [tf.zeros_like(c) for c in carry], out_like=one, backwards=True)
 
-    d_consts, d_weights = pull(
+    d_consts, d_weights = vjp(
         lambda k, w: recurrence.recur(recurrence.query(xs, before, k), w), (consts, weights), d["r"]
     )
     if recurrence.gates_read_weights or "reset" in xs:
-        more = pull(lambda k, w: recurrence.advance(xs, r, before, k, w), (consts, weights), d["adjoint"])
+        more = vjp(lambda k, w: recurrence.advance(xs, r, before, k, w), (consts, weights), d["adjoint"])
         d_consts, d_weights = add(d_consts, more[0]), add(d_weights, more[1])
     return {name: d["z"] if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
 
 
-class Turned:
+class TransposedWeights:
     """`ops.keras`, but matrices among the weights are multiplied by way of their transposes, made once before the loop.
 
     Of a product the loop back runs only the gradient, and that multiplies by the matrix transposed: in Eigen the one
@@ -99,7 +99,7 @@ class Turned:
         return getattr(kops, name)
 
 
-def pull(function, arguments, upstream):
+def vjp(function, arguments, upstream):
     """The vector-Jacobian product of `function` at `arguments`, in their structure."""
     with tf.GradientTape() as tape:
         tape.watch(arguments)
@@ -123,30 +123,30 @@ def loop(step, xs, carry, out_like, backwards: bool = False):
     """
     length = tf.nest.flatten(xs)[0].shape[0]
     if length is None or length < 3 * BLOCK:
-        return turns(step, xs, carry, out_like, backwards)
+        return while_loop(step, xs, carry, out_like, backwards)
     rest = length % BLOCK
     cuts = [(0, length - rest), *([(length - rest, length)] if rest else [])]
     outs = []
     for begin, end in reversed(cuts) if backwards else cuts:
         part = tf.nest.map_structure(lambda x, b=begin, e=end: x[b:e], xs)
-        run = in_blocks if begin == 0 else several
+        run = blocked_loop if begin == 0 else unrolled
         carry, out = run(step, part, carry, out_like, backwards)
         outs.append(out)
     return carry, joined(outs[::-1] if backwards else outs)
 
 
-def in_blocks(step, xs, carry, out_like, backwards: bool):
+def blocked_loop(step, xs, carry, out_like, backwards: bool):
     """`loop`, for a multiple of `BLOCK` steps."""
     count = tf.nest.flatten(xs)[0].shape[0] // BLOCK
     blocks = tf.nest.map_structure(lambda x: tf.reshape(x, [count, BLOCK, *sizes(x)[1:]]), xs)
     like = tf.nest.map_structure(lambda o: tf.broadcast_to(o, [BLOCK, *sizes(o)]), out_like)
-    carry, outs = turns(
-        lambda block, carry: several(step, block, carry, out_like, backwards), blocks, carry, like, backwards
+    carry, outs = while_loop(
+        lambda block, carry: unrolled(step, block, carry, out_like, backwards), blocks, carry, like, backwards
     )
     return carry, tf.nest.map_structure(lambda o: tf.reshape(o, [count * BLOCK, *sizes(o)[2:]]), outs)
 
 
-def several(step, xs, carry, out_like, backwards: bool):
+def unrolled(step, xs, carry, out_like, backwards: bool):
     """`loop`, each step with operators of its own."""
     each = [tf.unstack(x) for x in tf.nest.flatten(xs)]
     times = range(len(each[0]))
@@ -166,7 +166,7 @@ def sizes(x):
     return [known[i] if size is None else size for i, size in enumerate(x.shape)]
 
 
-def turns(step, xs, carry, out_like, backwards: bool):
+def while_loop(step, xs, carry, out_like, backwards: bool):
     """`loop`, as a while loop of one step a turn."""
     length = tf.shape(tf.nest.flatten(xs)[0])[0]
     static_length = tf.nest.flatten(xs)[0].shape[0]

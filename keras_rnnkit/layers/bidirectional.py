@@ -5,9 +5,11 @@ from __future__ import annotations
 import keras
 from keras import tree
 
+from keras_rnnkit import keras_internals
+
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
-class Bidirectional(keras.layers.Bidirectional):
+class Bidirectional(keras_internals.FusionChoice, keras.layers.Bidirectional):
     """Two layers over one sequence, one from each end: `keras.layers.Bidirectional`, with its masks mended.
 
         y_t = merge(forward_t, backward_t)      merge_mode: "concat", "sum", "mul", "ave", or None for both
@@ -35,14 +37,8 @@ class Bidirectional(keras.layers.Bidirectional):
             )
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
 
-    def _can_attempt_fused_lstm(self, mask, initial_state=None):
-        return self._fusible() and super()._can_attempt_fused_lstm(mask, initial_state)
-
-    def _can_attempt_fused_gru(self, mask, initial_state=None):
-        return self._fusible() and super()._can_attempt_fused_gru(mask, initial_state)
-
-    def _fusible(self):
-        """Whether Keras may hand both directions to cuDNN at once, past the layers: it knows none of our arguments."""
+    def may_fuse(self):
+        """Only where the layers use none of the arguments that Keras does not have: it would ignore them."""
         return all(
             getattr(layer, "kernel", "auto") in ("auto", "cudnn")
             and not getattr(layer, "learn_initial_state", False)

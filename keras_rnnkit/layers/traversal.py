@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_rnnkit import keras_internals
+
 
 def recurrent_layers(layer, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
     """The recurrent layers inside `layer`, each once, with the names that lead to it."""
@@ -17,5 +19,5 @@ def recurrent_layers(layer, path: str = "", seen: set[int] | None = None) -> Ite
     if isinstance(layer, keras.layers.RNN):
         yield (path or layer.name), layer
         return
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
+    for inner in keras_internals.sublayers(layer):
         yield from recurrent_layers(inner, f"{path}/{inner.name}" if path else inner.name, seen)

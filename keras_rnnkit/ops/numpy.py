@@ -62,6 +62,10 @@ def cast(x, like):
     return np.asarray(x).astype(like.dtype)
 
 
+def widen(x):
+    return np.asarray(x).astype(np.result_type(x.dtype, np.float32))
+
+
 def activation(function, x):
     return activations.equation(function)(sys.modules[__name__], x)
 

@@ -192,6 +192,11 @@ def cast(x, like):
     return as_dtype(x, like.dtype) if isinstance(x, Value) else np.asarray(x).astype(like.dtype)
 
 
+@folding
+def widen(x):
+    return as_dtype(x, np.result_type(x.dtype, np.float32))
+
+
 SINGLE_NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "tanh": ("Tanh", {}),
     "sigmoid": ("Sigmoid", {}),

@@ -7,7 +7,7 @@ __all__ = ["Settings", "SettingsError", "app", "serve"]
 
 def app(settings: Settings):
     """The ASGI application for a folder of bundles, for uvicorn or another server."""
-    from keras_rnnkit.serving.application import application
+    from keras_rnnkit.serving.http.application import application
 
     return application(settings)
 

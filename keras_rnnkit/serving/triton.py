@@ -4,21 +4,26 @@ REPOSITORY/NAME/config.pbtxt             the step graph; a sequence id is a stre
 REPOSITORY/NAME/1/model.onnx
 REPOSITORY/NAME/initial_state/...        where states do not begin with zeros
 REPOSITORY/NAME_whole/...                whole sequences, without states
+
+The bundle of an encoder and a decoder becomes one model, its graph with the whole token loop.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_rnnkit import runtime
-from keras_rnnkit.runtime import Graph
+from keras_rnnkit.runtime import BundleError, Graph
 from keras_rnnkit.runtime.graph import DTYPES
-from keras_rnnkit.serving.settings import TritonSettings
+from keras_rnnkit.serving.settings import SettingsError, TritonSettings
 
+MARK = "# Written by rnnkit triton, which replaces this folder when it is run again."
 KINDS = {
     "bool": "TYPE_BOOL",
     "uint8": "TYPE_UINT8",
@@ -32,35 +37,108 @@ KINDS = {
 
 
 def write(settings: TritonSettings) -> list[Path]:
-    """The folders that were written, each of them replaced whole."""
+    """The folders that were written, each of them replaced whole; nothing is replaced that was not written here."""
     bundle = runtime.load(settings.bundle)
-    name = settings.name or bundle.manifest["name"]
-    graphs = [(mode, bundle.graph(mode)) for mode in ("stream", "sequence") if mode in bundle.manifest["graphs"]]
-    streams = any(mode == "stream" for mode, _ in graphs)
+    name = checked_name(settings.name or bundle.manifest["name"])
+    models = models_of(bundle, name)
     settings.repository.mkdir(parents=True, exist_ok=True)
-    folders = []
-    for mode, graph in graphs:
-        own = f"{name}_whole" if mode == "sequence" and streams else name
-        folders.append(write_model(own, graph, mode, settings))
+    folders = [settings.repository / own for own, _, _ in models]
+    for folder in folders:
+        check_free(folder)
+    for folder, (own, graph, mode) in zip(folders, models, strict=True):
+        write_model(folder, own, graph, mode, settings)
     return folders
 
 
-def write_model(name: str, graph: Graph, mode: str, settings: TritonSettings) -> Path:
-    folder, part = settings.repository / name, settings.repository / f".{name}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    (part / "1").mkdir(parents=True)
-    shutil.copyfile(graph.path, part / "1" / "model.onnx")
+def models_of(bundle: runtime.Bundle, name: str) -> list[tuple[str, Graph, str]]:
+    """(name, graph, mode) of each model of the repository."""
+    modes = bundle.manifest["graphs"]
+    if "stream" in modes:
+        whole = [(f"{name}_whole", bundle.graph("sequence"), "sequence")] if "sequence" in modes else []
+        return [(name, bundle.graph("stream"), "stream"), *whole]
+    for mode in ("sequence", "generate"):
+        if mode in modes:
+            return [(name, bundle.graph(mode), mode)]
+    raise BundleError(
+        f"The bundle {str(bundle.folder)!r} has no graph that Triton could serve alone. It has {', '.join(modes)}; "
+        "export it with a sequence, stream or generate graph."
+    )
+
+
+def checked_name(name: str) -> str:
+    """A name that is one folder, inside the repository."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}", name):
+        raise SettingsError(
+            f"The name of a model must be letters, digits, '_', '-' and '.', and begin with none of the last two. "
+            f"Received: {str(name)[:80]!r}. Choose another with --name."
+        )
+    return name
+
+
+def check_free(folder: Path) -> None:
+    """An error if something is there that was not written here."""
+    if not folder.exists() and not folder.is_symlink():
+        return
+    config = folder / "config.pbtxt"
+    ours = not folder.is_symlink() and config.is_file() and config.read_bytes().startswith(MARK.encode())
+    strangers = [] if not ours else [path for path in files_of(folder) if not written_here(path)]
+    if not ours or strangers:
+        why = f"holds {strangers[0]}, which is not of it" if strangers else "was not written by rnnkit triton"
+        raise SettingsError(
+            f"{folder} exists, and {why}. Nothing was changed. Remove it yourself, or choose another --name or "
+            "repository."
+        )
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def written_here(path: str) -> bool:
+    return path in ("config.pbtxt", "1/model.onnx") or bool(re.fullmatch(r"initial_state/[^/]+", path))
+
+
+def write_model(folder: Path, name: str, graph: Graph, mode: str, settings: TritonSettings) -> None:
+    """Write the folder beside its place, and put it there when it is complete."""
+    fresh = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=settings.repository))
+    fresh.chmod(0o755)  # temporary folders are for their owner alone; Triton may be somebody else
+    (fresh / "1").mkdir()
+    shutil.copyfile(graph.path, fresh / "1" / "model.onnx")
     states = graph.states if mode == "stream" else []
     for state in states:
         if not starts_with_zeros(state):
-            (part / "initial_state").mkdir(exist_ok=True)
+            (fresh / "initial_state").mkdir(exist_ok=True)
             start = np.full(state["shape"], state["start"], state["dtype"])
-            (part / "initial_state" / state["input"]).write_bytes(start.tobytes())
-    (part / "config.pbtxt").write_text(config(name, graph, states, settings), encoding="utf-8")
+            (fresh / "initial_state" / state["input"]).write_bytes(start.tobytes())
+    text = loop_config(name, graph) if mode == "generate" else config(name, graph, states, settings)
+    (fresh / "config.pbtxt").write_text(f"{MARK}\n{text}", encoding="utf-8")
     if folder.exists():
+        check_free(folder)
         shutil.rmtree(folder)
-    part.rename(folder)
-    return folder
+    fresh.rename(folder)
+
+
+def loop_config(name: str, graph: Graph) -> str:
+    """The text of config.pbtxt for a graph with the token loop. Triton makes no batches of it: it takes numbers beside
+    its rows, such as how many tokens to write."""
+    outputs = {value.name: value for value in graph.session.get_outputs()}
+    lines = [
+        f'name: "{name}"',
+        'platform: "onnxruntime_onnx"',
+        "max_batch_size: 0",
+        *[f"input [{whole_tensor(n, graph.kinds[n], graph.shapes[n])}]" for n in graph.inputs],
+        *[f"output [{whole_tensor(n, DTYPES[outputs[n].type], outputs[n].shape)}]" for n in graph.outputs],
+        "instance_group [{ kind: KIND_AUTO }]",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def whole_tensor(name: str, kind: str, shape: list[Any]) -> str:
+    """A tensor with all its axes; Triton has no tensors without axes, so a number is sent as a list of one."""
+    if not shape:
+        return f'{{ name: "{name}", data_type: {KINDS[kind]}, dims: [1], reshape: {{ shape: [] }} }}'
+    dims = ", ".join(str(size) if isinstance(size, int) else "-1" for size in shape)
+    return f'{{ name: "{name}", data_type: {KINDS[kind]}, dims: [{dims}] }}'
 
 
 def config(name: str, graph: Graph, states: list[dict[str, Any]], settings: TritonSettings) -> str:

@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.text.files import TextError, replacing
 from keras_rnnkit.text.units import UNITS, Characters, Unit
 
 UNKNOWN, PADDING, BEGIN, END = "<unk>", "<pad>", "<bos>", "<eos>"
 RESERVED = (PADDING, UNKNOWN, BEGIN, END)
 FORMAT = 1
-
-
-class TextError(ValueError):
-    """A text, or a file of one, that cannot be used: what it is and what to do."""
 
 
 class Vocabulary:
@@ -50,14 +47,15 @@ class Vocabulary:
         texts: str | Iterable[str],
         unit: Unit | None = None,
         reserved: Sequence[str] = (),
-        least: int = 1,
-        most: int | None = None,
+        min_count: int = 1,
+        max_tokens: int | None = None,
     ) -> Vocabulary:
         """The tokens of one text or of several.
 
         Arguments:
             reserved: tokens that come first, such as "<pad>", "<unk>", "<bos>" and "<eos>".
-            least: how often a token must occur. most: how many tokens there may be, the reserved ones among them.
+            min_count: how often a token must occur.
+            max_tokens: how many tokens there may be, the reserved ones among them.
         """
         unit = unit or Characters()
         counts: Counter[str] = Counter()
@@ -66,9 +64,9 @@ class Vocabulary:
         if not counts:
             raise TextError("The text is empty, so there is nothing to number. Received: no token.")
         frequent = sorted(
-            (t for t, n in counts.items() if n >= least and t not in reserved), key=lambda t: (-counts[t], t)
+            (t for t, n in counts.items() if n >= min_count and t not in reserved), key=lambda t: (-counts[t], t)
         )
-        return cls([*reserved, *frequent][:most], unit)
+        return cls([*reserved, *frequent][:max_tokens], unit)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -111,21 +109,25 @@ class Vocabulary:
     def save(self, path: str | os.PathLike) -> None:
         """Write a JSON file that has all it takes to turn text into numbers and back."""
         known = {"format": FORMAT, "unit": self.unit.name, **self.unit.config(), "tokens": self.tokens}
-        path = Path(path)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(json.dumps(known, ensure_ascii=False, indent=0), encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(known, ensure_ascii=False, indent=0), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Vocabulary:
+        """The vocabulary of a file that `save` wrote."""
+        return cls.parsed(Path(path).read_bytes(), str(path))
+
+    @classmethod
+    def parsed(cls, content: bytes, where: str) -> Vocabulary:
+        """The vocabulary that the bytes of such a file hold; where: its path, for messages."""
         try:
-            known = json.loads(Path(path).read_text(encoding="utf-8"))
+            known = json.loads(content.decode("utf-8"))
             version, unit, tokens = known.pop("format"), known.pop("unit"), known.pop("tokens")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise TextError(f"{str(path)!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
+            raise TextError(f"{where!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
         if version != FORMAT or unit not in UNITS:
             raise TextError(
-                f"{str(path)!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
+                f"{where!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
                 f"{FORMAT} with units {', '.join(map(repr, UNITS))}."
             )
         return cls(tokens, UNITS[unit](**known))

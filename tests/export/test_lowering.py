@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 
 import keras_rnnkit as rk
@@ -15,6 +16,10 @@ cells, L = rk.cells, keras.layers
 
 REFUSALS = {
     "ONNX's LSTM has no activation 'gelu'": (lambda: cells.LSTMCell(4, activation="gelu"), LoweringContext()),
+    "softplus overflows inside onnxruntime's GRU": (
+        lambda: cells.GRUCell(4, activation="softplus"),
+        LoweringContext(),
+    ),
     "ONNX's LSTM has no projection of its output": (lambda: cells.LSTMCell(4, projection=2), LoweringContext()),
     "LayerNormLSTMCell is not the equation of ONNX's LSTM": (lambda: cells.LayerNormLSTMCell(4), LoweringContext()),
     "ONNX's GRU cannot start a row anew inside a sequence": (lambda: cells.GRUCell(4), LoweringContext(resets=True)),
@@ -53,6 +58,17 @@ def test_the_batch_decides_between_operator_and_scan(batch, prefer, name, tmp_pa
 def test_a_batch_said_by_the_model_decides_too(tmp_path):
     report = rk.export_onnx(sequential(L.SimpleRNN(4), batch_size=16), tmp_path / "model.onnx", verify=False)
     assert report.rows[0].lowering == "Scan"
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e4])
+@pytest.mark.parametrize("layer", [rk.GRU, rk.VanillaRNN])
+def test_softplus_of_large_inputs_is_finite(layer, scale, tmp_path, rng):
+    model = sequential(layer(4, activation="softplus", return_sequences=True))
+    rk.export_onnx(model, tmp_path / "model.onnx")
+    x = (rng.normal(size=(2, 5, model.input_shape[-1])) * scale).astype("float32")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (found,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(model(x)), rtol=1e-4, atol=1e-5)
 
 
 class OwnGatesCell(cells.LSTMCell):

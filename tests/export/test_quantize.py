@@ -62,8 +62,14 @@ def with_states():
     return randomised(keras.Model([x, h, c], L.LSTM(U)(x, initial_state=[h, c])), spread=0.15)
 
 
+def last_cell_state():
+    """Only the last cell state of an LSTM is read from the operator by the rows' lengths."""
+    x = keras.Input((None, 3), name="x")
+    return randomised(keras.Model(x, L.LSTM(U, return_state=True)(L.Masking()(x))[2]), spread=0.15)
+
+
 KEPT = {
-    "lengths": (lambda: randomised(sequential(L.Masking(), L.LSTM(U)), spread=0.15), 4),
+    "lengths": (last_cell_state, 4),
     "first h": (with_states, 5),
     "first c": (with_states, 6),
     "peepholes": (with_peepholes, 7),
@@ -81,7 +87,8 @@ def test_an_lstm_of_int8_reads_all_that_one_of_float32_reads(what, tmp_path):
     assert node.input[slot]
     node.input[slot] = ""
     x = rng.normal(size=(3, 6, 3)).astype("float32")
-    x[:, 3:] = 0 if what == "lengths" else x[:, 3:]
+    if what == "lengths":
+        x[0, 1:] = x[1, 2:] = 0
     feeds = {"x": x} | {name: rng.normal(size=(3, U)).astype("float32") for name in ("x_h", "x_c")}
     files = [(tmp_path / "exact.onnx").read_bytes(), (tmp_path / "int8.onnx").read_bytes(), without]
     exact, rough, other = (answer(session(file), feeds) for file in files)

@@ -136,7 +136,7 @@ TABLE = {
     "everything masked": Row(
         "tagger", s.into_layer("reader/", ("Not", "NotEqual", "Greater"), "And", False), "layer 'reader'"
     ),
-    "length off by one": Row("tagger", s.behind_node("ReduceSum", "reader/", "Sub", np.int32(1)), "layer 'reader'"),
+    "length off by one": Row("tagger", s.behind_node("ReduceSum", "reader/", "Sub", np.int64(1)), "layer 'reader'"),
     "NaN in one column": Row("tagger", s.apply("Add", "left", NAN), "'left' is nan where Keras has"),
     "infinity in one column": Row(
         "tagger", s.apply("Div", "left", np.array([1, 0, 1], "f4")), "'left' is -?inf where Keras has"

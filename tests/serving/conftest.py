@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import threading
 import time
 from dataclasses import replace
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import uvicorn
 
-from keras_rnnkit import runtime, serving
+from keras_rnnkit import runtime
 from keras_rnnkit.serving import Settings
+from keras_rnnkit.serving.http.application import application
+from keras_rnnkit.serving.server import DrainingServer, configured, listening
 
 TEXT = "to be or not to be, that is the question"
 
@@ -57,19 +57,17 @@ def settings(bundles) -> Settings:
 @contextlib.contextmanager
 def running(settings: Settings):
     """The address of a server in a thread of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    app = serving.app(replace(settings, port=port))
-    config = uvicorn.Config(app, port=port, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+    settings = replace(settings, port=0)
+    listener = listening(settings)
+    app = application(settings)
+    server = DrainingServer(configured(settings, app), app, settings, listener)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
     try:
-        yield f"127.0.0.1:{port}", app.server
+        yield f"127.0.0.1:{listener.getsockname()[1]}", app.server
     finally:
         server.should_exit = True
         thread.join(10)

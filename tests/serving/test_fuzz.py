@@ -15,7 +15,7 @@ with warnings.catch_warnings():
     schemathesis = pytest.importorskip("schemathesis")
 
 from keras_rnnkit.serving import Settings
-from keras_rnnkit.serving.openapi import specification
+from keras_rnnkit.serving.http.openapi import specification
 
 
 def described():

@@ -73,8 +73,8 @@ def until(condition, seconds=5.0):
         ({"text_input": ""}, "The text is empty"),
         ({"text_input": "TO"}, "the vocabulary of 14 does not know: 'O', 'T'"),
         ({"tokens": [99]}, "0 to 13. Received: 99 to 99"),
-        ({"text_input": "to", "max_tokens": 0}, "max_tokens is a whole number, 1 or more. Received: '0'"),
-        ({"text_input": "to", "temperature": "hot"}, "temperature is a number. Received: 'hot'"),
+        ({"text_input": "to", "max_tokens": 0}, "max_tokens must be a whole number, 1 or more. Received: '0'"),
+        ({"text_input": "to", "temperature": "hot"}, "temperature must be a number. Received: 'hot'"),
         ({"text_input": "to", "top_p": 3}, "top_p"),
     ],
 )

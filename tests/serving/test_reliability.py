@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import httpx
@@ -23,7 +22,9 @@ from websockets.sync.client import connect
 from keras_rnnkit import serving
 from keras_rnnkit.cli import app
 from keras_rnnkit.serving import Settings, SettingsError
-from keras_rnnkit.serving.sessions import Sessions
+from keras_rnnkit.serving.models.cost import Cost
+from keras_rnnkit.serving.models.sessions import Sessions
+from keras_rnnkit.serving.models.workers import Workers
 from tests.serving.conftest import running
 from tests.serving.test_generation import until
 
@@ -35,15 +36,22 @@ def body(x, **parameters):
 
 
 ONE = np.ones((1, 2, 3))
+CHEAP = Cost(fixed=1e-5, step=1e-7, cell=1e-7)
 
 
 @pytest.mark.parametrize(
     ("changes", "path", "asked", "status", "sentence"),
     [
-        ({"max_body": 500}, "series/infer", body(np.ones((1, 99, 3))), 413, "A request has 500 bytes at most"),
+        ({"max_body": 500}, "series/infer", body(np.ones((1, 99, 3))), 413, "may have 500 bytes"),
         ({"max_rows": 2}, "series/infer", body(np.ones((3, 1, 3))), 413, "has 3 rows; this server takes 2"),
         ({"max_steps": 5}, "series/infer", body(np.ones((1, 6, 3))), 413, "has 6 steps; this server takes 5"),
-        ({"max_tokens": 5}, "writer/generate", {"text_input": "to", "max_tokens": 6}, 413, "max_tokens is 5 at most"),
+        (
+            {"max_tokens": 5},
+            "writer/generate",
+            {"text_input": "to", "max_tokens": 6},
+            413,
+            "max_tokens must be 5 or less",
+        ),
         ({"token": "secret"}, "series/infer", body(ONE), 401, "Authorization: Bearer TOKEN"),
     ],
 )
@@ -136,13 +144,13 @@ def test_a_row_that_fails_does_not_harm_its_session(http, loaded, rng):
 def test_an_answer_that_is_not_finite_is_none(bad):
     """It is refused, and no state is kept."""
     from keras_rnnkit.serving.errors import ServingError
-    from keras_rnnkit.serving.lanes import Request, settle
+    from keras_rnnkit.serving.models.batcher import Request, deliver, finite_or_error
 
     kept = []
 
     async def go(value):
         request = Request({}, 1, asyncio.get_running_loop().create_future(), 0.0, keep=kept.append)
-        settle(request, {"y": np.array([1.0, value], "float32")})
+        deliver(request, finite_or_error({"y": np.array([1.0, value], "float32")}))
         return await request.done
 
     with pytest.raises(ServingError, match="'y' is NaN or infinite for this input. Its state is as it was before"):
@@ -154,12 +162,12 @@ def test_an_answer_that_is_not_finite_is_none(bad):
 
 def test_a_request_past_its_deadline_is_not_run(loaded):
     from keras_rnnkit.serving.errors import ServingError
-    from keras_rnnkit.serving.lanes import Lane
+    from keras_rnnkit.serving.models.batcher import Batcher
 
     async def late():
-        with ThreadPoolExecutor(1) as executor:
-            lane = Lane(loaded("series").sequence, executor, 8, 8)
-            await lane.run({"x": np.ones((1, 1, 3), "float32")}, 1, timeout=-1.0)
+        with contextlib.closing(Workers(1)) as workers:
+            batcher = Batcher(loaded("series").sequence, workers, CHEAP, 8, 8)
+            await batcher.run({"x": np.ones((1, 1, 3), "float32")}, 1, timeout=-1.0)
 
     with pytest.raises(ServingError, match="no state has changed"):
         asyncio.run(late())
@@ -167,19 +175,19 @@ def test_a_request_past_its_deadline_is_not_run(loaded):
 
 def test_the_order_of_a_session_is_kept(loaded):
     """Requests of one session that wait together run one after the other, though of other lengths than those around."""
-    from keras_rnnkit.serving.lanes import Lane
+    from keras_rnnkit.serving.models.batcher import Batcher
 
     ran = []
 
     async def go():
-        with ThreadPoolExecutor(1) as executor:
-            lane = Lane(loaded("series").sequence, executor, 8, 99)
+        with contextlib.closing(Workers(1)) as workers:
+            batcher = Batcher(loaded("series").sequence, workers, CHEAP, 8, 99)
             asked = [("a", 1), ("b", 2), ("b", 1), ("a", 1), ("c", 1)]
             tasks = []
             for i, (order, steps) in enumerate(asked):
                 keep = lambda outputs, i=i: ran.append(i)  # noqa: E731
                 feeds = {"x": np.ones((1, steps, 3), "float32")}
-                tasks.append(asyncio.create_task(lane.run(feeds, 1, 9.0, keep=keep, order=order)))
+                tasks.append(asyncio.create_task(batcher.run(feeds, 1, 9.0, keep=keep, order=order)))
             await asyncio.gather(*tasks)
 
     asyncio.run(go())
@@ -190,10 +198,10 @@ def test_the_order_of_a_session_is_kept(loaded):
 
 def test_a_stream_that_is_alone_does_not_wait_for_others(loaded):
     """Its steps run as they are asked for; those of two streams by turns go through the queue."""
-    from keras_rnnkit.serving.lanes import Lane
+    from keras_rnnkit.serving.models.batcher import Batcher
 
-    async def went_at_once(lane, order):
-        task = lane.run({"x": np.ones((1, 1, 3), "float32")}, 1, 9.0, order=order)
+    async def went_at_once(batcher, order):
+        task = batcher.run({"x": np.ones((1, 1, 3), "float32")}, 1, 9.0, order=order)
         try:
             task.send(None)
         except StopIteration as found:
@@ -203,25 +211,25 @@ def test_a_stream_that_is_alone_does_not_wait_for_others(loaded):
         return False
 
     async def go():
-        with ThreadPoolExecutor(1) as executor:
-            lane = Lane(loaded("series").sequence, executor, 8, 8)
-            await lane.run({"x": np.ones((1, 1, 3), "float32")}, 1, 9.0, order="a")
-            lane.seconds = 1e-4  # quick, however busy this machine is
-            return [await went_at_once(lane, order) for order in ("a", "a", "b", None)]
+        with contextlib.closing(Workers(1)) as workers:
+            batcher = Batcher(loaded("series").sequence, workers, CHEAP, 8, 8)
+            await batcher.run({"x": np.ones((1, 1, 3), "float32")}, 1, 9.0, order="a")
+            return [await went_at_once(batcher, order) for order in ("a", "a", "b", None)]
 
     assert asyncio.run(go()) == [True, True, False, False]
 
 
 def test_what_waits_together_runs_as_one_batch(settings, loaded, rng):
     """64 sessions, 6 steps each: 6 runs of the graph, and the numbers that each session has alone."""
-    from keras_rnnkit.serving.metrics import Metrics
-    from keras_rnnkit.serving.served import Served
+    from keras_rnnkit.serving.models.served_model import ServedModel
+    from keras_rnnkit.serving.observability.metrics import Metrics
 
     x = rng.normal(size=(64, 6, 3)).astype("float32")
 
     async def go():
-        with ThreadPoolExecutor(1) as executor:
-            model = Served("series", settings.folder / "series", settings, executor, Metrics())
+        with contextlib.closing(Workers(1)) as workers:
+            model = ServedModel("series", settings.folder / "series", settings, workers, Metrics())
+            model.step.cost = CHEAP  # however busy this machine is
             parts = []
             for t in range(6):
                 steps = (model.next(i, {"x": x[i : i + 1, t : t + 1]}, t == 0, t == 5, 9.0) for i in range(64))
@@ -309,11 +317,11 @@ def test_requests_can_be_traced(settings):
     from starlette.testclient import TestClient
 
     from keras_rnnkit import serving
-    from keras_rnnkit.serving.telemetry import traced
+    from keras_rnnkit.serving.observability.tracing import traced
 
     spans = InMemorySpanExporter()
     app = traced(serving.app(settings), spans)
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://localhost") as client:
         assert client.get("/v2/models/series").status_code == 200
     until(lambda: any("GET" in span.name for span in spans.get_finished_spans()), 10)
 

@@ -8,6 +8,7 @@ import pytest
 from websockets.sync.client import connect
 
 from keras_rnnkit import serving
+from tests.serving.test_reliability import CHEAP
 
 
 def test_chunks_as_bytes_and_as_json(address, loaded, rng):
@@ -70,7 +71,7 @@ def test_sessions_end_with_their_connections(address, server):
     [
         ("nothing/stream", "There is no model 'nothing'"),
         ("whole/stream", "has no step graph"),
-        ("series/stream?rows=0", "rows is a number from 1"),
+        ("series/stream?rows=0", "rows must be a number from 1"),
     ],
 )
 def test_connections_that_make_no_sense(address, path, sentence):
@@ -97,8 +98,8 @@ def test_many_messages_at_once_leave_others_their_turn(settings):
             await asyncio.sleep(0)
 
     async def go():
-        app.server.repository.refresh()
-        app.server.repository.find("series").step.seconds = 1e-4  # quick, however busy this machine is
+        await app.server.repository.refresh()
+        app.server.repository.find("series").step.cost = CHEAP  # however busy this machine is
         scope = {"type": "websocket", "path": "/v2/models/series/stream", "headers": [], "query_string": b""}
         watching = asyncio.create_task(others())
         await app(scope, receive, send)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.checking.reach import receptive_field
 from keras_rnnkit.export.reading.model_calls import ModelCall, State
 from keras_rnnkit.export.reading.signature import Spec
@@ -65,7 +66,7 @@ class Limits:
     """
 
     def __init__(self, model, largest: int = UNKNOWN_VOCABULARY):
-        layers = list(model._flatten_layers())
+        layers = list(keras_internals.flatten_layers(model))
         widths = [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
         widths += [layer.num_tokens for layer in layers if isinstance(layer, keras.layers.CategoryEncoding)]
         self.vocabulary: int | None = min([n for n in widths if n], default=None)
@@ -114,7 +115,7 @@ class Limits:
 
 def padding_values(model) -> list[float]:
     """The values that mark a padded step: those of all Masking layers, or 0, which masks of users' own often read."""
-    masking = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Masking)]
+    masking = [layer for layer in keras_internals.flatten_layers(model) if isinstance(layer, keras.layers.Masking)]
     return list(dict.fromkeys(float(layer.mask_value) for layer in masking)) or [0.0]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from keras_rnnkit import keras_internals
+
 
 def receptive_field(model) -> int:
     """At least the number of steps that an output can depend on through convolutions, pooling and padding.
@@ -15,7 +17,7 @@ def receptive_field(model) -> int:
     32
     """
     reach, stride = 0, 1
-    for layer in model._flatten_layers():
+    for layer in keras_internals.flatten_layers(model):
         steps, skipped = window(layer)
         reach += steps * stride
         stride *= skipped

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.checking.comparison import Arrays, epsilon
 from keras_rnnkit.export.checking.probes import padding_values
 from keras_rnnkit.export.reading.model_calls import ModelCall, named_outputs, variables
@@ -155,7 +156,7 @@ def is_float(dtype) -> bool:
 
 def has_users_code(model) -> bool:
     """Whether code runs in the model that is neither Keras' nor ours, and may tell a graph from an eager call."""
-    layers = list(model._flatten_layers())
+    layers = list(keras_internals.flatten_layers(model))
     functions = [getattr(layer, name, None) for layer in layers for name in ("activation", "recurrent_activation")]
     modules = [type(x).__module__ for x in layers] + [getattr(f, "__module__", None) or "keras" for f in functions if f]
     foreign = any(module.split(".")[0] not in ("keras", "keras_rnnkit") for module in modules)

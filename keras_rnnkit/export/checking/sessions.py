@@ -11,9 +11,7 @@ import onnxruntime
 from onnx import ModelProto
 
 from keras_rnnkit.export.checking.comparison import Arrays
-from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.tracing.tensorflow_graph import first_lines
-
+from keras_rnnkit.export.errors import ExportError, first_lines
 
 OURS = "keras_rnnkit."
 """What the names of a file's facts about itself begin with."""
@@ -37,7 +35,8 @@ class File:
             self.runner = session(content)
         except Exception as error:
             raise ExportError(f"onnxruntime does not load the graph: {first_lines(error)}") from error
-        self.inputs = [value.name for value in self.runner.get_inputs()]
+        optional = self.runner.get_overridable_initializers()
+        self.inputs = [value.name for value in [*self.runner.get_inputs(), *optional]]
         self.outputs = [value.name for value in self.runner.get_outputs()]
         properties = self.runner.get_modelmeta().custom_metadata_map
         own = {key.removeprefix(OURS): value for key, value in properties.items() if key.startswith(OURS)}

@@ -11,10 +11,9 @@ from keras_rnnkit.export.checking.comparison import Arrays, Runs
 from keras_rnnkit.export.checking.probes import UNKNOWN_VOCABULARY, Limits, Probe, probes
 from keras_rnnkit.export.checking.reference import Reference
 from keras_rnnkit.export.checking.sessions import File
-from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.errors import ExportError, first_lines
 from keras_rnnkit.export.reading.model_calls import ModelCall, input_names
 from keras_rnnkit.export.reading.output_recorder import Call
-from keras_rnnkit.export.tracing.tensorflow_graph import first_lines
 from keras_rnnkit.export.writing.finish import Shapes
 
 Run = Callable[[Arrays], Arrays]

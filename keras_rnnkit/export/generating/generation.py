@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, numpy_helper
 
 from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
 from keras_rnnkit.decoding.loop import widened
@@ -15,6 +15,7 @@ from keras_rnnkit.export.checking.reference import Reference
 from keras_rnnkit.export.checking.trial import Trial
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation_check import TokenCheck, gives_probabilities
+from keras_rnnkit.export.generating.prompt_reader import UNSET, read_prompts
 from keras_rnnkit.export.generating.prompt_trial import made_up_prompts, prompt_trial
 from keras_rnnkit.export.generating.token_loop import TokenLoop
 from keras_rnnkit.export.graph import Graph
@@ -62,21 +63,22 @@ class Loop:
     """The graph of a token loop, and where in it the step over the prompt stands.
 
     outputs: the names of tokens, scores and lengths. inner: the tensors of the step's outputs, by name; prefix: of
-    all tensors of that step.
+    all tensors of that step. lengths: the name of the input for lengths of prompts.
     """
 
     model: ModelProto
     outputs: list[str]
     inner: dict[str, str]
     prefix: str
+    lengths: str
 
 
 def loop_around(step: Graph, how: Decoding, model: ModelProto) -> Loop:
     """The graph of the whole loop, from the graph of one chunk; `model` is that graph, or one with fewer bits."""
     writer = Writer(replace(step, model=model), how)
     outputs = writer.write()
-    whole = writer.model(model, outputs, tokens=writer.tokens.name)
-    return Loop(whole, [value.name for value, _ in outputs], writer.inner, writer.prefix)
+    whole = writer.model(model, outputs, tokens=writer.tokens.name, prompt_lengths=writer.lengths)
+    return Loop(whole, [value.name for value, _ in outputs], writer.inner, writer.prefix, writer.lengths)
 
 
 class Generations(Streams):
@@ -123,7 +125,8 @@ class Generations(Streams):
             return Verified()
         loop = self.drafts.keep((self.mode, "loop"), lambda: self.loop(self.step().model))
         verified = FileCheck(content, self.graph(), self.trial(), self.settings.tolerance, f"{loop.prefix}/")()
-        error, notes = TokenCheck(content, self.trial(), self.decoding(), loop.outputs, self.settings.tolerance)()
+        prompts = self.trial().with_lengths(loop.lengths)
+        error, notes = TokenCheck(content, prompts, self.decoding(), loop.outputs, self.settings.tolerance)()
         return replace(verified, error=max(verified.error or 0.0, error), notes=[*verified.notes, *notes])
 
     def made_up(self, model_call) -> Trial:
@@ -135,12 +138,17 @@ class Generations(Streams):
 
 
 class Surroundings:
-    """A graph around a loop. `inputs`: those met so far, each with the names of its axes; `taken`: names in use."""
+    """A graph around a loop.
+
+    inputs: each with the names of its axes; optional: those that have a value if they are left out. taken: names in
+    use.
+    """
 
     def __init__(self, how: Decoding, opset: int, taken: set[str]):
         self.how, self.taken = how, taken
         self.root = Emitter(opset, prefix="generate")
         self.inputs: list[tuple[Value, list[Any]]] = []
+        self.optional: list[tuple[Value, list[Any]]] = []
         self.defaults: dict[str, Any] = {}
 
     def settings(self) -> tuple[Strategy, Value | None, Value]:
@@ -160,6 +168,15 @@ class Surroundings:
         self.taken.add(name)
         value = Value(self.root, name, shape, dtype)
         self.inputs.append((value, dims))
+        return value
+
+    def optional_input(self, name: str, default: np.ndarray, dims: list[Any]) -> Value:
+        """An input that may be left out: ONNX takes an initializer of the same name for its default."""
+        (name,) = distinct([name], self.taken)
+        self.taken.add(name)
+        self.root.initializers[name] = numpy_helper.from_array(default, name)
+        value = Value(self.root, name, [None] * default.ndim, default.dtype)
+        self.optional.append((value, dims))
         return value
 
     def named(self, value: Value, name: str) -> Value:
@@ -183,7 +200,7 @@ class Surroundings:
         graph = helper.make_graph(
             self.root.nodes,
             "keras_rnnkit",
-            [value_info(value, dims) for value, dims in self.inputs],
+            [value_info(value, dims) for value, dims in [*self.inputs, *self.optional]],
             [value_info(value, dims) for value, dims in outputs],
             list(self.root.initializers.values()),
         )
@@ -212,13 +229,20 @@ class Writer(Surroundings):
         self.tokens = cast(Spec, signature.tokens())
         self.fixed = [spec for spec in signature.inputs if spec is not self.tokens]
         self.inner: dict[str, str] = {}
+        self.lengths = ""
 
     def write(self) -> list[tuple[Value, list[Any]]]:
         prompt = self.input(self.tokens.name, (None, None), self.tokens.dtype, ["batch", "time"])
         fixed = {s.name: self.input(s.name, s.shape, s.dtype, ["batch", *s.shape[1:]]) for s in self.fixed}
         strategy, noise, limit = self.settings()
         states = [self.started(prompt, state) for state in self.step.model_call.states]
-        logits, states = self.call(self.root, prompt, states, fixed)
+        lengths = self.optional_input("prompt_lengths", UNSET, ["batch"])
+        self.lengths = lengths.name
+
+        def chunk(graph: Emitter, tokens: Value, states: list[Value]):
+            return self.call(graph, tokens, states, fixed)
+
+        logits, states = read_prompts(self.root, chunk, prompt, lengths, states)
         logits, every = widened(ops, strategy, logits, [*states, *fixed.values()])
         states, rest = every[: len(states)], dict(zip(fixed, every[len(states) :], strict=True))
 

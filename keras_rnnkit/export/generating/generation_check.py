@@ -69,7 +69,7 @@ class TokenCheck:
         """What Keras generates, and the logits that it had."""
         inputs, weights = self.trial.moved(i, shift)
         prompt = dict(zip([spec.name for spec in self.reference.signature.inputs], inputs, strict=True))
-        text = Text(self, prompt, weights)
+        text = Text(self, prompt, self.trial.lengths[i], weights)
         step = text.along(actual.tokens) if self.strategy.rows == 1 else text.anew
         first, states = step(None, [])
         drawn = self.trial.feeds(i)["noise"]
@@ -79,10 +79,15 @@ class TokenCheck:
 
 
 class Text:
-    """Logits from Keras for a prompt and the tokens after it, the model called on all of them. seen: all of those."""
+    """Logits from Keras for prompts and the tokens after them, the model called on all of them.
 
-    def __init__(self, check: TokenCheck, prompt: Arrays, weights):
-        self.check, self.prompt, self.weights = check, prompt, weights
+    lengths: of the prompt of each row. seen: all logits so far.
+    """
+
+    def __init__(self, check: TokenCheck, prompt: Arrays, lengths: np.ndarray | None, weights):
+        self.check, self.fixed, self.weights = check, prompt, weights
+        self.prompt = prompt[check.tokens.name]
+        self.lengths = np.full(len(self.prompt), self.prompt.shape[1]) if lengths is None else lengths
         self.seen: list[np.ndarray] = []
 
     def along(self, tokens: np.ndarray) -> Callable:
@@ -97,27 +102,41 @@ class Text:
 
     def every_step(self, tokens: np.ndarray) -> np.ndarray:
         """Logits [B, N, V] before each of the tokens."""
-        prompt = self.prompt[self.check.tokens.name]
-        text = np.concatenate([prompt, tokens[:, :-1].astype(prompt.dtype)], axis=1)
-        y = self.logits(text)
+        steps: list[Any] = [None] * len(tokens)
+        for length in np.unique(self.lengths):
+            rows = np.flatnonzero(self.lengths == length)
+            text = np.concatenate([self.prompt[rows, :length], tokens[rows, :-1].astype(self.prompt.dtype)], axis=1)
+            for row, logits in zip(rows, self.logits_after(text, length, rows), strict=True):
+                steps[row] = logits
+        return np.stack(steps)
+
+    def logits_after(self, text: np.ndarray, length: int, rows: np.ndarray) -> np.ndarray:
+        """Logits from the step `length` on; a model that shows its last step only is called once for each."""
+        y = self.logits(text, rows)
         if y.ndim == 3:
-            return y[:, prompt.shape[1] - 1 :]
-        steps = range(prompt.shape[1], text.shape[1] + 1)
-        return np.stack([self.logits(text[:, :n]) for n in steps], axis=1)
+            return y[:, length - 1 :]
+        return np.stack([self.logits(text[:, :n], rows) for n in range(length, text.shape[1] + 1)], axis=1)
 
     def anew(self, token, states):
-        """A step whose state is the text so far."""
-        text = self.prompt[self.check.tokens.name]
-        if token is not None:
-            token = keras.ops.convert_to_numpy(token)[:, None].astype(text.dtype)
-            text = np.concatenate([keras.ops.convert_to_numpy(states[0]), token], axis=1)
-        y = self.logits(text)
-        return keras.ops.convert_to_tensor(y[:, -1] if y.ndim == 3 else y), [keras.ops.convert_to_tensor(text)]
+        """A step whose states are the text so far and its lengths."""
+        if token is None:
+            text, lengths = np.pad(self.prompt, ((0, 0), (0, STEPS))), self.lengths.astype("int64")
+        else:
+            text, lengths = (keras.ops.convert_to_numpy(state).copy() for state in states)
+            text[np.arange(len(text)), lengths] = keras.ops.convert_to_numpy(token)
+            lengths = lengths + 1
+        logits: list[Any] = [None] * len(text)
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            y = self.logits(text[rows, :length], rows * len(self.prompt) // len(text))
+            for row, last in zip(rows, y[:, -1] if y.ndim == 3 else y, strict=True):
+                logits[row] = last
+        return keras.ops.convert_to_tensor(np.stack(logits)), [keras.ops.convert_to_tensor(x) for x in (text, lengths)]
 
-    def logits(self, text: np.ndarray) -> np.ndarray:
-        reference, rows = self.check.reference, len(text)
-        fixed = {name: np.repeat(x, rows // len(x), axis=0) for name, x in self.prompt.items()}
-        inputs = {**fixed, self.check.tokens.name: text}
+    def logits(self, text: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """What the model computes of a text; rows: those of the prompts that it goes on from."""
+        reference = self.check.reference
+        inputs = {name: x[rows] for name, x in self.fixed.items()} | {self.check.tokens.name: text}
         (y,) = reference.whole([inputs[s.name] for s in reference.signature.inputs], self.weights).values()
         y = np.log(np.maximum(y, 1e-30)) if self.check.how.probabilities else y
         self.seen.append(y.reshape(-1, y.shape[-1]))

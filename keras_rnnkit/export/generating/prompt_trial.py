@@ -33,6 +33,8 @@ class PromptTrial(Trial):
     def __init__(self, reference: Reference, prompts: list[Arrays], inner: dict[str, str]):
         super().__init__(reference)
         self.prompts, self.inner = prompts, inner
+        self.lengths: list[np.ndarray | None] = [None] * len(prompts)
+        self.name_of_lengths = ""
 
     def __len__(self):
         return len(self.prompts)
@@ -58,7 +60,8 @@ class PromptTrial(Trial):
     def feeds(self, i: int) -> Arrays:
         rows = len(next(iter(self.prompts[i].values())))
         drawn = np.random.default_rng(i).random((rows, STEPS), dtype=np.float32)
-        return {**NUMBERS, "noise": drawn, "steps": np.array(STEPS), **self.prompts[i]}
+        lengths = {} if self.lengths[i] is None else {self.name_of_lengths: self.lengths[i]}
+        return {**NUMBERS, "noise": drawn, "steps": np.array(STEPS), **self.prompts[i], **lengths}
 
     def joined(self, i, chunks, like):
         names = {**{name: name for name in chunks[0]}, **self.inner}
@@ -74,6 +77,14 @@ class PromptTrial(Trial):
     def with_data(self, data):
         names = [spec.name for spec in self.reference.signature.inputs]
         return PromptTrial(self.reference, [dict(zip(names, x, strict=True)) for x in data], self.inner)
+
+    def with_lengths(self, name: str) -> PromptTrial:
+        """And the first prompts once more, each row with a length of its own."""
+        trial = PromptTrial(self.reference, [*self.prompts, self.prompts[0]], self.inner)
+        tokens = self.prompts[0][self.reference.signature.tokens().name]
+        rows, steps = tokens.shape
+        trial.lengths[-1], trial.name_of_lengths = 1 + np.arange(rows) * 2 % steps, name
+        return trial
 
     def joined_with(self, other):
         return PromptTrial(self.reference, [*self.prompts, *other.prompts], self.inner)

@@ -21,6 +21,7 @@ from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation_check import Hypotheses, TokenComparison
 from keras_rnnkit.export.generating.prompt_trial import NUMBERS, STEPS
 from keras_rnnkit.export.reading.model_calls import ModelCall
+from keras_rnnkit.export.reading.patches import PatchedAttribute, patched
 from keras_rnnkit.seq2seq import Memory, Seq2Seq
 
 
@@ -122,7 +123,7 @@ class TranslationCheck:
 
 @contextlib.contextmanager
 def called_eagerly(model: Seq2Seq) -> Iterator[None]:
-    """Inside, the model's own loop calls its encoder and its step without the graphs it keeps of them.
+    """Inside, and in this thread, the model's own loop calls its encoder and its step without the graphs it keeps of them.
 
     Those graphs compute in the precision and, under a StatelessScope, with the weights of the time they were traced.
     """
@@ -130,9 +131,10 @@ def called_eagerly(model: Seq2Seq) -> Iterator[None]:
     def step(tokens, states, memory):
         return model.decoder.step(tokens, states, Memory(**memory))
 
-    graphs = model._graphs
-    model._graphs = {"reading": model.reading, "step": step}
-    try:
+    eager = {"reading": model.reading, "step": step}
+
+    def graphs(each, value):
+        return eager if each is model else value
+
+    with patched(lambda: iter([PatchedAttribute(Seq2Seq, "_graphs", graphs)])):
         yield
-    finally:
-        model._graphs = graphs

@@ -1,4 +1,4 @@
-"""One recurrence as nodes: its cells one after the other, over the same steps."""
+"""Writes one recurrence as ONNX nodes: its cells one after the other, over the same steps."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from keras_rnnkit.ops.onnx_values import Value
 
 
 @dataclass(frozen=True)
-class Arrays:
-    """What reaches a recurrence, as values. states and starts: a list for each cell; a state that is zero is None."""
+class RecurrenceInputs:
+    """The inputs of a recurrence as values. states and starts: a list for each cell; a state that is zero is None."""
 
     recurrence: Recurrence
     x: Value
@@ -27,12 +27,12 @@ class Arrays:
     starts: list[list[Value]] | None
 
     @classmethod
-    def of(cls, recurrence: Recurrence, names: list[str], graph: Emitter) -> Arrays:
-        """From the names of the foreign node's inputs, in the order that `Recurrence` says."""
-        rest = iter(names)
+    def of(cls, recurrence: Recurrence, names: list[str], graph: Emitter) -> RecurrenceInputs:
+        """From the names of the placeholder's inputs, in the order that `Recurrence` defines."""
+        remaining = iter(names)
 
         def value(*shape: int | None, dtype: Any = recurrence.dtype) -> Value:
-            return Value(graph, next(rest), shape, dtype)
+            return Value(graph, next(remaining), shape, dtype)
 
         x = value(recurrence.batch, recurrence.length, recurrence.features)
         sizes = list(zip(recurrence.state_sizes, recurrence.zero_states, strict=True))
@@ -47,8 +47,8 @@ GUARDED = ("LSTM", "GRU", "RNN")
 """The lowerings that refuse an empty batch or sequence."""
 
 
-class Written(NamedTuple):
-    """The lowering of each cell, the outputs as shown, and the last states; None where nobody reads it."""
+class RecurrenceNodes(NamedTuple):
+    """The lowering of each cell, the layer's outputs, and the last states; None where nothing reads them."""
 
     choices: list[lowering.Choice]
     y: Value | None
@@ -56,11 +56,19 @@ class Written(NamedTuple):
 
 
 def write(
-    given: Arrays, wanted: list[bool], orders: dict[Any, Compaction], prefer: str, batch: int | None, full: bool
-) -> Written:
-    """Emit the nodes. wanted: which outputs and last states are read; orders, full: see `time_steps`, `TimeSteps`."""
-    recurrence = given.recurrence
-    steps = time_steps(given.x, given.mask, given.reset, recurrence.go_backwards, orders)
+    inputs: RecurrenceInputs,
+    wanted: list[bool],
+    orders: dict[Any, Compaction],
+    prefer: str,
+    batch: int | None,
+    full: bool,
+) -> RecurrenceNodes:
+    """Emit the nodes.
+
+    wanted: which of the outputs and last states are read. orders, full: see `time_steps` and `TimeSteps`.
+    """
+    recurrence = inputs.recurrence
+    steps = time_steps(inputs.x, inputs.mask, inputs.reset, recurrence.go_backwards, orders)
     context = lowering.LoweringContext(
         recurrence.resets, recurrence.batch or batch, recurrence.features, recurrence.dtype, prefer
     )
@@ -68,22 +76,22 @@ def write(
     choices, states, result = [], [], Result(None, None, [])
     for i, cell in enumerate(recurrence.cells):
         choice = lowering.choose(cell, context)
-        asked = asked_of(recurrence, i, wanted)
-        own = replace(steps, starts=given.starts[i] if given.starts else None)
-        result = choice.lowering.lower(cell, own, given.states[i], asked)
+        wanted_here = wanted_of_cell(recurrence, i, wanted)
+        cell_steps = replace(steps, starts=inputs.starts[i] if inputs.starts else None)
+        result = choice.lowering.lower(cell, cell_steps, inputs.states[i], wanted_here)
         choices.append(choice)
         states += [
             zeros(steps.x, n) if flag and state is None else state
-            for n, state, flag in zip(cell.state_sizes, result.states, asked.states, strict=True)
+            for n, state, flag in zip(cell.state_sizes, result.states, wanted_here.states, strict=True)
         ]
         if result.y is not None:
             steps = replace(steps, x=result.y, full=steps.full or choice.name in GUARDED)
             context = replace(context, features=cell.output_size)
-    return Written(choices, shown(recurrence, steps, result), states)
+    return RecurrenceNodes(choices, layer_output(recurrence, steps, result), states)
 
 
-def asked_of(recurrence: Recurrence, i: int, wanted: list[bool]) -> Wanted:
-    """What is asked of cell i: all steps where another cell reads them or the layer shows them."""
+def wanted_of_cell(recurrence: Recurrence, i: int, wanted: list[bool]) -> Wanted:
+    """The results that are read of cell i: all steps where another cell or the layer's output needs them."""
     top = i == len(recurrence.cells) - 1
     return Wanted(
         sequence=not top or (wanted[0] and recurrence.return_sequences),
@@ -92,8 +100,8 @@ def asked_of(recurrence: Recurrence, i: int, wanted: list[bool]) -> Wanted:
     )
 
 
-def shown(recurrence: Recurrence, steps: TimeSteps, result: Result) -> Value | None:
-    """The outputs as the layer shows them, None if nobody looks."""
+def layer_output(recurrence: Recurrence, steps: TimeSteps, result: Result) -> Value | None:
+    """The outputs as the layer returns them, None if nothing reads them."""
     if result.y is not None:
         return steps.outputs(result.y, recurrence.zero_output_for_mask)
     return None if result.last is None else steps.last(result.last, recurrence.zero_output_for_mask)

@@ -1,4 +1,4 @@
-"""What a lowering must know besides the cell, and what it leaves."""
+"""What a lowering must know besides the cell, and what it returns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LoweringContext:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which results are read by anybody: the outputs of all steps, the last one, each of the last states."""
+    """Which results are read: the outputs of all steps, the last one, each of the last states."""
 
     sequence: bool
     last: bool

@@ -1,4 +1,4 @@
-"""Stage two of an export: every foreign node becomes operators of ONNX."""
+"""Every placeholder node becomes ONNX operators."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
-from keras_rnnkit.export.lowering.cells import GUARDED, Arrays, write
+from keras_rnnkit.export.lowering.cells import GUARDED, RecurrenceInputs, write
 from keras_rnnkit.export.lowering.recurrence import Recurrence
 from keras_rnnkit.export.lowering.steps import Compaction
 from keras_rnnkit.export.writing.emitter import Emitter, names_read, subgraphs
@@ -31,7 +31,7 @@ class Lowered:
 
 
 def lower(model: ModelProto, recurrences: list[Recurrence], prefer: str, batch: int | None) -> list[Lowered]:
-    """Rewrite the foreign nodes of `model` in place. The rows are in the order of `recurrences`."""
+    """Rewrite the placeholder nodes of `model` in place. The rows are in the order of `recurrences`."""
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     root = Emitter(opset)
     done: dict[int, Lowered] = {}
@@ -67,13 +67,13 @@ class Rewriter:
             graph.node.append(node)
 
     def recurrence(self, node: NodeProto, emitter: Emitter, orders: dict) -> list[NodeProto]:
-        """The nodes that take the place of a foreign one."""
+        """The nodes that take the place of a placeholder."""
         index = int(token_of(node))
         recurrence = self.recurrences[index]
         emitter.prefix, emitter.nodes = recurrence.name, []
         wanted = [name in self.read for name in node.output]
         written = write(
-            Arrays.of(recurrence, list(node.input), emitter),
+            RecurrenceInputs.of(recurrence, list(node.input), emitter),
             wanted,
             orders,
             self.prefer,

@@ -1,4 +1,4 @@
-"""One recurrence of a model, as it was met while the model was traced."""
+"""One recurrence of a model, as the trace called it."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ class Recurrence:
 
     def by_cell(self, states: list) -> list[list]:
         """The states, flat from the first cell up, as a list for each cell."""
-        rest = iter(states)
-        return [[next(rest) for _ in cell.state_sizes] for cell in self.cells]
+        remaining = iter(states)
+        return [[next(remaining) for _ in cell.state_sizes] for cell in self.cells]

@@ -1,4 +1,4 @@
-"""Time-major sequences for a loop, and the way back: masks, reversal and resets, settled before the loop runs."""
+"""Time-major sequences for a loop, and back: masks, reversal and resets are handled before the loop runs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from keras_rnnkit.ops.onnx import Value
 
 @dataclass
 class TimeSteps:
-    """The steps in the order in which they are run.
+    """The steps in the order in which they run.
 
     x: [T, B, D]. reset: [T, B, 1] booleans, or None; starts: what each state [B, size] goes back to then.
     valid: [T, B, 1] booleans, the steps at which states change; None if all are.
-    lengths: [B] int32, where all valid steps of a row are its first ones; None otherwise.
-    rows: how many there are, where it is known. integers: whether products are to be of integers.
+    lengths: [B] int32, at least 1, where all valid steps of a row are its first ones; None otherwise.
+    rows: the number of rows, None where it is free. integers: whether products should be of integers.
     full: whether it is certain that there are rows and steps.
     """
 
@@ -37,16 +37,20 @@ class TimeSteps:
         y = ops.transpose(y, 1, 0, 2)
         if self.valid is None:
             return y
-        shown = ops.transpose(self.valid, 1, 0, 2)
-        if not zero:  # before its first valid step a row shows zeros too
-            shown = ops.cumsum(ops.as_dtype(shown, np.dtype(np.int32)), axis=1) > 0
-        return ops.where(shown, y, 0.0)
+        visible = ops.transpose(self.valid, 1, 0, 2)
+        if not zero:  # before its first valid step a row has zeros too
+            visible = ops.cumsum(ops.as_dtype(visible, np.dtype(np.int32)), axis=1) > 0
+        return ops.where(visible, y, 0.0)
 
     def last(self, y: Value, zero: bool) -> Value:
         """The last output [B, U], from that of the last valid step."""
         if self.valid is None:
             return y
         return ops.where(self.valid[-1] if zero else self.ever_valid(), y, 0.0)
+
+    def at_last_step(self, y: Value) -> Value:
+        """[B, U] from y [T, B, U]: each row's value at its last valid step; only where there are `lengths`."""
+        raise NotImplementedError
 
     def ever_valid(self) -> Value:
         """[B, 1]: the rows with a valid step."""
@@ -63,9 +67,10 @@ class TimeSteps:
 
 @dataclass
 class CompactTimeSteps(TimeSteps):
-    """Each row's valid steps moved to its front, what is left after them set to zero."""
+    """Each row's valid steps moved to its front; the steps after them are zeros."""
 
     order: Compaction | None = None
+    """Where each step came from; never None, a default only because the fields before it have some."""
 
     def outputs(self, y, zero):
         assert self.order is not None
@@ -79,6 +84,11 @@ class CompactTimeSteps(TimeSteps):
         assert self.order is not None
         return ops.expand_dims(self.order.lengths > 0, 1)
 
+    def at_last_step(self, y: Value) -> Value:
+        """[B, U] from y [T, B, U]: each row's value at its last valid step."""
+        assert self.order is not None
+        return ops.take(ops.reshape(y, (-1, y.shape[-1])), self.order.last)
+
 
 class Compaction:
     """Where each step of a mask [B, T] goes when every row's valid steps are moved to its front.
@@ -86,8 +96,8 @@ class Compaction:
         count[b, t] = number of valid steps up to and including t
         place[b, t] = count - 1 if valid, otherwise behind all valid ones, in order
 
-    A gather of whole rows does both the move and the transposition. With go_backwards all of this is said of the
-    mirrored sequence.
+    A gather of whole rows does both the move and the transposition, and takes no more steps than the longest row has.
+    With go_backwards all of this is said of the mirrored sequence.
     """
 
     def __init__(self, mask: Value, go_backwards: bool):
@@ -104,16 +114,27 @@ class Compaction:
         place = ops.where(self.mask, self.count - 1, ops.expand_dims(self.lengths, 1) + steps - self.count)
         source = ops.emit("Expand", length - 1 - steps if go_backwards else steps, shape, shape=mask.shape)
         source = ops.emit("ScatterElements", ops.zeros_like(valid), place, source, shape=mask.shape, axis=1)
-        self.index = ops.transpose(source + self.rows * length, 1, 0)  # [T, B] into rows b * T + t
-        self.valid = ops.expand_dims(ops.expand_dims(steps, 1) < self.lengths, 2)  # [T, B, 1]
+        # A row without valid steps runs one step of zeros, whose result is never read: no loop may be empty.
+        self.stops = ops.maximum(self.lengths, 1)  # [B]
+        self.last = (self.stops - 1) * batch + arange(batch)  # [B] into rows t * B + b
+        longest = ops.max(self.stops, axis=0)
+        index = ops.transpose(source + self.rows * length, 1, 0)  # [T, B] into rows b * T + t
+        self.index = ops.emit(
+            "Slice",
+            index,
+            np.array([0], np.int64),
+            ops.reshape(longest, (1,)),
+            np.array([0], np.int64),
+            shape=index.shape,
+        )
+        self.valid = ops.expand_dims(ops.expand_dims(arange(longest), 1) < self.lengths, 2)  # [T, B, 1]
 
     def time_steps(self, x: Value) -> CompactTimeSteps:
         moved = ops.take(ops.reshape(x, (-1, x.shape[-1])), self.index)
-        lengths = ops.maximum(self.lengths, 1)  # a row of none runs one step of zeros, whose result nobody sees
         return CompactTimeSteps(
             x=ops.where(self.valid, moved, 0.0),
             valid=self.valid,
-            lengths=ops.as_dtype(lengths, np.dtype(np.int32)),
+            lengths=ops.as_dtype(self.stops, np.dtype(np.int32)),
             order=self,
             full=True,
         )

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked
 from keras_rnnkit.export.reading.signature import Signature, output_names
 
@@ -63,15 +64,18 @@ class SequenceCall:
 def variables(model) -> list[tuple[str, Any]]:
     """The state variables of stateful recurrent layers, from the inputs on, with the layers' names."""
     found: dict[int, tuple[str, Any]] = {}
-    for layer in model._flatten_layers():
+    for layer in keras_internals.flatten_layers(model):
         if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
             found |= {id(variable): (layer.name, variable) for variable in tree.flatten(layer.states)}
     return list(found.values())
 
 
 def state_names(model_call: ModelCall) -> list[tuple[str, str]]:
-    """(input, output) names of each state."""
-    return [(f"state_{i}", f"next_state_{i}") for i, _ in enumerate(model_call.states)]
+    """(input, output) names of each state: `state_0` and `next_state_0` unless the model's inputs are called so."""
+    inputs, stem = {spec.name for spec in model_call.signature.inputs}, "state"
+    while any(f"{before}{stem}_{i}" in inputs for before in ("", "next_") for i, _ in enumerate(model_call.states)):
+        stem = f"carried_{stem}"
+    return [(f"{stem}_{i}", f"next_{stem}_{i}") for i, _ in enumerate(model_call.states)]
 
 
 def input_names(model_call: ModelCall) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from keras_rnnkit import keras_internals
+
 
 def layer_paths(layer, path: str = "", found: dict[int, str] | None = None) -> dict[int, str]:
     """By the id of each layer inside `layer`; recurrent layers are not looked into.
@@ -13,9 +15,18 @@ def layer_paths(layer, path: str = "", found: dict[int, str] | None = None) -> d
     ['head', 'head/out']
     """
     found = {} if found is None else found
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
+    for inner in keras_internals.sublayers(layer):
         if id(inner) not in found:
             found[id(inner)] = f"{path}/{inner.name}" if path else inner.name
             if not isinstance(inner, keras.layers.RNN):
                 layer_paths(inner, found[id(inner)], found)
     return found
+
+
+def distinct_name(name: str, taken: set[str]) -> str:
+    """The name, or the first with a number behind it that nobody has."""
+    number, candidate = 0, name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate

@@ -1,9 +1,8 @@
-"""Watching every layer of a model while it runs."""
+"""A record of what every layer of a model reads and writes while the model runs."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from keras_rnnkit.export.reading.layer_hooks import put
+from keras_rnnkit.export.reading.patches import PatchedMethod, patched
 
 
 class Call(NamedTuple):
@@ -26,7 +25,7 @@ class Call(NamedTuple):
 class OutputRecorder:
     """Keeps the calls of layers in the order in which they ended, and which failed, innermost first.
 
-    paths: the names of the layers listened to, by id.
+    paths: of the layers whose calls are kept, by id.
     """
 
     def __init__(self, paths: dict[int, str]):
@@ -36,23 +35,20 @@ class OutputRecorder:
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
-        owner, original, recorder = threading.get_ident(), keras.layers.Layer.__call__, self
-
-        def __call__(self, *args, **kwargs):
-            path = recorder.paths.get(id(self)) if threading.get_ident() == owner else None
-            if path is None:
-                return original(self, *args, **kwargs)
-            try:
-                outputs = original(self, *args, **kwargs)
-            except Exception:
-                recorder.failed.append((path, self))
-                raise
-            recorder.calls.append(Call(path, self, tensors((args, kwargs)), tensors(outputs)))
-            return outputs
-
-        with contextlib.ExitStack() as undo:
-            put(undo, keras.layers.Layer, "__call__", __call__)
+        with patched(lambda: iter([PatchedMethod(keras.layers.Layer, "__call__", self.call)])):
             yield
+
+    def call(self, original, layer, *args, **kwargs):
+        path = self.paths.get(id(layer))
+        if path is None:
+            return original(layer, *args, **kwargs)
+        try:
+            outputs = original(layer, *args, **kwargs)
+        except Exception:
+            self.failed.append((path, layer))
+            raise
+        self.calls.append(Call(path, layer, tensors((args, kwargs)), tensors(outputs)))
+        return outputs
 
 
 def tensors(values) -> list[Any]:

@@ -9,7 +9,9 @@ import keras
 import numpy as np
 from keras import tree
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.reading.names import distinct_name
 
 
 class Spec(NamedTuple):
@@ -55,11 +57,11 @@ def signature_of(model, inputs=None, input_names=None, as_called: bool = False) 
     spread = False
     if inputs is not None:
         structure, specs = from_example(inputs)
-        spread = isinstance(inputs, tuple) and not hasattr(model, "_inputs_struct")
+        spread = isinstance(inputs, tuple) and not keras_internals.is_functional(model)
     elif isinstance(model, keras.Sequential):
         structure, specs = from_tensors(model.inputs[0] if len(model.inputs) == 1 else model.inputs)
-    elif hasattr(model, "_inputs_struct"):
-        structure, specs = from_tensors(model._inputs_struct)
+    elif keras_internals.is_functional(model):
+        structure, specs = from_tensors(keras_internals.input_structure(model))
     else:
         structure, specs = from_first_call(model, as_called)
     names = input_names or [spec.name for spec in specs]
@@ -74,7 +76,7 @@ def signature_of(model, inputs=None, input_names=None, as_called: bool = False) 
 
 def guesses_axes(model, inputs) -> bool:
     """Whether it was a guess which axes of the inputs are free."""
-    return inputs is None and not isinstance(model, keras.Sequential) and not hasattr(model, "_inputs_struct")
+    return inputs is None and not isinstance(model, keras.Sequential) and not keras_internals.is_functional(model)
 
 
 def check(model) -> None:
@@ -92,9 +94,8 @@ def check(model) -> None:
 
 def from_tensors(structure):
     """From the symbolic inputs of a Sequential or functional model."""
-    keyed = isinstance(structure, dict)
     flat = tree.flatten(structure)
-    keys = sorted(structure) if keyed and len(structure) == len(flat) else [tensor.name for tensor in flat]
+    keys = keyed_names(structure, [tensor.name for tensor in flat])
     specs = [
         Spec(key, tuple(t.shape), keras.backend.standardize_dtype(t.dtype)) for key, t in zip(keys, flat, strict=True)
     ]
@@ -103,28 +104,47 @@ def from_tensors(structure):
 
 def from_example(inputs):
     """From arrays or InputSpecs: of arrays the batch is taken as free, and the steps of sequences and tokens."""
-    keyed = isinstance(inputs, dict)
     flat = tree.flatten(inputs)
+    for example in flat:
+        check_example(example)
+    names = keyed_names(inputs, [getattr(each, "name", None) or f"input_{i}" for i, each in enumerate(flat)])
     specs = []
-    for i, (given, key) in enumerate(zip(flat, sorted(inputs) if keyed else [None] * len(flat), strict=True)):
-        dtype = keras.backend.standardize_dtype(given.dtype or "float32")
-        name = key or getattr(given, "name", None) or f"input_{i}"
-        exact = isinstance(given, keras.KerasTensor | keras.InputSpec)
-        shape = tuple(given.shape) if exact else freed(tuple(given.shape), dtype)
+    for name, example in zip(names, flat, strict=True):
+        dtype = keras.backend.standardize_dtype(example.dtype or "float32")
+        exact = isinstance(example, keras.KerasTensor | keras.InputSpec)
+        shape = tuple(example.shape) if exact else freed(tuple(example.shape), dtype)
         specs.append(Spec(name, shape, dtype))
     return tree.map_structure(lambda _: 0, inputs), specs
 
 
+def check_example(example) -> None:
+    if not hasattr(example, "shape") or not hasattr(example, "dtype"):
+        raise ExportError(
+            f"inputs= takes arrays, tensors or keras.InputSpec, in a tuple, list or dict as the model takes them. "
+            f"Received: a {type(example).__name__}. Lists of numbers become an array with np.array(...)."
+        )
+
+
+def keyed_names(structure, otherwise: list[str]) -> list[str]:
+    """A name for each flat element: its keys where all of the structure is dicts, with "_" between, or `otherwise`.
+
+    The order is that of `tree.flatten`: keys are sorted, but an OrderedDict keeps its own order.
+    """
+    paths = [path for path, _ in tree.flatten_with_path(structure)]
+    keys = ["_".join(path) for path in paths if path and all(isinstance(key, str) for key in path)]
+    return keys if len(keys) == len(otherwise) else otherwise
+
+
 def from_first_call(model, as_called: bool):
     """From the shapes that a subclassed model was first called with: Keras keeps no more of it."""
-    shapes = model._build_shapes_dict
+    shapes = keras_internals.build_shapes_dict(model)
     if not shapes or len(shapes) != 1:
         raise ExportError(
             f"The model {model.name!r} is subclassed and was built without being called, or takes several arguments. "
             "Pass inputs=: arrays as the model takes them (a tuple for several arguments), or keras.InputSpec."
         )
     (shapes,) = shapes.values()
-    reads_tokens = any(isinstance(layer, keras.layers.Embedding) for layer in model._flatten_layers())
+    reads_tokens = any(isinstance(layer, keras.layers.Embedding) for layer in keras_internals.flatten_layers(model))
 
     def spec(path, shape):
         dtype = "int32" if reads_tokens and len(shape) == 2 else keras.config.floatx()
@@ -145,30 +165,31 @@ def packed_specs(shapes, spec):
 
 
 def freed(shape: tuple, dtype: str) -> tuple:
-    """The shape with a free batch, and free steps where the second axis is one of steps: [B, T, D], tokens [B, T]."""
-    sequence = len(shape) in (3, 5) or (len(shape) == 2 and np.issubdtype(np.dtype(dtype), np.integer))
+    """The shape with a free batch, and free steps where the second axis is one of steps: [B, T, D], or [B, T] of
+    tokens or of the flags of a mask."""
+    sequence = len(shape) in (3, 5) or (len(shape) == 2 and np.dtype(dtype).kind in "iub")
     return (None, None, *shape[2:]) if sequence else (None, *shape[1:])
 
 
 def output_names(model, outputs, taken: set[str]) -> list[str]:
     """A name for each flat output: its key, its layer's name, or a number; none that is taken."""
-    flat = tree.flatten(outputs)
-    functional = getattr(model, "_functional", None) or model
-    if isinstance(outputs, dict) and len(outputs) == len(flat):
-        names = sorted(outputs)
-    elif len(getattr(functional, "output_names", ())) == len(flat):
+    count = len(tree.flatten(outputs))
+    functional = keras_internals.functional_of(model)
+    if len(getattr(functional, "output_names", ())) == count:
         names = list(functional.output_names)
     else:
-        names = [f"output_{i}" for i in range(len(flat))] if len(flat) > 1 else ["output"]
-    return distinct(names, taken)
+        names = [f"output_{i}" for i in range(count)] if count > 1 else ["output"]
+    return distinct(keyed_names(outputs, names), taken)
 
 
 def distinct(names: list[str], taken: set[str]) -> list[str]:
+    """The names, those that are taken or come twice with a number behind them that makes a new name.
+
+    >>> distinct(["y", "y", "y_1"], {"x"})
+    ['y', 'y_2', 'y_1']
+    """
     chosen: list[str] = []
     for name in names:
-        number, candidate = 0, name
-        while candidate in taken or candidate in chosen:
-            number += 1
-            candidate = f"{name}_{number}"
-        chosen.append(candidate)
+        used = {*taken, *chosen}
+        chosen.append(name if name not in used else distinct_name(name, {*used, *names}))
     return chosen

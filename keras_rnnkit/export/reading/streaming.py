@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops, tree
 
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked, put
+from keras_rnnkit import keras_internals
+from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked
 from keras_rnnkit.export.reading.model_calls import State
+from keras_rnnkit.export.reading.patches import PatchedAttribute, patched
 from keras_rnnkit.export.reading.signature import Signature
 from keras_rnnkit.layers.recurrent import Steps
 
@@ -65,6 +66,17 @@ class Streaming(LayerHooks):
             last, outputs = self.repeated(name, tree.flatten(flags)[0], last, outputs)
         return last, outputs, after
 
+    def run_convolution(self, layer, original, inputs):
+        """A causal convolution reads what went before the chunk in place of zeros."""
+        reach = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+        if self.inside_rows or not reach or not can_stream(layer):
+            return self.inner.run_convolution(layer, original, inputs)
+        before = ops.zeros((ops.shape(inputs)[0], reach, inputs.shape[-1]), dtype=inputs.dtype)
+        steps = ops.concatenate([self.carrier.take(self.name(layer), before), inputs], axis=1)
+        self.carrier.leave(steps[:, -reach:])
+        with without_padding(layer):
+            return original(layer, steps)
+
     def starts(self, layer, name: str, states: list[Any]) -> list[Any]:
         """What a stream of this layer starts with; a refusal if that depends on the model's inputs."""
         if self.carrier.given is not None:
@@ -109,50 +121,30 @@ class StreamCall:
 def run(model, signature: Signature, inputs: list[Any], carrier: Carrier, hooks: LayerHooks):
     """The outputs for one chunk, and the states after it."""
     streaming = Streaming(hooks, carrier)
-    with hooked(streaming), convolving(streaming), forgetting(model):
+    with hooked(streaming), forgetting(model):
         outputs = signature.call(model, inputs)
     return outputs, carrier.left
 
 
 @contextlib.contextmanager
 def forgetting(model) -> Iterator[None]:
-    """Inside, layers keep no states of their own from call to call, nor the batch size that goes with them."""
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN) and layer.stateful]
-    for layer in layers:
-        layer.stateful = False
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.stateful = True
+    """Inside, in this thread, stateful layers keep no states from call to call, nor the batch size they have."""
+    layers = {id(layer) for layer in keras_internals.flatten_layers(model) if isinstance(layer, keras.layers.RNN)}
 
+    def stateful(layer, value):
+        return value and id(layer) not in layers
 
-@contextlib.contextmanager
-def convolving(streaming: Streaming) -> Iterator[None]:
-    """Inside, causal convolutions read what went before the chunk in place of zeros."""
-    owner = threading.get_ident()
-    with contextlib.ExitStack() as undo:
-        put(undo, keras.layers.Conv1D, "call", chunk_in_place_of(keras.layers.Conv1D.call, streaming, owner))
+    with patched(lambda: iter([PatchedAttribute(keras.layers.RNN, "stateful", stateful)])):
         yield
 
 
-def chunk_in_place_of(original: Callable, streaming: Streaming, owner: int) -> Callable:
-    def call(self, inputs):
-        reach = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-        elsewhere = threading.get_ident() != owner or streaming.inside_rows
-        if elsewhere or not reach or not can_stream(self):
-            return original(self, inputs)
-        name = streaming.name(self)
-        before = ops.zeros((ops.shape(inputs)[0], reach, inputs.shape[-1]), dtype=inputs.dtype)
-        steps = ops.concatenate([streaming.carrier.take(name, before), inputs], axis=1)
-        streaming.carrier.leave(steps[:, -reach:])
-        self.padding = "valid"
-        try:
-            return original(self, steps)
-        finally:
-            self.padding = "causal"
+def without_padding(layer):
+    """Inside, this thread sees a causal convolution as one that adds no zeros in front of its steps."""
 
-    return call
+    def padding(each, value):
+        return "valid" if each is layer else value
+
+    return patched(lambda: iter([PatchedAttribute(keras.layers.Conv1D, "padding", padding)]))
 
 
 def can_stream(layer) -> bool:

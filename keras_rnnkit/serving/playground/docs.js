@@ -44,7 +44,7 @@ async function show() {
         make("p", "request", section).className = "quiet";
         make("pre", JSON.stringify(example(body, schemas), null, 1), section);
       }
-      const good = operation.responses["200"].content["application/json"]?.schema;
+      const good = operation.responses["200"]?.content["application/json"]?.schema;
       if (good) {
         make("p", "answer", section).className = "quiet";
         make("pre", JSON.stringify(example(good, schemas), null, 1), section);

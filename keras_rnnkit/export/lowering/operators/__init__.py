@@ -33,22 +33,22 @@ def choose(cell, context: LoweringContext) -> Choice:
     >>> choose(built(rk.cells.GRUCell(4, activation="gelu"), 3), LoweringContext()).reason
     "ONNX's GRU has no activation 'gelu'"
     """
-    found = refusals(cell, context)
-    for name, refusal in found.items():
+    reasons = refusals(cell, context)
+    for name, refusal in reasons.items():
         if refusal is None:
-            return Choice(name, TABLE[name], TABLE[name].REASON if name != "Scan" else why_scan(cell, found))
-    raise ValueError(found["Scan"])
+            return Choice(name, TABLE[name], TABLE[name].REASON if name != "Scan" else why_scan(cell, reasons))
+    raise ValueError(reasons["Scan"])
 
 
-def why_scan(cell, found: dict[str, str | None]) -> str:
+def why_scan(cell, reasons: dict[str, str | None]) -> str:
     for name, lowering in TABLE.items():
         if name != "Scan" and isinstance(innermost(cell), lowering.FAMILY):
-            return str(found[name])
+            return str(reasons[name])
     return f"ONNX has no operator with the equation of {type(innermost(cell)).__name__}"
 
 
 def built(cell, features: int):
-    """The cell with its weights made, for as many input features."""
+    """The cell, built for that many input features."""
     if not cell.built:
         cell.build((None, features))
         cell.built = True

@@ -1,4 +1,4 @@
-"""What the three recurrent operators of ONNX have in common."""
+"""What the three recurrent operators of ONNX have in common: refusals, inputs, outputs, activations."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ ACTIVATIONS: dict[str, tuple[str, list[float], list[float]]] = {
     "elu": ("Elu", [1.0], []),
     "leaky_relu": ("LeakyRelu", [0.2], []),
     "softsign": ("Softsign", [], []),
-    "softplus": ("Softplus", [], []),
 }
-"""Keras' activations that the operators have, each with its alpha and beta where it takes them."""
+"""Keras' activations that the operators have, each with its alpha and beta where it takes them.
+
+Softplus is left out: inside these operators onnxruntime computes it as log(1 + exp(x)), which is infinite from x = 89
+on. Its operator Softplus, which a Scan uses, is exact.
+"""
 
 
 def refusal(op: str, families: tuple[type, ...], cell, context: LoweringContext) -> str | None:
@@ -43,8 +46,10 @@ def refusal(op: str, families: tuple[type, ...], cell, context: LoweringContext)
     if context.dtype != np.float32:
         return f"onnxruntime runs its {op} in float32, and this layer computes in {context.dtype}"
     names = [core.activation, *([core.recurrent_activation] if hasattr(core, "recurrent_activation") else [])]
-    unknown = next((name for name in names if not is_known(name)), None)
-    return unknown and f"ONNX's {op} has no activation {activations.name(unknown)!r}"
+    unsupported = next((name for name in names if not is_keras_function(name)), None)
+    if unsupported is keras.activations.softplus:
+        return f"softplus overflows inside onnxruntime's {op}"
+    return unsupported and f"ONNX's {op} has no activation {activations.name(unsupported)!r}"
 
 
 def refusal_of_int8(op: str, context: LoweringContext) -> str | None:
@@ -52,7 +57,7 @@ def refusal_of_int8(op: str, context: LoweringContext) -> str | None:
     return f"onnxruntime has no {op} of int8 weights" if context.prefer == "int8" else None
 
 
-def is_known(function) -> bool:
+def is_keras_function(function) -> bool:
     """Whether this is Keras' own function of that name: a user's may have the name and compute something else."""
     name = activations.name(function)
     return name in ACTIVATIONS and getattr(keras.activations, name) is function
@@ -61,7 +66,7 @@ def is_known(function) -> bool:
 def write(
     op: str, cell, steps: TimeSteps, states: list[Value | None], wanted: Wanted, operator_weights, **attributes
 ) -> Result:
-    """The operator's node, with what leads to it and from it.
+    """The operator's node, with the nodes that prepare its inputs and read its outputs.
 
     operator_weights: makes (kernel, recurrent kernel, bias, peepholes) in the operator's gate order from the affine
         projection.
@@ -69,35 +74,49 @@ def write(
     shape = affine(cell)
     assert shape is not None
     core = shape.cell
-    own, rest = states[: len(core.state_sizes)], states[len(core.state_sizes) :]
-    x, kernel = shape.inputs(steps.x if steps.full else refusing_empty(steps.x), rest[0] if rest else None)
+    own, condition = states[: len(core.state_sizes)], states[len(core.state_sizes) :]
+    x, kernel = shape.inputs(steps.x if steps.full else refusing_empty(steps.x), condition[0] if condition else None)
     kernel, recurrent, bias, peepholes = operator_weights(shape._replace(kernel=kernel))
     starts = [None if s is None else shaped(s, (1, None, s.shape[-1])) for s in own]
-    inputs = [x, kernel, recurrent, bias, steps.lengths, *starts, *([None] * (2 - len(own)) if op == "LSTM" else [])]
+    gathers = gathers_last_output(op, steps, wanted)
+    lengths = None if gathers else steps.lengths
+    inputs = [x, kernel, recurrent, bias, lengths, *starts, *([None] * (2 - len(own)) if op == "LSTM" else [])]
     if peepholes is not None:
         inputs.append(peepholes)
     y, *last = ops.emit_many(
         op,
         *inputs,
-        outputs=outputs(x, core, wanted),
+        outputs=outputs(x, core, sequence_instead_of_last(wanted) if gathers else wanted),
         hidden_size=core.units,
         **node_activations(core),
         **attributes,
     )
+    y = None if y is None else shaped(y, (0, None, y.shape[-1]), y.shape[0])
     ends = [None if s is None else shaped(s, (None, s.shape[-1])) for s in last]
+    if gathers and y is not None and (wanted.last or wanted.states[0]):
+        ends[0] = steps.at_last_step(y)
     final = [None if s is None else steps.final(s, start) for s, start in zip(ends, own, strict=True)]
-    return Result(
-        y=None if y is None else shaped(y, (0, None, y.shape[-1]), y.shape[0]),
-        last=ends[0] if wanted.last else None,
-        states=[*final, *rest],
-    )
+    return Result(y=y if wanted.sequence else None, last=ends[0] if wanted.last else None, states=[*final, *condition])
+
+
+def gathers_last_output(op: str, steps: TimeSteps, wanted: Wanted) -> bool:
+    """Whether the last output of rows of different lengths is taken from the outputs of all steps.
+
+    The operator's `sequence_lens` would give it too, but onnx.reference and OpenVINO ignore that input. Only the last
+    cell state of an LSTM stands nowhere else.
+    """
+    return steps.lengths is not None and not (op == "LSTM" and wanted.states[1])
+
+
+def sequence_instead_of_last(wanted: Wanted) -> Wanted:
+    return Wanted(wanted.sequence or wanted.last or any(wanted.states), False, [False for _ in wanted.states])
 
 
 def shaped(x: Value, shape: tuple[int | None, ...], steps: int | None = None) -> Value:
     """x with one axis more or less: a reshape takes less time than Squeeze and Unsqueeze do. 0: the axis as it was."""
     rows = x.shape[-2]
-    known = [steps if n == 0 else rows if n is None else n for n in shape]
-    return ops.emit("Reshape", x, np.array([-1 if n is None else n for n in shape], np.int64), shape=known)
+    static = [steps if n == 0 else rows if n is None else n for n in shape]
+    return ops.emit("Reshape", x, np.array([-1 if n is None else n for n in shape], np.int64), shape=static)
 
 
 def outputs(x: Value, core, wanted: Wanted) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Scan: any cell's own lines as the body of a loop, with what does not depend on the state before it."""
+"""Scan: the equation of any cell as the body of a loop; what does not depend on the state is computed before it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def has_equation(function) -> bool:
 
 
 def lower(cell, steps: TimeSteps, states: list[Value | None], wanted: Wanted) -> Result:
-    """A Scan over the steps's steps."""
+    """A Scan over the steps."""
     w, graph = cell.weights_as(reader(steps.x.dtype)), cast(Emitter, steps.x.graph)
     start = started(steps.x, cell.state_sizes, states)
     z = cell.inputs(ops, w, steps.x, start)
@@ -67,9 +67,9 @@ def lower(cell, steps: TimeSteps, states: list[Value | None], wanted: Wanted) ->
         carried.append(y)
     unpack(loop, steps)
     ends, stacks = loop.close(carried, [y] if wanted.sequence or (wanted.last and not cell.emits_state) else [])
-    rest = iter(ends)
+    last_states = iter(ends)
     return Result(
-        states=[s if i in fixed else next(rest) for i, s in enumerate(start)],
+        states=[s if i in fixed else next(last_states) for i, s in enumerate(start)],
         y=stacks[0] if wanted.sequence else None,
         last=last_output(cell, steps, ends, stacks) if wanted.last else None,
     )
@@ -78,8 +78,8 @@ def lower(cell, steps: TimeSteps, states: list[Value | None], wanted: Wanted) ->
 def started(x: Value, sizes: list[int], states: list[Value | None]) -> list[Value]:
     """The states before the first step, zeros where they were not given."""
     missing = {n for n, s in zip(sizes, states, strict=True) if s is None}
-    made = {n: zeros(x, n) for n in sorted(missing)}
-    return [made[n] if s is None else s for n, s in zip(sizes, states, strict=True)]
+    zero_states = {n: zeros(x, n) for n in sorted(missing)}
+    return [zero_states[n] if s is None else s for n, s in zip(sizes, states, strict=True)]
 
 
 def last_output(cell, steps: TimeSteps, ends: list[Value], stacks: list[Value]) -> Value:

@@ -23,13 +23,13 @@ LIMITS = {None: 2**16, 1: 2**20}
 def unpack(loop: Loop, steps: TimeSteps) -> None:
     """Read the weights of the body's products through a reshape to their own shape, which depends on the input."""
     limit = 0 if steps.integers else LIMITS.get(steps.rows, 0)
-    known: dict[str, str] = {}
+    reshapes: dict[str, str] = {}
     for node in loop.body.nodes:
         tensor = loop.body.initializers.get(node.input[1]) if node.op_type == "MatMul" else None
         if tensor is not None and len(tensor.dims) == 2 and size(tensor) <= limit:
-            if tensor.name not in known:
-                known[tensor.name] = reshaped(tensor, steps.x)
-            node.input[1] = known[tensor.name]
+            if tensor.name not in reshapes:
+                reshapes[tensor.name] = reshaped(tensor, steps.x)
+            node.input[1] = reshapes[tensor.name]
 
 
 def reshaped(tensor: TensorProto, x: Value) -> str:

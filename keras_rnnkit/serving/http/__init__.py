@@ -1,0 +1,1 @@
+"""The HTTP side: routes and handlers, wire formats, WebSockets, the description of the interface."""
