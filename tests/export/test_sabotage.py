@@ -12,12 +12,14 @@ import onnx
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.export import road
+from keras_rnnkit.export import road, saved_model
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating import encoder_decoder
 from keras_rnnkit.export.generating.encoder_decoder_parts import EncoderModel
-from keras_rnnkit.export.settings import Settings
+from keras_rnnkit.export.lowering import operators
+from keras_rnnkit.export.settings import MODES as FILE_MODES
+from keras_rnnkit.export.settings import QUANTIZATIONS, Settings
 from tests.export import sabotage as s
 from tests.export.conftest import randomised
 from tests.seq2seq.table import model_of
@@ -136,7 +138,7 @@ TABLE = {
     "everything masked": Row(
         "tagger", s.into_layer("reader/", ("Not", "NotEqual", "Greater"), "And", False), "layer 'reader'"
     ),
-    "length off by one": Row("tagger", s.behind_node("ReduceSum", "reader/", "Sub", np.int64(1)), "layer 'reader'"),
+    "length off by one": Row("tagger", s.behind_node("ReduceSum", "reader/", "Sub", np.int64(1)), "'reader"),
     "NaN in one column": Row("tagger", s.apply("Add", "left", NAN), "'left' is nan where Keras has"),
     "infinity in one column": Row(
         "tagger", s.apply("Div", "left", np.array([1, 0, 1], "f4")), "'left' is -?inf where Keras has"
@@ -249,3 +251,87 @@ def test_a_broken_file_is_refused(name, monkeypatch):
     monkeypatch.setattr(road, "serialized", sabotaged)
     with pytest.raises(ExportError, match=row.says):
         export()
+
+
+SAVED = {
+    "other weights than the model's": "It begins in '.*memory.*kernel'",
+    "outputs under each other's names": "'sequence' the output '(left|right)' differs",
+    "states under each other's names": "'stream' the output",
+    "a NaN in one output": "'sequence' the output 'left' is nan",
+    "another loop than the layer's": "It begins in the layer 'reader'",
+}
+
+
+def two_heads():
+    x = keras.Input((None, 3), name="x")
+    y = rk.GRU(U, return_sequences=True, name="memory")(rk.GRU(U, return_sequences=True, name="reader")(x))
+    return keras.Model(x, {"left": L.Dense(2, name="left_head")(y), "right": L.Dense(2, name="right_head")(y)})
+
+
+def renamed(function, a, b):
+    """Outputs or states under each other's names."""
+
+    def named(*arguments):
+        outputs = function(*arguments)
+        return {**outputs, **({a: outputs[b], b: outputs[a]} if a in outputs else {})}
+
+    return named
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_broken_saved_model_is_refused(name, monkeypatch, tmp_path):
+    model, write, outputs = randomised(two_heads(), spread=0.5), saved_model.write, saved_model.named_outputs
+
+    def stale(folder, model, calls):
+        kernel = model.get_layer("memory").cell.kernel
+        before = kernel.numpy()
+        kernel.assign(before + 0.1)
+        write(folder, model, calls)
+        kernel.assign(before)
+
+    def with_nan(*arguments):
+        return {n: y * np.nan if n == "left" else y for n, y in outputs(*arguments).items()}
+
+    def other_loop(self, layer, name, original, x, state, mask, training):
+        last, every, after = original(layer, x, state, mask, training=training)
+        return last, every * (1.01 if name == "reader" else 1.0), after
+
+    changes = {
+        "other weights than the model's": (saved_model, "write", stale),
+        "outputs under each other's names": (saved_model, "named_outputs", renamed(outputs, "left", "right")),
+        "states under each other's names": (saved_model, "named_outputs", renamed(outputs, *NEXT)),
+        "a NaN in one output": (saved_model, "named_outputs", with_nan),
+        "another loop than the layer's": (saved_model.Plain, "run_recurrence", other_loop),
+    }
+    monkeypatch.setattr(*changes[name])
+    with pytest.raises(ExportError, match=SAVED[name]):
+        rk.export_saved_model(model, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+NEXT = ("next_state_0", "next_state_1")
+
+
+def test_weights_that_change_between_the_trace_and_the_check_are_noticed():
+    model, drafts, settings = randomised(wide(), spread=0.5), Drafts(shared=True), Settings()
+    road.export(model, settings, drafts)
+    for key in [key for key in drafts.kept if key[1:2] in (("trial",), ("verified",))]:
+        del drafts.kept[key]
+    kernel = model.get_layer("head").kernel
+    kernel.assign(kernel + 0.01)
+    with pytest.raises(ExportError, match="The graph is not exact: its output 'head' differs"):
+        road.export(model, settings, drafts)
+
+
+def test_every_mode_and_every_lowering_has_a_row():
+    """A new one needs a row, and a model that is lowered to it."""
+    rows = {TABLE[name].model for name in TABLE}
+    settings = [MODELS[name][1] for name in rows]
+    assert set(FILE_MODES) == {arguments.get("mode", "sequence") for arguments in settings}
+    assert set(QUANTIZATIONS) <= {arguments.get("quantize") for arguments in settings}
+    assert set(encoder_decoder.MODES) <= {arguments.get("part") for arguments in settings}
+    assert {"greedy", "sample", "beam"} <= {arguments.get("strategy") for arguments in settings}
+    reports = [prepared(name)()[1] for name in rows]
+    lowerings = {lowering for report in reports for row in report.rows for lowering in row.lowering.split(", ")}
+    assert set(operators.TABLE) <= lowerings
+    assert len(TABLE) + len(SAVED) >= 40

@@ -123,7 +123,7 @@ class TranslationCheck:
 
 @contextlib.contextmanager
 def called_eagerly(model: Seq2Seq) -> Iterator[None]:
-    """Inside, and in this thread, the model's own loop calls its encoder and its step without the graphs it keeps of them.
+    """Inside, and in this thread, the model's own loop calls its encoder and its step without the graphs it keeps.
 
     Those graphs compute in the precision and, under a StatelessScope, with the weights of the time they were traced.
     """
