@@ -8,13 +8,20 @@ from typing import Any
 
 import keras
 
-from keras_rnnkit import kernels
+from keras_rnnkit import keras_internals, kernels
+from keras_rnnkit.conversion.counterparts import reason_to_keep
+from keras_rnnkit.layers.recurrent import Recurrent
 from keras_rnnkit.layers.traversal import recurrent_layers
 
 
 @dataclass(frozen=True)
 class Row:
-    """One recurrent layer of a model."""
+    """One recurrent layer of a model.
+
+    layer: its path in the model. cell: the class of its cell. kernel: "cudnn", "hoisted", "scan" or "Keras' own".
+    onnx: the operators that it becomes when the model is exported. streams: whether it can read a sequence in chunks.
+    reason: why it is not on a faster kernel.
+    """
 
     layer: str
     cell: str
@@ -25,14 +32,16 @@ class Row:
 
 
 def explain(model: Any, print_fn: Callable[[str], Any] | None = print) -> list[Row]:
-    """Prints a table of a model's recurrent layers: the kernel that runs each, and why not a faster one; what it
-    becomes in ONNX; whether it can run on a stream, chunk by chunk.
+    """Print a table of a model's recurrent layers.
+
+    The table tells for each layer which kernel runs it on this machine and why not a faster one, which ONNX operators
+    it becomes, and whether it can run on a stream, chunk by chunk. Nothing of the model is run or changed.
 
     Arguments:
         model: a Keras model or layer; layers inside wrappers and nested models are found.
-        print_fn: where the table goes, line by line; None prints nothing.
+        print_fn: called with each line of the table; None prints nothing.
 
-    Returns the rows.
+    Returns a list with a `Row` for each recurrent layer, with the columns of the table as attributes.
 
     >>> import keras_rnnkit as rk
     >>> model = keras.Sequential([keras.Input((None, 8)), rk.GRU(16, name="reader"), keras.layers.Dense(2)])
@@ -52,34 +61,27 @@ def explain(model: Any, print_fn: Callable[[str], Any] | None = print) -> list[R
 def described(path: str, layer) -> Row:
     cell, masked = type(layer.cell).__name__, receives_mask(layer)
     exported = (operator_of(layer), "no" if layer.go_backwards else "yes")
-    if not hasattr(layer, "runs_on"):
-        return Row(path, cell, "Keras' own", *exported, "a stock layer; rk.convert(model) gives it our kernels")
-    name = layer.runs_on(masked=masked)
-    return Row(path, cell, name, *exported, why_not_faster(layer, name, masked))
+    if not isinstance(layer, Recurrent):
+        reason = reason_to_keep(layer) or "a stock layer; rk.convert(model) gives it our kernels"
+        return Row(path, cell, "Keras' own", *exported, reason)
+    name, reason = kernels.describe(layer, kernels.CallFlags(masked=masked))
+    return Row(path, cell, name, *exported, reason)
 
 
 def operator_of(layer) -> str:
-    """The operators that its cells become, or why that cannot be told."""
+    """The ONNX operators that its cells become, or why that is not known."""
     if not layer.built:
         return "not built"
     try:
-        from keras_rnnkit.export.lowering.reading import lowerings_of
+        from keras_rnnkit.export.lowering.equations import lowerings_of
     except ModuleNotFoundError:  # the packages for export are an extra
         return "not installed"
     return ", ".join(lowerings_of(layer)) or "as traced"
 
 
-def why_not_faster(layer, name: str, masked: bool) -> str:
-    refusals = kernels.refusals(layer, kernels.Situation(masked=masked))
-    faster = list(refusals)[: list(refusals).index(name)]
-    reasons = [f"{kernel}: {refusals[kernel] or f'kernel={layer.kernel!r} was asked for'}" for kernel in faster]
-    return "; ".join(reasons) or "the fastest there is"
-
-
 def receives_mask(layer) -> bool:
     """Whether a mask reaches the layer in the model it is part of, as far as its graph tells."""
-    inputs = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
-    return any(getattr(tensor, "_keras_mask", None) is not None for tensor in inputs)
+    return any(keras_internals.keras_mask(x) is not None for x in keras_internals.graph_inputs(layer))
 
 
 def table(rows: list[Row]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnnkit.runtime import Graph
-from keras_rnnkit.runtime import manifest as manifests
+from keras_rnnkit.runtime.bundle_files import open_bundle
 
 
 def lines(path: Path) -> Iterator[str]:
@@ -17,8 +17,7 @@ def lines(path: Path) -> Iterator[str]:
 
 
 def of_bundle(folder: Path) -> Iterator[str]:
-    manifest = manifests.read(folder)
-    manifests.check_files(folder, manifest)
+    manifest = open_bundle(folder).manifest
     total = in_bytes(sum(known["size"] for known in manifest["files"].values()))
     yield f"{manifest['name']}: written {manifest['created']}, {len(manifest['files'])} files, {total}"
     yield "every file is the one that was written (sha256)"

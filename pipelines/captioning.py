@@ -1,4 +1,4 @@
-"""Learn to say what an image shows, word by word between START and END, and write all that serving it takes.
+"""Learn to caption images, word by word from START to END, and write a bundle to serve.
 
 python pipelines/captioning.py --images folder --captions captions.tsv --network mobilenet_v2 --weights imagenet
 """
@@ -21,11 +21,11 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
-from pipelines.judging import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.learning import prepare
-from pipelines.pictures import contact_sheet, looks
+from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from pipelines.image_encoder import NETWORKS, network_of, pooled
+from pipelines.optimization import prepare
+from pipelines.pictures import attention_on_images, contact_sheet
 from pipelines.recurrent import layer_of
-from pipelines.seeing import NETWORKS, network_of, pooled
 from pipelines.sequences import RESERVED, target_of, train, write_metrics
 from pipelines.settings import Training
 
@@ -34,50 +34,50 @@ WAYS = ("attention", "condition", "initial")
 
 @dataclass(frozen=True)
 class Settings(Training):
-    """What the pipeline can be told; each field is an option of the command."""
+    """The settings of the pipeline; each field is an option of the command."""
 
-    images: Annotated[Path | None, "A folder of images; drawn scenes of coloured shapes if left out."] = None
-    captions: Annotated[Path | None, "A file with the name of an image, a tab and a caption a line."] = None
-    count: Annotated[int, "Of the drawn scenes: how many to learn from."] = 20_000
-    things: Annotated[int, "Of the drawn scenes: things in one, at most."] = 2
-    size: Annotated[int, "Of an image that the network sees, in pixels."] = 48
-    network: Annotated[str, f"What sees: small, or of keras.applications {', '.join(NETWORKS)}."] = "small"
+    images: Annotated[Path | None, "A folder of images. Default: drawn scenes of coloured shapes."] = None
+    captions: Annotated[Path | None, "A file whose lines are the name of an image, a tab and a caption."] = None
+    count: Annotated[int, "Number of drawn scenes to train on."] = 20_000
+    things: Annotated[int, "Largest number of things in a drawn scene."] = 2
+    size: Annotated[int, "Height and width of the network's images, in pixels."] = 48
+    network: Annotated[str, f"The network: small, or of keras.applications {', '.join(NETWORKS)}."] = "small"
     weights: Annotated[
-        str | None, "Of that network: a file, or imagenet where Keras has them; it then stays as it is."
+        str | None, "Weights of that network, which then stay fixed: a file, or imagenet where Keras has them."
     ] = None
     way: Annotated[
         Literal["attention", "condition", "initial"],
-        "attention over the grid, W_ih v at every step, or v as the initial state.",
+        "attention over the grid, the image's vector at every step, or as the initial state.",
     ] = "attention"
-    compare: Annotated[bool | None, "Train the other two ways too; by default with the drawn scenes."] = None
-    rows: Annotated[int, "Images of a batch."] = 64
-    valid: Annotated[int, "Images to watch."] = 500
-    test: Annotated[int, "Images to judge by."] = 1000
-    least: Annotated[int, "How often a word must occur to be known."] = 1
+    compare: Annotated[bool | None, "Train the other two ways too. Default: with the drawn scenes."] = None
+    rows: Annotated[int, "Images in a batch."] = 64
+    valid_count: Annotated[int, "Images for validation."] = 500
+    test_count: Annotated[int, "Images for the test."] = 1000
+    min_count: Annotated[int, "How often a word must occur to be in the vocabulary."] = 1
     unshown: Annotated[
-        float | None, "How often the word before is not shown in training (word dropout); 0.5 with the drawn scenes."
+        float | None, "How often the previous word is hidden in training (word dropout); 0.5 with the drawn scenes."
     ] = None
-    grey: Annotated[
-        float | None, "How often an image is shown without its colours in training; 0.4 of the drawn scenes."
-    ] = None
-    epochs: Annotated[int, "Times through the images."] = 8
-    rate: Annotated[float, "Learning rate."] = 2e-3
+    grey: Annotated[float | None, "How often an image is shown in grey in training; 0.4 with the drawn scenes."] = None
+    epochs: Annotated[int, "Passes over the images."] = 8
+    learning_rate: Annotated[float, "Learning rate."] = 2e-3
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/captioning")
 
-    PLACE = (*Training.PLACE, "test", "compare")
-    PARTS = (*Training.PARTS, "unshown", "grey")
+    PLACE = (*Training.PLACE, "test_count", "compare")
+    FRACTIONS = (*Training.FRACTIONS, "unshown", "grey")
     BY_DATA = {"unshown": (0.5, 0.0), "grey": (0.4, 0.0)}
 
     def __post_init__(self):
         super().__post_init__()
         if (self.images is None) != (self.captions is None):
-            raise SettingsError("Images of your own take both --images FOLDER and --captions FILE.")
+            raise SettingsError("Images of your own need both --images FOLDER and --captions FILE.")
         if self.network != "small" and self.network not in NETWORKS:
             raise SettingsError(f"Received: network={self.network!r}. Expected small, {', '.join(NETWORKS)}.")
         if self.weights is not None and self.network == "small":
-            raise SettingsError("The small network learns from nothing. Name one of keras.applications with --network.")
+            raise SettingsError(
+                "The small network has no weights to load. Name one of keras.applications with --network."
+            )
         if self.size < 32:
-            raise SettingsError(f"size is 32 pixels or more. Received: size={self.size}.")
+            raise SettingsError(f"size must be 32 pixels or more. Received: size={self.size}.")
 
     @property
     def own_data(self) -> bool:
@@ -85,13 +85,13 @@ class Settings(Training):
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """What is trained, what is exported first."""
+        """The ways to train; the one that is exported comes first."""
         compares = self.images is None if self.compare is None else self.compare
         return (self.way, *(way for way in WAYS if way != self.way)) if compares else (self.way,)
 
 
 def run(settings: Settings) -> dict:
-    """images -> model -> train -> export -> judge -> report"""
+    """images -> model -> train -> export -> evaluate -> report"""
     console, began = Console(highlight=False, soft_wrap=True), time.perf_counter()
     settings.out.mkdir(parents=True, exist_ok=True)
     prepare(settings)
@@ -100,10 +100,10 @@ def run(settings: Settings) -> dict:
     for way in settings.ways:
         console.print(f"\n{way}")
         models[way] = build(settings, data, way)
-        if way != settings.way:  # all ways see alike, and begin with what the first has learned to see
+        if way != settings.way:  # all ways begin with the image encoder of the first
             models[way].encoder.network.set_weights(models[settings.way].encoder.network.get_weights())
-        part = "" if way == settings.way else f"_{way}"
-        histories[way] = train(models[way], data.train, data.valid, settings, console, part)
+        suffix = "" if way == settings.way else f"_{way}"
+        histories[way] = train(models[way], data.train, data.valid, settings, console, suffix)
     bundle = export(models[settings.way], (None, data.words), settings, console, tolerance=1e-3)
     metrics, captions = judge(models, bundle, data, settings, console)
     metrics["seconds"] = time.perf_counter() - began
@@ -113,7 +113,7 @@ def run(settings: Settings) -> dict:
     if settings.way == "attention":
         images = data.images[:3]
         found = bundle.translate(images.astype("float32"), data.steps)
-        looks(images, found, data.words, models["attention"].encoder.grid, folder / "attention.png")
+        attention_on_images(images, found, data.words, models["attention"].encoder.grid, folder / "attention.png")
     console.print(f"report    {folder}   {metrics['seconds'] / 60:.1f} min in all")
     return metrics
 
@@ -123,13 +123,13 @@ def run(settings: Settings) -> dict:
 
 @dataclass(frozen=True)
 class Data:
-    """What to judge by, the words, and batches of numbers."""
+    """The test images, the vocabulary, and batches of numbers."""
 
     images: np.ndarray
     wanted: list[list[str]]
-    """Of each test image all its captions."""
+    """All captions of each test image."""
     unseen: np.ndarray | None
-    """Whether a test image has a combination that no other part has; None of a user's images."""
+    """Whether a test image has a combination that was not trained on; None for a user's images."""
     words: Any
     train: rk.data.Pairs
     valid: rk.data.Pairs
@@ -142,7 +142,7 @@ def read(settings: Settings, console: Console) -> Data:
         [caption for _, captions in parts["train"] for caption in captions],
         rk.text.Words(punctuation=True),
         RESERVED,
-        settings.least,
+        settings.min_count,
     )
     pairs = {}
     for name, seed in (("train", settings.seed), ("valid", None)):
@@ -151,7 +151,7 @@ def read(settings: Settings, console: Console) -> Data:
         pairs[name] = rk.data.Pairs(np.stack(images), targets, tokens=10**9, rows=settings.rows, width=10**6, seed=seed)
     sizes = ", ".join(
         f"{len(parts[name]):,} {what}"
-        for name, what in zip(parts, ("to learn from", "to watch", "to judge by"), strict=True)
+        for name, what in zip(parts, ("to train on", "for validation", "for the test"), strict=True)
     )
     console.print(f"images    {sizes}; {len(words)} words")
     images = np.stack([image for image, _ in parts["test"]])
@@ -162,8 +162,12 @@ def read(settings: Settings, console: Console) -> Data:
 
 
 def drawn(settings: Settings):
-    """Scenes; among those to judge by are colours and shapes that never stood together in the others."""
-    sizes, parts, unseen = {"train": settings.count, "valid": settings.valid, "test": settings.test}, {}, None
+    """Drawn scenes; only those of the test have certain combinations of colour and shape."""
+    sizes, parts, unseen = (
+        {"train": settings.count, "valid": settings.valid_count, "test": settings.test_count},
+        {},
+        None,
+    )
     for number, (name, count) in enumerate(sizes.items()):
         kept_apart = None if name == "test" else 0.0
         found = rk.data.scenes(count, settings.seed * 3 + number, settings.size, settings.things, kept_apart)
@@ -173,19 +177,19 @@ def drawn(settings: Settings):
 
 
 def own(settings: Settings):
-    """A user's images, each with all its captions, in three parts."""
+    """A user's images, each with all its captions, for training, validation and test."""
     captions: dict[Path, list[str]] = {}
     for path, caption in rk.data.read_captions(settings.captions, settings.images):
         captions.setdefault(path, []).append(caption.lower())
-    held = settings.valid + settings.test
+    held = settings.valid_count + settings.test_count
     if len(captions) < 2 * held:
         raise SettingsError(
-            f"{str(settings.captions)!r} names {len(captions)} images, and {held} are to be held out. Make --valid and "
-            "--test smaller, or give more."
+            f"{str(settings.captions)!r} names {len(captions)} images, and {held} are to be held out. Make "
+            "--valid-count and --test-count smaller, or give more."
         )
     found = [(rk.data.read_image(path, settings.size), sentences) for path, sentences in captions.items()]
     order = np.random.default_rng(settings.seed).permutation(len(found))
-    test, valid, rest = ([found[i] for i in part] for part in np.split(order, [settings.test, held]))
+    test, valid, rest = ([found[i] for i in part] for part in np.split(order, [settings.test_count, held]))
     return {"train": rest, "valid": valid, "test": test}, None
 
 
@@ -193,7 +197,7 @@ def own(settings: Settings):
 
 
 def build(settings: Settings, data: Data, way: str):
-    """Sees with a convolutional network; says it in one of three ways."""
+    """A convolutional encoder and a recurrent decoder that sees its features in one of three ways."""
     network = network_of(settings.network, settings.size, settings.weights, settings.grey, settings.seed)
     encoder = rk.seq2seq.ImageEncoder(
         pooled(network) if way == "condition" else network, vector="mean" if way == "attention" else "all"
@@ -217,7 +221,7 @@ def build(settings: Settings, data: Data, way: str):
     return model
 
 
-# ---------------------------------------------------------------------- judging
+# ---------------------------------------------------------------------- evaluation
 
 
 def judge(models, bundle, data: Data, settings: Settings, console: Console):
@@ -242,14 +246,14 @@ def judge(models, bundle, data: Data, settings: Settings, console: Console):
 
 
 def parts_of(data: Data) -> dict[str, np.ndarray]:
-    """Test images of combinations that were seen, and of others, where there are both."""
+    """Masks of the test images with combinations that were trained on, and with others, where there are both."""
     if data.unseen is None or not data.unseen.any():
         return {}
     return {"exact, seen": ~data.unseen, "exact, unseen": data.unseen}
 
 
 def main(settings: Settings) -> None:
-    """Learn to say what an image shows, judge it, and write a bundle and a report."""
+    """Learn to caption images, evaluate the model, and write a bundle and a report."""
     run(settings)
 
 

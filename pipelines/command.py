@@ -11,7 +11,7 @@ from keras_rnnkit.cli.refusals import USAGE, refuse
 
 
 def start(run: Callable, settings: type) -> None:
-    """Run from the command line; what a user can mend is one sentence, not a traceback."""
+    """Run a pipeline from the command line. An error that the user can correct is one sentence without a traceback."""
     from keras_rnnkit.text import TextError
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -27,7 +27,7 @@ def start(run: Callable, settings: type) -> None:
 
 
 def refuse_outside(sentence: str) -> None:
-    """As `refuse`, where no command is running any more."""
+    """Like `refuse`, but outside a running command."""
     try:
         refuse(sentence, USAGE)
     except typer.Exit as ending:

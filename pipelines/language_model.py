@@ -1,4 +1,4 @@
-"""Train a language model on a text, judge it on what it has not seen, and write all that serving it takes.
+"""Train a language model on a text, evaluate it on held-out text, and write a bundle to serve.
 
 python pipelines/language_model.py --data text.txt --unit word --cell lstm --layers 2 --units 200
 """
@@ -28,50 +28,52 @@ from pipelines.settings import Learning
 
 @dataclass(frozen=True)
 class Settings(Learning):
-    """What the pipeline can be told; each field is an option of the command."""
+    """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[
-        Path | None, "A text, or a folder with train, valid and test; Python's help topics if left out."
+        Path | None, "A text, or a folder with train, valid and test files. Default: Python's help topics."
     ] = None
     unit: Annotated[Literal["char", "word", "subword"], "What a token is."] = "char"
-    punctuation: Annotated[bool, "Of words: cut punctuation off."] = False
-    least: Annotated[int, "How often a token must occur to be known."] = 1
-    most: Annotated[int | None, "How many tokens are known, or pieces learned of subwords (1000)."] = None
-    valid: Annotated[float, "Part of a single text to watch, at its end."] = 0.05
-    test: Annotated[float, "Part of a single text to judge by, after that; 0 judges by what was watched."] = 0.0
-    spread: Annotated[bool, "Take them from the end of each row of a batch, as char-rnn does."] = False
+    punctuation: Annotated[bool, "Split punctuation from words."] = False
+    min_count: Annotated[int, "How often a token must occur to be in the vocabulary."] = 1
+    max_tokens: Annotated[int | None, "Largest size of the vocabulary; for subwords the pieces to learn (1000)."] = None
+    valid_fraction: Annotated[float, "Fraction of a single text for validation, at its end."] = 0.05
+    test_fraction: Annotated[
+        float, "Fraction of a single text for the test, after that; 0 to test on the validation text."
+    ] = 0.0
+    spread: Annotated[bool, "Take these fractions from the end of each row of a batch, as char-rnn does."] = False
 
     cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "lstm"
     layers: Annotated[int, "Recurrent layers."] = 2
-    embedding: Annotated[int, "Width of a token; 0 for one-hot."] = 128
-    dropout: Annotated[float, "Of what goes into each layer and out of the last."] = 0.0
-    recurrent_dropout: Annotated[float, "Of the state that goes back into a layer, the same units at every step."] = 0.0
-    zoneout: Annotated[float, "How often a unit keeps its state, in training."] = 0.0
-    tied: Annotated[bool, "One matrix for tokens in and out."] = False
-    forget_bias: Annotated[float, "Of LSTM cells at the start."] = 1.0
-    init: Annotated[float, "Weights start between -init and init; 0 for Keras' own."] = 0.0
+    embedding: Annotated[int, "Width of a token's embedding; 0 for one-hot."] = 128
+    dropout: Annotated[float, "Dropout rate of the inputs of each layer and of the output."] = 0.0
+    recurrent_dropout: Annotated[float, "Dropout rate of the recurrent state, the same units at every step."] = 0.0
+    zoneout: Annotated[float, "How often a unit keeps its state in training."] = 0.0
+    tied: Annotated[bool, "Use one matrix for the embedding and the output."] = False
+    forget_bias: Annotated[float, "Initial bias of the forget gate of LSTM cells, 0 or 1."] = 1.0
+    init: Annotated[float, "Initial weights are between -init and init; 0 for Keras' defaults."] = 0.0
 
-    batch: Annotated[int, "Rows, each of which goes through its own part of the text."] = 50
-    steps: Annotated[int, "Steps of backpropagation."] = 50
+    batch: Annotated[int, "Rows of a batch; each goes through its own part of the text."] = 50
+    steps: Annotated[int, "Steps of truncated backpropagation."] = 50
     order: Annotated[Literal["sequential", "random"], "Carry states from batch to batch, or sample windows."] = (
         "sequential"
     )
-    varied: Annotated[bool, "Windows of varied length."] = False
-    epochs: Annotated[int, "Times through the text."] = 10
-    rate: Annotated[float, "Learning rate."] = 2e-3
+    varied: Annotated[bool, "Use windows of random length around --steps."] = False
+    epochs: Annotated[int, "Passes over the text."] = 10
+    learning_rate: Annotated[float, "Learning rate."] = 2e-3
     clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 5.0
     patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 0
 
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/language_model")
-    every: Annotated[int, "Batches between checkpoints."] = 500
-    start: Annotated[str | None, "The text that samples go on from."] = None
-    length: Annotated[int, "Tokens of a sample."] = 300
-    temperature: Annotated[float, "Of the samples."] = 0.8
+    checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
+    start: Annotated[str | None, "The text that the sample continues."] = None
+    length: Annotated[int, "Tokens of the sample."] = 300
+    temperature: Annotated[float, "Temperature of the sample."] = 0.8
     export: Annotated[bool, "Write the bundle."] = True
 
-    PLACE = (*Learning.PLACE, "every", "start", "length", "temperature", "export")
+    PLACE = (*Learning.PLACE, "checkpoint_every", "start", "length", "temperature", "export")
     COUNTS = ("layers", "units", "batch", "steps", "epochs", "length")
-    PARTS = (*Learning.PARTS, "recurrent_dropout", "zoneout", "valid", "test")
+    FRACTIONS = (*Learning.FRACTIONS, "recurrent_dropout", "zoneout", "valid_fraction", "test_fraction")
 
     def __post_init__(self):
         super().__post_init__()
@@ -81,9 +83,9 @@ class Settings(Learning):
                 f"{self.units}. Make them equal."
             )
         if self.forget_bias not in (0.0, 1.0):
-            raise SettingsError(f"forget_bias is 0 or 1, as Keras has it. Received: {self.forget_bias}.")
+            raise SettingsError(f"forget_bias must be 0 or 1, the values that Keras has. Received: {self.forget_bias}.")
         if self.varied and self.order == "random":
-            raise SettingsError("Windows of varied length go on from each other: --varied needs --order sequential.")
+            raise SettingsError("Windows of varied length follow each other: --varied needs --order sequential.")
 
 
 def run(settings: Settings) -> dict:
@@ -111,14 +113,14 @@ def read(settings: Settings, console: Console):
     from keras_rnnkit.data.corpus import spread
     from keras_rnnkit.data.embedded import python_topics
 
-    parts_of = settings.valid, settings.test
+    parts_of = settings.valid_fraction, settings.test_fraction
     rows = settings.batch if settings.spread else 1
     if settings.data:
         corpus = read_corpus(settings.data, *parts_of, rows)
     else:
         corpus = spread(python_topics(), *parts_of, "Python's help topics", rows)
     vocabulary = rk.text.Vocabulary.of(
-        corpus.train, unit_of(corpus.train, settings), ["<unk>"], settings.least, settings.most
+        corpus.train, unit_of(corpus.train, settings), ["<unk>"], settings.min_count, settings.max_tokens
     )
     parts = {name: vocabulary.encode(getattr(corpus, name)) for name in ("train", "valid", "test")}
     sizes = ", ".join(f"{len(ids):,} {name}" for name, ids in parts.items())
@@ -128,7 +130,7 @@ def read(settings: Settings, console: Console):
 
 def unit_of(text: str, settings: Settings):
     if settings.unit == "subword":
-        return rk.text.Subwords.learned([text], settings.most or 1000)
+        return rk.text.Subwords.learned([text], settings.max_tokens or 1000)
     return rk.text.Words(settings.punctuation) if settings.unit == "word" else rk.text.Characters()
 
 
@@ -156,7 +158,7 @@ def build(settings: Settings, size: int, batch: int | None, stateful: bool):
 
 
 def recurrent(settings: Settings, place: int, stateful: bool):
-    """The layer at this place, counted from the tokens."""
+    """A layer; place counts from the tokens."""
     drop = {"recurrent_dropout": settings.recurrent_dropout, "seed": settings.seed + place}
     drop = drop if settings.recurrent_dropout else {}
     kind = settings.cell, settings.units, settings.forget_bias == 1.0, settings.zoneout
@@ -164,8 +166,8 @@ def recurrent(settings: Settings, place: int, stateful: bool):
 
 
 def learner(settings: Settings, size: int):
-    """The model that trains, its states carried from batch to batch."""
-    from pipelines.learning import prepare
+    """The model to train. Its states are carried from batch to batch."""
+    from pipelines.optimization import prepare
 
     prepare(settings)
     model = build(settings, size, settings.batch, stateful=settings.order == "sequential")
@@ -178,9 +180,9 @@ def learner(settings: Settings, size: int):
 
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
-    """Logs of every epoch; the best weights are kept in a file."""
-    from pipelines.learning import optimizer_of
-    from pipelines.watching import Watching
+    """Train; the best weights are kept in a file. Returns the logs of every epoch."""
+    from pipelines.optimization import optimizer_of
+    from pipelines.progress import EpochReport
 
     windows = rk.data.Windows(
         parts["train"], settings.batch, settings.steps, settings.order, settings.seed, varied=settings.varied
@@ -193,41 +195,31 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
     if settings.resume:
         place = rk.training.resume(model, path, settings.learned)
         console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
-    keeper = rk.training.Checkpoint(
-        path, settings.learned, settings.every, place["batch"] if place else 0, place["history"] if place else None
-    )
-    lowering = [rk.training.Plateau(settings.factor, keeper.history)] if settings.schedule == "plateau" else []
-    rk.training.fit(
-        model,
-        windows,
-        settings.epochs,
-        [
-            rk.training.GradientLog(),
-            rk.training.AveragedWeights(),
-            *lowering,
-            Watching(settings, console, keeper.history, settings.batch * settings.steps),
-            keeper,
-        ],
-        place,
-        validation_data=held_out(parts["valid"], settings).dataset(),
-        shuffle=False,
-        verbose=0,
-    )
+    keeper = rk.training.Checkpoint(path, settings.learned, settings.checkpoint_every, place=place)
+    callbacks = [rk.training.GradientLog(), keeper]
+    if settings.schedule == "plateau":
+        callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
+    callbacks.append(EpochReport(settings, console, keeper.history, settings.batch * settings.steps))
+    arguments = {"validation_data": validation_windows(parts["valid"], settings).dataset(), "shuffle": False}
+    rk.training.fit(model, windows, settings.epochs, callbacks, place, verbose=0, **arguments)
     return keeper.history
 
 
-def held_out(ids: np.ndarray, settings: Settings):
-    """The text to watch, in as many rows as there are in training."""
-    return rk.data.Windows(ids, settings.batch, max(1, min(settings.steps, (len(ids) - 1) // settings.batch)))
+def validation_windows(ids: np.ndarray, settings: Settings):
+    """The validation text in as many rows as in training, in windows of at most `steps` that use nearly all of it."""
+    row_length = (len(ids) - 1) // settings.batch
+    windows = max(1, -(-row_length // settings.steps))
+    return rk.data.Windows(ids, settings.batch, max(1, row_length // windows))
 
 
-# ---------------------------------------------------------------------- judging
+# ---------------------------------------------------------------------- evaluation
+
 
 MEASURES = {"nats": float, "perplexity": math.exp, "bits": lambda x: x / math.log(2)}
 
 
 def best_model(settings: Settings, size: int, batch: int | None, stateful: bool):
-    """The best weights that were found, in a model for other rows that computes in 32 bits."""
+    """A float32 model with the best weights, for any batch size."""
     import keras
 
     keras.config.set_dtype_policy("float32")
@@ -238,7 +230,7 @@ def best_model(settings: Settings, size: int, batch: int | None, stateful: bool)
 
 
 def evaluate(parts, vocabulary, settings: Settings, console: Console) -> dict:
-    """Perplexity on held-out text in one go, of the model and of what it must beat."""
+    """Perplexity on held-out text, in one row from beginning to end, of the model and of n-gram models."""
     model = best_model(settings, len(vocabulary), 1, stateful=True)
     found = {name: nats_of(model, parts[name]) for name in ("valid", "test")}
     metrics: dict = {f"{name}_{what}": f(x) for name, x in found.items() for what, f in MEASURES.items()}
@@ -249,7 +241,7 @@ def evaluate(parts, vocabulary, settings: Settings, console: Console) -> dict:
 
 
 def nats_of(model, ids: np.ndarray, steps: int = 256) -> float:
-    """Cross-entropy a token, the states carried from one piece of the text to the next."""
+    """Cross-entropy per token; states are carried from one piece of the text to the next."""
     rk.training.reset_states(model)
     total = 0.0
     for begin in range(0, len(ids) - 1, steps):
@@ -264,11 +256,11 @@ def summed_nats(logits: np.ndarray, targets: np.ndarray) -> float:
     return float(-log_p[np.arange(len(targets)), targets].sum())
 
 
-# ---------------------------------------------------------------------- what is written
+# ---------------------------------------------------------------------- export
 
 
 def export(test: np.ndarray, vocabulary, settings: Settings, console: Console) -> dict:
-    """The bundle, and the perplexity of its graphs beside Keras' on the same tokens."""
+    """Write the bundle; compare the perplexity of its graphs with Keras' on the same tokens."""
     model = best_model(settings, len(vocabulary), None, stateful=False)
     modes = ["sequence", "stream", "generate"]
     folder = settings.out / "bundle"
@@ -298,7 +290,7 @@ def export(test: np.ndarray, vocabulary, settings: Settings, console: Console) -
 
 
 def main(settings: Settings) -> None:
-    """Train a language model on a text, judge it, and write a bundle and a report.
+    """Train a language model on a text, evaluate it, and write a bundle and a report.
 
     For a text of about a million characters we recommend
     --units 256 --dropout 0.2 --schedule cosine --epochs 16:

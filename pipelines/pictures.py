@@ -1,4 +1,4 @@
-"""Images with what was said of them, and where the model looked."""
+"""Pictures of captions and of attention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.reporting import figure_of
 def contact_sheet(
     images: np.ndarray, captions: list[str], wanted: list[list[str]], path: Path, count: int = 24, columns: int = 6
 ) -> None:
-    """Images with what was said of them; what is wrong in red, with what was wanted below."""
+    """Images with their captions. Wrong ones are in red, with a reference below."""
     right = [caption in texts for caption, texts in zip(captions, wanted, strict=True)]
     wrong = [i for i, ok in enumerate(right) if not ok][: count // 3]
     shown = [*[i for i, ok in enumerate(right) if ok][: count - len(wrong)], *wrong]
@@ -34,15 +34,15 @@ def wrapped(text: str) -> str:
     return "\n".join(textwrap.wrap(text, 30))
 
 
-def looks(images: np.ndarray, found, words, grid: tuple[int, int], path: Path) -> None:
-    """Where the model looked at each word that it found, as light on the image; grid: of what it sees."""
+def attention_on_images(images: np.ndarray, found, words, grid: tuple[int, int], path: Path) -> None:
+    """The attention of each word of a caption, as light on the image. grid: rows and columns of the features."""
     count = len(images)
-    longest = max(len(one.tokens) for one in found)
+    longest = max(len(caption.tokens) for caption in found)
     figure = figure_of(1.25 * (longest + 1), 1.6 * count)
     places = figure.subplots(count, longest + 1, squeeze=False)
-    for row, one, image in zip(places, found, images, strict=True):
+    for row, caption, image in zip(places, found, images, strict=True):
         row[0].imshow(image)
-        for axes, token, weights in zip(row[1:], one.tokens, one.attention, strict=False):
+        for axes, token, weights in zip(row[1:], caption.tokens, caption.attention, strict=False):
             light = weights.reshape(grid) / max(weights.max(), 1e-9)
             height, width = (image.shape[i] // grid[i] for i in (0, 1))
             axes.imshow((0.25 + 0.75 * np.kron(light, np.ones((height, width)))[..., None]) * image / 255)
@@ -53,7 +53,7 @@ def looks(images: np.ndarray, found, words, grid: tuple[int, int], path: Path) -
 
 
 def heatmaps(examples, path: Path, columns: int = 2) -> None:
-    """Where the model looked: of each example (tokens of the source, tokens of the target, weights)."""
+    """Attention weights as pictures. Each example has the tokens of the source and of the target, and the weights."""
     rows = max(1, math.ceil(len(examples) / columns))
     figure = figure_of(7 * columns, 4.2 * rows)
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()

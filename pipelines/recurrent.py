@@ -12,9 +12,14 @@ CELLS = (*FACADES, *OTHERS)
 
 
 def layer_of(cell: str, units: int, forget_bias: bool = True, zoneout: float = 0.0, **arguments: Any):
-    """One layer that returns its whole sequence.
+    """A recurrent layer that returns the whole sequence.
 
-    forget_bias: whether the forget gate of an LSTM starts open. zoneout: how often a state stays, in training.
+    Arguments:
+        cell: one of `CELLS`.
+        units: units of the layer.
+        forget_bias: whether the bias of an LSTM's forget gate starts at 1.
+        zoneout: how often a unit keeps its state in training.
+        arguments: further arguments of the layer.
     """
     bias = {} if cell in ("gru", "vanilla") else {"unit_forget_bias": forget_bias}
     if cell in FACADES and not zoneout:

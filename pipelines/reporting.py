@@ -1,4 +1,4 @@
-"""The report of a language model: figures, curves, and what its hidden units look at."""
+"""The report of a language model: metrics, curves, and the activity of hidden units over a text."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.data import plot_rank_frequency
+from keras_rnnkit.text.files import replacing
 
 COLUMNS, ROWS = 100, 12
 
 
 def write_report(settings, metrics: dict[str, Any], history, vocabulary, parts, model) -> Path:
-    """A folder with metrics.json, curves.png, rank_frequency.png and, for characters, units.png."""
+    """Write metrics.json, curves.png, rank_frequency.png and, for characters, units.png. Returns the folder."""
     folder = Path(settings.out) / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    known = {
-        **metrics,
-        "settings": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()},
-    }
-    part = folder / ".metrics.json"
-    part.write_text(json.dumps({**known, "history": history}, indent=2), encoding="utf-8")
-    part.replace(folder / "metrics.json")
+    values = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()}
+    content = {**metrics, "settings": values, "history": history}
+    with replacing(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
     plot_curves(history, folder / "curves.png")
     plot_rank_frequency(parts["train"].tolist(), folder / "rank_frequency.png")
     if settings.unit == "char":
@@ -34,6 +32,7 @@ def write_report(settings, metrics: dict[str, Any], history, vocabulary, parts, 
 
 
 def figure_of(width: float, height: float):
+    """An empty figure that needs no window; width and height in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -50,10 +49,10 @@ def plot_curves(history: list[dict[str, float]], path: Path) -> None:
     for name, label in (("loss", "train"), ("val_loss", "valid")):
         left.plot(epochs, [row[name] for row in history], "o-", markersize=3, label=label)
         middle.plot(epochs, [math.exp(row[name]) for row in history], "o-", markersize=3, label=label)
-    left.set(xlabel="epoch", ylabel="nats a token")
+    left.set(xlabel="epoch", ylabel="nats per token")
     middle.set(xlabel="epoch", ylabel="perplexity")
     right.plot(epochs, [row["gradient_norm"] for row in history], "o-", markersize=3, label="mean gradient norm")
-    right.plot(epochs, [row["clip_ratio"] for row in history], "o-", markersize=3, label="part of steps clipped")
+    right.plot(epochs, [row["clip_ratio"] for row in history], "o-", markersize=3, label="fraction of steps clipped")
     right.set(xlabel="epoch", ylim=(0, None))
     for axes in (left, middle, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -63,7 +62,7 @@ def plot_curves(history: list[dict[str, float]], path: Path) -> None:
 
 
 def plot_units(model, ids: np.ndarray, vocabulary, path: Path, count: int = 3) -> None:
-    """Text coloured by how active a hidden unit is after each character, for the units that are most decided.
+    """Text coloured by a hidden unit's activity after each character, for units whose activity is large and changes.
 
     As in A. Karpathy, Visualizing and understanding recurrent networks, 2015.
     """

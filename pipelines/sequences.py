@@ -1,4 +1,4 @@
-"""What translation and captioning share: how pairs are trained, the best weights, the report's numbers."""
+"""What translation and captioning share: training on pairs, the best weights, the numbers of the report."""
 
 from __future__ import annotations
 
@@ -11,56 +11,63 @@ import numpy as np
 from rich.console import Console
 
 import keras_rnnkit as rk
-from pipelines.learning import optimizer_of
+from keras_rnnkit.text.files import replacing
+from pipelines.optimization import optimizer_of
+from pipelines.progress import EpochReport
 from pipelines.reporting import plot_curves
 from pipelines.settings import Training
-from pipelines.watching import Watching
 
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
 
 
 def target_of(text: str, vocabulary) -> np.ndarray:
-    """BEGIN, the tokens, END."""
+    """The numbers of BEGIN, the tokens of a text, and END."""
     return np.array([2, *vocabulary.encode(text), 3], np.int32)
 
 
-def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: Training, console: Console, part: str = ""):
-    """Logs of every epoch; the best weights are kept in a file. part: goes into the names of the files."""
+def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: Training, console: Console, suffix: str = ""):
+    """Train; the model then has the best weights, which are in a file too.
+
+    Arguments:
+        pairs, valid: the pairs to train on and to validate.
+        suffix: is added to the names of the files.
+
+    Returns the logs of every epoch.
+    """
     loss = rk.training.NextToken(ignore=0, smoothing=settings.smoothing)
     model.compile(optimizer_of(settings, len(pairs)), loss)
-    known = settings.learned | {"part": part}
-    path, place = settings.out / f"training{part}.ckpt", None
+    learned = settings.learned | {"suffix": suffix}
+    path, place = settings.out / f"training{suffix}.ckpt", None
     if settings.resume and path.exists():
-        place = rk.training.resume(model, path, known)
+        place = rk.training.resume(model, path, learned)
         console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
-    keeper = rk.training.Checkpoint(
-        path, known, settings.every, place["batch"] if place else 0, place["history"] if place else None
+    keeper = rk.training.Checkpoint(path, learned, settings.checkpoint_every, place=place)
+    report = EpochReport(
+        settings, console, keeper.history, pairs.tokens // len(pairs), settings.out / f"best{suffix}.npz"
     )
-    done = place["epoch"] * len(pairs) + place["batch"] if place else 0
-    callbacks: list[Any] = [rk.training.GradientLog(), rk.training.AveragedWeights()]
+    callbacks: list[Any] = [rk.training.GradientLog(), report, keeper]
     if settings.schedule == "plateau":
         callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
     if settings.sampling:
+        done = place["epoch"] * len(pairs) + place["batch"] if place else 0
         callbacks.append(rk.seq2seq.ScheduledSampling(settings.sampling, len(pairs), start=done))
-    watching = Watching(settings, console, keeper.history, pairs.tokens // len(pairs), settings.out / f"best{part}.npz")
-    callbacks += [watching, keeper]
-    quietly = {"validation_data": valid.dataset(), "shuffle": False, "verbose": 0}
-    rk.training.fit(model, pairs, settings.epochs, callbacks, place, **quietly)
-    restore(model, watching.path)
+    arguments = {"validation_data": valid.dataset(), "shuffle": False, "verbose": 0}
+    rk.training.fit(model, pairs, settings.epochs, callbacks, place, **arguments)
+    restore(model, report.path)
     return keeper.history
 
 
 def restore(model, path: Path) -> None:
-    """The best weights that were found."""
+    """Give a model the best weights, from their file."""
     with np.load(path) as kept:
         model.set_weights([kept[name] for name in kept.files])
 
 
 def write_metrics(settings: Training, metrics: dict[str, Any], history, folder: Path) -> None:
-    """metrics.json and curves.png."""
+    """Write metrics.json and curves.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    known = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()}
-    part = folder / ".metrics.json"
-    part.write_text(json.dumps({**metrics, "settings": known, "history": history}, indent=2, ensure_ascii=False))
-    part.replace(folder / "metrics.json")
+    values = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()}
+    content = {**metrics, "settings": values, "history": history}
+    with replacing(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
     plot_curves(history, folder / "curves.png")

@@ -1,4 +1,4 @@
-"""Learn to translate from pairs, judge it on pairs it has not seen, and write all that serving it takes.
+"""Learn to translate from pairs, evaluate on held-out pairs, and write a bundle to serve.
 
 python pipelines/translation.py --data pairs.tsv --unit subword --attention general
 """
@@ -21,9 +21,9 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.settings import SettingsError
-from pipelines.judging import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.learning import prepare
-from pipelines.lengths import by_length, lengths_table, plot_lengths
+from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from pipelines.length_report import by_length, lengths_table, plot_lengths
+from pipelines.optimization import prepare
 from pipelines.pictures import heatmaps
 from pipelines.recurrent import layer_of
 from pipelines.sequences import RESERVED, target_of, train, write_metrics
@@ -32,54 +32,56 @@ from pipelines.settings import Training
 
 @dataclass(frozen=True)
 class Settings(Training):
-    """What the pipeline can be told; each field is an option of the command."""
+    """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[
         Path | None,
-        "A file with a source, a tab and a target a line; days in eight languages, to English, if left out.",
+        "A file whose lines are a source, a tab and a target. Default: dates in eight languages, to English.",
     ] = None
-    days: Annotated[int, "Of the built-in pairs: days of a source, at most."] = 1
-    count: Annotated[int, "Of the built-in pairs: how many to learn from."] = 30_000
+    days: Annotated[int, "Largest number of dates in a source, for the built-in pairs."] = 1
+    count: Annotated[int, "Number of built-in pairs to train on."] = 30_000
     unit: Annotated[
-        Literal["char", "word", "subword"] | None, "What a token is; characters of the built-in pairs, else subwords."
+        Literal["char", "word", "subword"] | None, "What a token is; char for the built-in pairs, else subword."
     ] = None
-    most: Annotated[int, "Tokens known of each language, or pieces learned of subwords."] = 4000
-    valid: Annotated[int, "Pairs to watch."] = 500
-    test: Annotated[int, "Pairs to judge by."] = 1000
-    limit: Annotated[int, "Tokens of the longest source and target; longer pairs are left out."] = 100
-    tokens: Annotated[int, "Of a batch, source and target together."] = 4096
-    rows: Annotated[int | None, "Pairs of a batch, at most; 128 of the built-in ones, else 32."] = None
-    attention: Annotated[Literal["additive", "dot", "general", "none"], "How the decoder looks at the source."] = (
+    max_tokens: Annotated[int, "Largest vocabulary of each language; for subwords the pieces to learn."] = 4000
+    valid_count: Annotated[int, "Pairs for validation."] = 500
+    test_count: Annotated[int, "Pairs for the test."] = 1000
+    limit: Annotated[int, "Most tokens of a source or target; longer pairs are left out."] = 100
+    tokens: Annotated[int, "Most tokens in a batch, sources and targets together."] = 4096
+    rows: Annotated[int | None, "Most pairs in a batch; 128 for the built-in pairs, else 32."] = None
+    attention: Annotated[Literal["additive", "dot", "general", "none"], "How the decoder attends to the source."] = (
         "general"
     )
     compare: Annotated[
-        bool | None, "Train a second model without attention, to compare by length; by default with the built-in pairs."
+        bool | None, "Train a second model without attention, to compare. Default: with the built-in pairs."
     ] = None
     units: Annotated[int | None, "Units of each layer; 128 for the built-in pairs, else 256."] = None
-    embedding: Annotated[int | None, "Width of a token; 64 for the built-in pairs, else 128."] = None
+    embedding: Annotated[int | None, "Width of a token's embedding; 64 for the built-in pairs, else 128."] = None
     dropout: Annotated[
-        float | None, "Of what goes into the layers, and of what comes out; 0 for the built-in pairs, else 0.2."
+        float | None, "Dropout rate of the inputs of the layers and of the output; 0 for the built-in pairs, else 0.2."
     ] = None
-    epochs: Annotated[int | None, "Times through the pairs; 3 of the built-in ones, else 10."] = None
-    rate: Annotated[float | None, "Learning rate; 0.003 for the built-in pairs, else 0.001."] = None
-    reverse: Annotated[bool, "Read sources from their ends (Sutskever 2014)."] = False
+    epochs: Annotated[int | None, "Passes over the pairs; 3 for the built-in pairs, else 10."] = None
+    learning_rate: Annotated[float | None, "Learning rate; 0.003 for the built-in pairs, else 0.001."] = None
+    reverse: Annotated[bool, "Read sources from their end to their beginning (Sutskever 2014)."] = False
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/translation")
 
-    PLACE = (*Training.PLACE, "test", "compare")
-    COUNTS = (*Training.COUNTS, "days", "count", "valid", "test", "limit", "tokens", "rows", "most")
+    PLACE = (*Training.PLACE, "test_count", "compare")
+    COUNTS = (*Training.COUNTS, "days", "count", "valid_count", "test_count", "limit", "tokens", "rows", "max_tokens")
     BY_DATA = {
         "rows": (128, 32),
         "units": (128, 256),
         "embedding": (64, 128),
         "dropout": (0.0, 0.2),
         "epochs": (3, 10),
-        "rate": (3e-3, 1e-3),
+        "learning_rate": (3e-3, 1e-3),
     }
 
     def __post_init__(self):
         super().__post_init__()
         if self.attention == "dot" and self.units % 2:
-            raise SettingsError(f"Two directions share the units of dot attention. Received: units={self.units}.")
+            raise SettingsError(
+                f"With dot attention, units must be even: two directions share them. Received: units={self.units}."
+            )
 
     @property
     def own_data(self) -> bool:
@@ -95,7 +97,7 @@ class Settings(Training):
 
 
 def run(settings: Settings) -> dict:
-    """pairs -> model -> train -> export -> judge -> report"""
+    """pairs -> model -> train -> export -> evaluate -> report"""
     console, began = Console(highlight=False, soft_wrap=True), time.perf_counter()
     settings.out.mkdir(parents=True, exist_ok=True)
     prepare(settings)
@@ -116,7 +118,7 @@ def run(settings: Settings) -> dict:
 
 @dataclass(frozen=True)
 class Data:
-    """Texts to judge by, vocabularies of both languages, and batches of numbers."""
+    """The test pairs, the vocabularies of both languages, and batches of numbers."""
 
     test: list[tuple[str, str]]
     source: Any
@@ -124,27 +126,29 @@ class Data:
     train: rk.data.Pairs
     valid: rk.data.Pairs
     steps: int
-    """Tokens of a translation, at most."""
+    """Most tokens of a translation."""
 
 
 def read(settings: Settings, console: Console) -> Data:
-    held = settings.valid + settings.test
+    held = settings.valid_count + settings.test_count
     if settings.data:
         pairs = rk.data.read_pairs(settings.data)
         if len(pairs) < 2 * held:
             raise SettingsError(
-                f"{str(settings.data)!r} has {len(pairs)} pairs, and {held} are to be held out. Make --valid and "
-                "--test smaller, or give more pairs."
+                f"{str(settings.data)!r} has {len(pairs)} pairs, and {held} are to be held out. Make --valid-count "
+                "and --test-count smaller, or give more pairs."
             )
     else:
-        pairs = rk.data.date_pairs(settings.count + held, settings.seed, most=settings.days)
+        pairs = rk.data.date_pairs(settings.count + held, settings.seed, max_days=settings.days)
     order = np.random.default_rng(settings.seed).permutation(len(pairs))
-    test, valid, rest = ([pairs[i] for i in part] for part in np.split(order, [settings.test, held]))
+    test, valid, rest = ([pairs[i] for i in part] for part in np.split(order, [settings.test_count, held]))
     source, target = (vocabulary_of([pair[side] for pair in rest], settings) for side in (0, 1))
     parts = {name: numbered(part, source, target, settings) for name, part in (("train", rest), ("valid", valid))}
     test = [pair for pair in test if fits(*as_numbers(pair, source, target, settings), settings)]
     left = len(pairs) - len(test) - sum(len(part) for part, _ in parts.values())
-    sizes = f"{len(parts['train'][0]):,} to learn from, {len(parts['valid'][0]):,} to watch, {len(test):,} to judge by"
+    sizes = (
+        f"{len(parts['train'][0]):,} to train on, {len(parts['valid'][0]):,} for validation, {len(test):,} for the test"
+    )
     console.print(f"pairs     {sizes}{f', {left:,} too long' if left else ''}; {settings.kind}s")
     console.print(f"tokens    {len(source):,} of sources, {len(target):,} of targets")
     batch = settings.tokens, settings.rows
@@ -158,10 +162,10 @@ def read(settings: Settings, console: Console) -> Data:
 
 def vocabulary_of(texts: list[str], settings: Settings):
     if settings.kind == "subword":
-        unit = rk.text.Subwords.learned(texts, settings.most)
+        unit = rk.text.Subwords.learned(texts, settings.max_tokens)
     else:
         unit = rk.text.Words(punctuation=True) if settings.kind == "word" else rk.text.Characters()
-    return rk.text.Vocabulary.of(texts, unit, RESERVED, most=settings.most + len(RESERVED))
+    return rk.text.Vocabulary.of(texts, unit, RESERVED, max_tokens=settings.max_tokens + len(RESERVED))
 
 
 def as_numbers(pair: tuple[str, str], source, target, settings: Settings):
@@ -174,7 +178,7 @@ def fits(source: np.ndarray, target: np.ndarray, settings: Settings) -> bool:
 
 
 def numbered(pairs, source, target, settings: Settings):
-    """Sources and targets as numbers, without those that are too long."""
+    """Sources and targets as numbers, without pairs that are too long."""
     found = [as_numbers(pair, source, target, settings) for pair in pairs]
     kept = [pair for pair in found if fits(*pair, settings)]
     if not kept:
@@ -186,7 +190,7 @@ def numbered(pairs, source, target, settings: Settings):
 
 
 def build(settings: Settings, data: Data, attention: str):
-    """Reads both ways, writes one; without attention every step sees the fixed vector of the source."""
+    """A bidirectional encoder and a decoder; without attention, every step sees the fixed vector of the source."""
     half = {"units": settings.units // 2 if attention == "dot" else settings.units}
     encoder = rk.Encoder(
         rk.Bidirectional(layer_of(settings.cell, half["units"], name="reader")),
@@ -217,18 +221,18 @@ def attention_of(name: str, units: int):
 
 
 def compared(settings: Settings, data: Data, console: Console):
-    """The same without attention."""
-    console.print("\nand the same without attention, by a fixed vector")
+    """A second model without attention, trained in the same way."""
+    console.print("\nwithout attention, with a fixed vector")
     model = build(settings, data, "none")
-    train(model, data.train, data.valid, settings, console, part="_fixed")
+    train(model, data.train, data.valid, settings, console, suffix="_fixed")
     return model
 
 
-# ---------------------------------------------------------------------- judging
+# ---------------------------------------------------------------------- evaluation
 
 
 def judge(model, bundle, fixed, data: Data, settings: Settings, console: Console) -> dict:
-    """BLEU, chrF and exact matches on held-out pairs; what the length of a source does."""
+    """BLEU, chrF and exact matches on the test pairs, and exact matches by the length of the source."""
     sources = [as_numbers(pair, data.source, data.target, settings)[0] for pair in data.test]
     wanted = [respelled(target, data.target) for _, target in data.test]
     found, same = same_in_both(model, bundle, sources, data.target, settings, data.steps, console)
@@ -258,7 +262,7 @@ def judge(model, bundle, fixed, data: Data, settings: Settings, console: Console
     return metrics
 
 
-# ---------------------------------------------------------------------- what is written
+# ---------------------------------------------------------------------- report
 
 
 def report(settings: Settings, metrics: dict[str, Any], history, bundle, data: Data) -> Path:
@@ -269,7 +273,7 @@ def report(settings: Settings, metrics: dict[str, Any], history, bundle, data: D
     if settings.attention != "none":
         longest = sorted(data.test, key=lambda pair: -len(pair[0]))[: len(data.test) // 2 : max(1, len(data.test) // 8)]
         examples = [example(bundle, pair, data, settings) for pair in longest]
-        heatmaps([one for one in examples if one[1]][:4], folder / "attention.png")
+        heatmaps([item for item in examples if item[1]][:4], folder / "attention.png")
     return folder
 
 
@@ -280,7 +284,7 @@ def example(bundle, pair: tuple[str, str], data: Data, settings: Settings):
 
 
 def main(settings: Settings) -> None:
-    """Learn to translate from pairs, judge it, and write a bundle and a report."""
+    """Learn to translate from pairs, evaluate the model, and write a bundle and a report."""
     run(settings)
 
 

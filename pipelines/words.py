@@ -1,4 +1,4 @@
-"""Invent words: one to many, letter by letter between START and END, after the words of a list.
+"""Learn the words of a list and invent others like them, letter by letter from START to END.
 
 python pipelines/words.py --data names.txt --count 30
 """
@@ -28,29 +28,29 @@ from pipelines.settings import Learning
 
 @dataclass(frozen=True)
 class Settings(Learning):
-    """What the pipeline can be told; each field is an option of the command."""
+    """The settings of the pipeline; each field is an option of the command."""
 
-    data: Annotated[Path | None, "A file with a word a line; the words of Python's documentation if left out."] = None
-    embedding: Annotated[int, "Width of a letter."] = 32
-    dropout: Annotated[float, "Before each layer but the first, and before the output."] = 0.2
-    zoneout: Annotated[float, "How often a unit keeps its state, in training."] = 0.0
-    batch: Annotated[int, "Words of a batch."] = 32
-    epochs: Annotated[int, "Times through the list, at most."] = 30
+    data: Annotated[Path | None, "A file with one word per line. Default: the words of Python's documentation."] = None
+    embedding: Annotated[int, "Width of a letter's embedding."] = 32
+    dropout: Annotated[float, "Dropout rate before each layer but the first, and before the output."] = 0.2
+    zoneout: Annotated[float, "How often a unit keeps its state in training."] = 0.0
+    batch: Annotated[int, "Words in a batch."] = 32
+    epochs: Annotated[int, "Passes over the list at most."] = 30
     patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 3
-    held_out: Annotated[float, "Part of the words to judge by."] = 0.1
+    held_out: Annotated[float, "Fraction of the words for validation."] = 0.1
     count: Annotated[int, "Words to invent."] = 20
-    temperature: Annotated[float, "Below 1 they grow more usual, above 1 wilder."] = 0.8
+    temperature: Annotated[float, "Below 1 the words become more ordinary, above 1 more unusual."] = 0.8
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/words")
 
     unit = "char"
     PLACE = (*Learning.PLACE, "count", "temperature")
     COUNTS = (*Learning.COUNTS, "batch", "count")
-    PARTS = (*Learning.PARTS, "zoneout")
+    FRACTIONS = (*Learning.FRACTIONS, "zoneout")
 
     def __post_init__(self):
         super().__post_init__()
         if not 0 < self.held_out < 1:
-            raise SettingsError(f"held_out is a part of the words, between 0 and 1. Received: {self.held_out}.")
+            raise SettingsError(f"held_out must be a fraction between 0 and 1. Received: {self.held_out}.")
 
 
 def run(settings: Settings) -> dict:
@@ -81,13 +81,13 @@ def run(settings: Settings) -> dict:
 
 def read(settings: Settings) -> list[str]:
     """The different words of the list."""
-    from keras_rnnkit.data.corpus import read_text
     from keras_rnnkit.data.embedded import english_words
+    from keras_rnnkit.text.files import read_lines
 
-    lines = read_text(settings.data).splitlines() if settings.data else english_words()
+    lines = read_lines(settings.data) if settings.data else english_words()
     words = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if len(words) < 20:
-        raise rk.text.TextError(f"{str(settings.data)!r} has {len(words)} different words; it takes 20 or more.")
+        raise rk.text.TextError(f"{str(settings.data)!r} has {len(words)} different words. Give a list of 20 or more.")
     return words
 
 
@@ -98,7 +98,7 @@ def split(words: list[str], settings: Settings) -> tuple[list[str], list[str]]:
 
 
 def padded(words: list[str], vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """START and the letters [N, T], and what comes next, END last [N, T]; 0 where a word is over."""
+    """Inputs [N, T], START and the letters, and targets [N, T], the letters and END; 0 after a word has ended."""
     table = np.zeros((len(words), max(map(len, words)) + 2), np.int32)
     for row, word in zip(table, words, strict=True):
         row[: len(word) + 2] = [vocabulary.number(BEGIN), *vocabulary.encode(word), vocabulary.number(END)]
@@ -119,49 +119,43 @@ def build(settings: Settings, size: int):
 
 
 def learner(settings: Settings, size: int):
-    """The model that trains."""
-    from pipelines.learning import prepare
+    """The model to train."""
+    from pipelines.optimization import prepare
 
     prepare(settings)
     return build(settings, size)
 
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
-    """Logs of every epoch; the best weights are kept in a file. Each epoch has an order of its own, of words."""
-    from pipelines.learning import optimizer_of
-    from pipelines.watching import Watching
+    """The logs of every epoch; the best weights are kept in a file. Each epoch has the words in an order of its own."""
+    from pipelines.optimization import optimizer_of
+    from pipelines.progress import EpochReport
 
     (x, y), held_out = parts["train"], parts["test"]
     batches = -(-len(x) // settings.batch)
     model.compile(optimizer_of(settings, batches), rk.training.NextToken(ignore=0))
-    path, place = settings.out / "training.ckpt", {"epoch": 0, "history": None}
+    path, place = settings.out / "training.ckpt", None
     if settings.resume:
         place = rk.training.resume(model, path, settings.learned)
         console.print(f"resumed   epoch {place['epoch'] + 1}")
-    keeper = rk.training.Checkpoint(path, settings.learned, history=place["history"])
-    lowering = [rk.training.Plateau(settings.factor, keeper.history)] if settings.schedule == "plateau" else []
-    tokens = int((x > 0).sum()) // batches
-    watching = Watching(settings, console, keeper.history, tokens)
-    for epoch in range(place["epoch"], settings.epochs):
+    keeper = rk.training.Checkpoint(path, settings.learned, place=place)
+    callbacks = [rk.training.GradientLog(), keeper]
+    if settings.average:
+        callbacks.append(rk.training.AveragedWeights())
+    if settings.schedule == "plateau":
+        callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
+    callbacks.append(EpochReport(settings, console, keeper.history, int((x > 0).sum()) // batches))
+    for epoch in range(place["epoch"] if place else 0, settings.epochs):
         order = np.random.default_rng([settings.seed, epoch]).permutation(len(x))
-        model.fit(
-            x[order],
-            y[order],
-            validation_data=held_out,
-            batch_size=settings.batch,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            callbacks=[rk.training.GradientLog(), rk.training.AveragedWeights(), *lowering, watching, keeper],
-            shuffle=False,
-            verbose=0,
-        )
+        arguments = {"batch_size": settings.batch, "initial_epoch": epoch, "epochs": epoch + 1, "verbose": 0}
+        model.fit(x[order], y[order], validation_data=held_out, callbacks=callbacks, shuffle=False, **arguments)
         if model.stop_training:
             break
     return keeper.history
 
 
 def best_model(settings: Settings, size: int):
-    """The best weights that were found, in a model that computes in 32 bits."""
+    """A float32 model with the best weights."""
     import keras
 
     keras.config.set_dtype_policy("float32")
@@ -179,7 +173,7 @@ def export(model, vocabulary, settings: Settings):
 
 
 def invent(bundle, vocabulary, settings: Settings) -> list[str]:
-    """Words from START on, all of them in one run of the graph."""
+    """Words that begin at START, all of them in one run of the graph."""
     start = np.full((settings.count, 1), vocabulary.number(BEGIN))
     found = bundle.generate(start, steps=30, seed=settings.seed, temperature=settings.temperature)
     return [vocabulary.decode(row[:length]) for row, length in zip(found.tokens, found.lengths, strict=True)]

@@ -1,35 +1,61 @@
-"""`rnnkit demo`, in small."""
-
-import json
+"""`rnnkit demo`, in small: from a text to a bundle and the text that onnxruntime writes."""
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import keras_rnnkit as rk
 from keras_rnnkit.cli import app
+from keras_rnnkit.data.embedded import python_topics
 from keras_rnnkit.demo import pipeline
 from keras_rnnkit.demo.settings import Settings, SettingsError
 
-SMALL = {"units": 8, "steps": 3, "length": 5, "held_out": 0.005}
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The output of a small run, and its folder."""
+    out = tmp_path_factory.mktemp("demo") / "exported" / "demo"
+    return CliRunner().invoke(app, ["demo", "--smoke", "--layers", "2", "--start", "def ", "--out", str(out)]), out
 
 
-@pytest.mark.parametrize("cell", ["gru", *(pytest.param(c, marks=pytest.mark.study) for c in ("lstm", "vanilla"))])
-def test_from_text_to_text(cell, tmp_path):
-    result = pipeline.run(Settings(cell=cell, layers=2, start="def ", out=tmp_path, **SMALL))
-    assert 0 < result.bits < 7
-    assert result.text.startswith("def ") and len(result.text) == 9
-    assert rk.load_model(result.path).get_layer("stack").layers[1].units == 8
-    assert (
-        "".join(json.loads((tmp_path / "vocabulary.json").read_text()))
-        == pipeline.Alphabet.of(pipeline.python_topics()).characters
-    )
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["model.keras", "vocabulary.json"]
+def test_it_ends_with_text_from_onnxruntime_that_keras_writes_too(demo):
+    done, _ = demo
+    assert done.exit_code == 0, done.output
+    assert "bits per character" in done.output and "\ndef " in done.output
+    assert "by onnxruntime, 10 characters; Keras writes the same text" in done.output
 
 
-def test_the_same_seed_writes_the_same(tmp_path):
-    settings = Settings(out=tmp_path, **SMALL)
-    assert pipeline.run(settings) == pipeline.run(settings)
+def test_it_leaves_a_bundle_that_needs_no_tensorflow(demo):
+    _, out = demo
+    bundle = rk.runtime.load(out)
+    assert set(bundle.manifest["graphs"]) == {"sequence", "stream", "generate"}
+    assert bundle.manifest["saved_model"] and bundle.vocabulary == rk.text.Vocabulary.of(python_topics())
+    assert bundle.text(bundle.generate("def ", 5, seed=1).tokens[0])
+
+
+def test_it_shows_each_file_and_the_next_commands(demo):
+    done, out = demo
+    for name in ("sequence.onnx", "step.onnx", "generate.onnx", "step.int8.onnx", "Keras, for comparison"):
+        assert name in done.output
+    assert f"rnnkit serve {out.parent}" in done.output
+    assert f"rnnkit inspect {out}" in done.output
+    assert "rnnkit train language_model --data" in done.output
+
+
+def test_another_text_from_onnxruntime_is_told(capsys):
+    settings, vocabulary = Settings(smoke=True, start="a"), rk.text.Vocabulary("abcde")
+    model = pipeline.build(settings, len(vocabulary))
+    tokens = pipeline.keras_tokens(pipeline.with_states(model), vocabulary.encode("a"), settings)
+    tokens[2] = (tokens[2] + 1) % len(vocabulary)
+
+    class OtherBundle:
+        def generate(self, *_, **__):
+            return rk.decoding.Generated(tokens[None], np.zeros(1), np.array([len(tokens)]))
+
+    _, same = pipeline.write_text(model, OtherBundle(), vocabulary, settings, Console(width=200))
+    assert same == 2
+    assert "Keras writes the same text for 2 characters, then another" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -43,25 +69,10 @@ def test_steps_with_carried_states_equal_the_whole_sequence(cell, rng):
     np.testing.assert_allclose(logits, model(codes)[:, -1], atol=1e-6)
 
 
-def test_low_temperature_takes_the_likeliest():
-    random = np.random.default_rng(0)
-    logits = np.array([0.0, 2.0, 1.0])
-    assert {pipeline.drawn(logits, 1e-3, random) for _ in range(20)} == {1}
-    assert {pipeline.drawn(logits, 10.0, random) for _ in range(100)} == {0, 1, 2}
-
-
-def test_the_time_limit_ends_training(tmp_path):
-    result = CliRunner().invoke(
-        app, ["demo", "--steps", "100000", "--seconds", "0.1", "--units", "4", "--length", "2", "--out", str(tmp_path)]
-    )
-    assert result.exit_code == 0, result.output
-    assert "bits per character" in result.output
-
-
 def test_unknown_characters_are_named():
     result = CliRunner().invoke(app, ["demo", "--start", "Grüße 日"])
     assert result.exit_code == 2
-    assert "characters the model never sees: 'ü', '日'" in result.output
+    assert "in which 'ü', '日' do not occur" in result.output
 
 
 @pytest.mark.parametrize("wrong", [{"units": 0}, {"steps": -1}, {"temperature": 0.0}, {"seconds": 0.0}, {"start": ""}])
@@ -70,13 +81,6 @@ def test_settings_that_cannot_run(wrong):
         Settings(**wrong)
 
 
-def test_batches_pair_each_character_with_the_next():
-    settings = Settings(window=7, batch=4)
-    x, y = next(iter(pipeline.batches(np.arange(50, dtype="int32"), settings)))
-    assert x.shape == y.shape == (4, 7)
-    np.testing.assert_array_equal(y, x + 1)
-
-
 def test_the_text_has_each_paragraph_once():
-    paragraphs = pipeline.python_topics().split("\n\n")
+    paragraphs = python_topics().split("\n\n")
     assert len(paragraphs) == len(set(paragraphs)) > 1000

@@ -36,9 +36,27 @@ def test_the_core_needs_numpy_alone():
 
 
 def test_a_layer_without_keras_names_the_extra():
-    done = python("import keras_rnnkit as rk\ntry: rk.LSTM\nexcept ImportError as error: print(error)")
+    done = python("import keras_rnnkit as rk\ntry: rk.LSTM\nexcept AttributeError as error: print(error)")
     assert "keras_rnnkit.LSTM needs keras" in done.stdout, done.stderr
     assert "pip install 'keras-rnnkit[train]'" in done.stdout
+
+
+def test_python_s_own_tools_work_without_any_extra():
+    done = python(
+        "import inspect, pydoc, keras_rnnkit as rk\n"
+        "assert not hasattr(rk, 'LSTM') and 'LSTM' in dir(rk) and 'LSTM' not in rk.__all__\n"
+        "assert pydoc.render_doc(rk) and dict(inspect.getmembers(rk))['text'] is rk.text\n"
+        "from keras_rnnkit import *\n"
+        "print(text.Vocabulary.__name__)"
+    )
+    assert done.stdout == "Vocabulary\n", done.stderr
+
+
+def test_python_s_own_tools_work_with_all_extras():
+    import pydoc
+
+    assert "class LSTM" in pydoc.plain(pydoc.render_doc(rk))
+    assert set(rk.__all__) == set(rk._NAMES)
 
 
 def test_the_command_without_typer_names_the_extra():

@@ -18,10 +18,10 @@ import onnxruntime
 
 import keras_rnnkit as rk
 from keras_rnnkit.bench.settings import ExportBench
+from keras_rnnkit.export.checking.latency import stock_file
 from keras_rnnkit.export.files import write
-from keras_rnnkit.export.finish import every_node
-from keras_rnnkit.export.latency import stock_file
-from keras_rnnkit.export.tensorflow_graph import first_lines
+from keras_rnnkit.export.tracing.tensorflow_graph import first_lines
+from keras_rnnkit.export.writing.finish import every_node
 from keras_rnnkit.timing import Times, machine, side_by_side
 
 L = keras.layers
@@ -204,7 +204,7 @@ def stepping(path: Path, x: np.ndarray, settings: ExportBench) -> Callable[[], n
 
 def bare_pair(model, features: int) -> onnx.ModelProto:
     """What onnxruntime itself takes for a step: nothing but two LSTM operators and one reshape between them."""
-    from keras_rnnkit.export.lowering.native import stacked, stacked_bias
+    from keras_rnnkit.export.lowering.operators.native import stacked, stacked_bias
 
     helper, numbers = onnx.helper, onnx.numpy_helper
     nodes, constants, source = [], [numbers.from_array(np.array([1, -1, 128]), "flat")], "x"

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_rnnkit.cells.base import Cell
+from keras_rnnkit.cells.base import Cell, argument_names
 from keras_rnnkit.cells.gru import GRUCell
 from keras_rnnkit.cells.lstm import LSTMCell
 from keras_rnnkit.cells.vanilla import VanillaCell
@@ -28,8 +28,9 @@ def adopt(cell: Any) -> Cell | None:
     counterpart = COUNTERPARTS.get(type(cell))
     if counterpart is None:
         return None
-    ours = counterpart.from_config(cell.get_config())
-    ours.dtype_policy = cell.dtype_policy
+    # From the attributes, since a config would spell lambdas and functions that are not registered.
+    arguments = {name: getattr(cell, name) for name in argument_names(counterpart) if hasattr(cell, name)}
+    ours = counterpart(**arguments, name=cell.name, dtype=cell.dtype_policy, trainable=cell.trainable)
     if cell.built:
         share_variables(cell, ours)
     return ours

@@ -1,14 +1,15 @@
-"""What every cell is: an equation in three parts, and a Keras layer around it."""
+"""The base classes of all cells: an equation in three parts, and a Keras layer around it."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
+from keras_rnnkit.cells.arguments import argument_names, keras_object, positive_integer, rate, serialized
+from keras_rnnkit.cells.slopes import has_slope
+from keras_rnnkit.keras_internals import DropoutRNNCell
 from keras_rnnkit.ops import keras as kops
 
 
@@ -35,23 +36,23 @@ class Weights:
 class Cell(keras.layers.Layer, DropoutRNNCell):
     """One step of a recurrence, split so that every kernel can run it:
 
-        z_t          = project(x_t)               what does not depend on the state: one GEMM for the whole sequence
-        r_t          = recur(h_{t-1})             the GEMM of the loop, on the first state
+        z_t          = project(x_t)               independent of the state: one matrix product for a whole sequence
+        r_t          = recur(h_{t-1})             the matrix product of the loop, on the first state
         y_t, state_t = gates(z_t, r_t, state_{t-1})   row by row: pointwise, normalisation, small products
 
     Each part is pure: it takes `ops` (a reading of the vocabulary in `keras_rnnkit.ops.protocol`) and `w` (the
     cell's weights by attribute name) and touches nothing else, so the same lines train, serve as the NumPy
-    reference and export. Write the three, `build`, and the constructor; dropout, masks, kernels, `.keras` files
-    and export come with them.
+    reference and export. A subclass writes the three parts, `build`, and its constructor; dropout, masks, kernels,
+    `.keras` files and export then work without more code.
 
-    Shapes: x_t [B, D], z_t and r_t [B, anything], states [B, size]; with a time axis in front, [T, B, ...],
-    `project`, `recur` and `gates` must work as well.
+    Shapes: x_t [B, D], z_t and r_t [B, any width], states [B, size]. `project`, `recur` and `gates` must also accept
+    a leading time axis, [T, B, ...].
 
     Arguments:
         units: width of the first state.
-        dropout: share of the inputs dropped in training; one mask for a whole sequence and all gates.
+        dropout: share of the inputs dropped in training; one mask serves a whole sequence and all gates.
         recurrent_dropout: the same for h_{t-1} (Gal and Ghahramani 2016, one mask for all gates).
-        seed: of the dropout masks.
+        seed: seed of the dropout masks.
 
     >>> class DecayCell(Cell):
     ...     '''h_t = a * h_{t-1} + (1 - a) * W x_t, with a learned rate a for each unit.'''
@@ -76,10 +77,16 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
     """
 
     emits_state = True
-    """Whether y_t is the first state. A cell whose output is something else sets this to False."""
+    """Whether y_t is the first state. A cell whose output differs from its first state sets this to False."""
 
     condition_size: int | None = None
-    """Width of the fixed vector that is the last state, in a cell that has one."""
+    """Width of the fixed vector that a conditioned cell keeps as its last state; None in all other cells."""
+
+    adds_noise = False
+    """Whether `inputs` adds noise in training, so that what it returns is more than the array z."""
+
+    needs_all_steps = False
+    """Whether training takes statistics of all steps at once, which a loop that goes step by step cannot give."""
 
     def __init__(self, units: int, dropout: float = 0.0, recurrent_dropout: float = 0.0, seed=None, **kwargs):
         kwargs.pop("implementation", None)  # one implementation serves both of Keras'
@@ -107,11 +114,50 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         raise NotImplementedError(f"{type(self).__name__} must define gates(self, ops, w, z, r, state)")
 
     def inputs(self, ops, w, x, state, training=False, mask=None):
-        """Everything the loop reads besides its state: `project`, and what a wrapper adds to it.
+        """All that the loop reads besides its state: z_t, and what a wrapper adds to it, such as noise.
 
-        x: one step [B, D] or all of them [T, B, D]; state: the states before the first of these steps.
+        Kernels call this once for all steps before the loop; `call` calls it for each step.
+
+        x: one step [B, D], or all steps [T, B, D]; state: the states before the first of these steps;
+        mask: the valid steps [T, B], or None where all are valid.
         """
         return self.project(ops, w, x)
+
+    # ------------------------------------------------------------------ the gradient, where it is written out
+
+    def gates_saved(self, ops, w, z, r, state):
+        """Like `gates`, with a list of arrays [..., size] behind the states: what `gates_backward` needs to know."""
+        raise NotImplementedError(f"{type(self).__name__} has no written-out gradient")
+
+    def gates_backward(self, ops, w, saved, before, after, d_state):
+        """The gradients of z, of r and of the states before the step, from those of the states after it.
+
+        before, after: the states on both sides of the step. For a state that the step reads through `recur` alone
+        the last list has None. A kernel uses this formula instead of the backend's automatic differentiation, for a
+        class that defines `gates`, `gates_saved` and `gates_backward` in its own body.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no written-out gradient")
+
+    def gates_weights_backward(self, ops, w, saved, before, d_z) -> dict[str, Any]:
+        """The gradients of weights that `gates` itself multiplies by, by name, from all steps [T, B, ...] at once."""
+        return {}
+
+    @property
+    def activations_have_slopes(self) -> bool:
+        """Whether `gates_backward` holds for the activation functions of this cell."""
+        return True
+
+    # ------------------------------------------------------------------ noise, for loops that call the cell
+
+    def draw_noise(self, shape, dtype) -> list[Any]:
+        """The noise of training steps, arrays [*shape, size]; none for a cell that adds no noise.
+
+        A loop draws it for all its steps before it begins, because JAX cannot draw inside a compiled loop.
+        """
+        return []
+
+    def use_noise(self, noise: list[Any]) -> None:
+        """Take this noise, one step of what `draw_noise` returned, in the next call with training=True."""
 
     # ------------------------------------------------------------------ as a Keras layer
 
@@ -120,8 +166,9 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         return Weights(self, read)
 
     def call(self, inputs, states, training=False):
-        nested = isinstance(states, list | tuple)
+        nested = isinstance(states, list | tuple)  # Keras' own cells take a single state with or without a list
         state = list(states) if nested else [states]
+        check_state_count(self, state)
         w = self.weights_as(keras.ops.convert_to_tensor)
         x, h = inputs, state[0]
         if training:
@@ -132,7 +179,7 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         return y, list(state) if nested else state[0]
 
     def compute_output_shape(self, input_shape, *_):
-        """Of a single step: the output and each state."""
+        """The shapes of the output and of each state after a single step."""
         batch = next(iter(input_shape))
         return (batch, self.output_size), [(batch, size) for size in self.state_sizes]
 
@@ -155,15 +202,22 @@ class GatedCell(Cell):
     """A cell of G gates with Keras' three weights: kernel [D, G*U], recurrent_kernel [U, G*U], bias [G*U].
 
     Arguments, besides those of `Cell`:
-        activation: of the candidate (and of the output, where the equation has one there).
-        use_bias: whether there is a bias.
-        kernel_initializer, recurrent_initializer, bias_initializer: how the weights start. Le, Jaitly and Hinton
-            (2015) start a relu network from `recurrent_initializer="identity"`.
-        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on them.
-        kernel_constraint, recurrent_constraint, bias_constraint: projections after each update.
+        activation: activation of the candidate (and of the output, where the equation has one there).
+        use_bias: whether the gates have a bias.
+        kernel_initializer, recurrent_initializer, bias_initializer: initial values of the weights. Le, Jaitly and
+            Hinton (2015) start a relu network from `recurrent_initializer="identity"`.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights.
+        kernel_constraint, recurrent_constraint, bias_constraint: projections of the weights after each update.
     """
 
     gate_count = 1
+
+    initializers_before_seed = True
+    """Whether the initializers take their seeds before the dropout masks do, as in Keras' cell of the same kind.
+
+    Each unseeded object takes the next number of one global generator, so only the same order gives the same weights
+    as Keras after `keras.utils.set_random_seed`.
+    """
 
     def __init__(
         self,
@@ -181,18 +235,27 @@ class GatedCell(Cell):
         bias_constraint=None,
         **kwargs,
     ):
+        initializers = {
+            "kernel_initializer": kernel_initializer,
+            "recurrent_initializer": recurrent_initializer,
+            "bias_initializer": bias_initializer,
+        }
+        if self.initializers_before_seed:
+            initializers = {name: keras_object(name, value, self) for name, value in initializers.items()}
         super().__init__(units, **kwargs)
-        self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
-        self.kernel_constraint = keras.constraints.get(kernel_constraint)
-        self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
-        self.bias_constraint = keras.constraints.get(bias_constraint)
+        objects = {
+            **initializers,
+            "activation": activation,
+            "kernel_regularizer": kernel_regularizer,
+            "recurrent_regularizer": recurrent_regularizer,
+            "bias_regularizer": bias_regularizer,
+            "kernel_constraint": kernel_constraint,
+            "recurrent_constraint": recurrent_constraint,
+            "bias_constraint": bias_constraint,
+        }
+        for name, value in objects.items():
+            setattr(self, name, keras_object(name, value, self))
 
     def build(self, input_shape):
         width = self.gate_count * self.units
@@ -201,12 +264,15 @@ class GatedCell(Cell):
         self.bias = self.add_matrix("bias", self.bias_shape, initializer=self.initial_bias) if self.use_bias else None
 
     def add_matrix(self, name: str, shape, role: str | None = None, initializer=None) -> keras.Variable:
-        """A weight with the initializer, regularizer and constraint the user gave for its role."""
+        """A weight with the initializer, regularizer and constraint of its role: kernel, recurrent or bias."""
         role = role or name
+        initializer = initializer or getattr(self, f"{role}_initializer")
+        if isinstance(initializer, keras.initializers.Orthogonal) and not has_qr(self.variable_dtype):
+            initializer = computed_in_float32(initializer)
         return self.add_weight(
             name=name,
             shape=shape,
-            initializer=initializer or getattr(self, f"{role}_initializer"),
+            initializer=initializer,
             regularizer=getattr(self, f"{role}_regularizer"),
             constraint=getattr(self, f"{role}_constraint"),
         )
@@ -226,53 +292,29 @@ class GatedCell(Cell):
     def recur(self, ops, w, h):
         return ops.matmul(h, w.recurrent_kernel)
 
-
-# ---------------------------------------------------------------------- arguments and configs
+    @property
+    def activations_have_slopes(self):
+        return has_slope(self.activation) and has_slope(getattr(self, "recurrent_activation", self.activation))
 
 
 def dropped(x, mask):
-    """x with the cached mask of `DropoutRNNCell` on it; None where there is no dropout."""
+    """x times the dropout mask that Keras' `DropoutRNNCell` caches, which is None without dropout."""
     return x if mask is None else x * keras.ops.cast(mask, x.dtype)
 
 
-def positive_integer(name: str, value, layer) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value <= 0:
+def has_qr(dtype: str) -> bool:
+    """Whether the backend has the QR decomposition that orthogonal matrices start from: few have it in 16 bits."""
+    return dtype not in ("float16", "bfloat16") or (dtype, keras.backend.backend()) == ("float16", "tensorflow")
+
+
+def computed_in_float32(initializer):
+    """The initializer by way of float32."""
+    return lambda shape, dtype=None: keras.ops.cast(initializer(shape, dtype="float32"), dtype)
+
+
+def check_state_count(cell: Cell, state: list) -> None:
+    if len(state) != len(cell.state_sizes):
         raise ValueError(
-            f"{type(layer).__name__}: `{name}` must be a positive integer. Received: {name}={value!r}. "
-            f"It is a width, for example {name}=64."
+            f"{type(cell).__name__} has {len(cell.state_sizes)} state(s) of width {cell.state_sizes}. Received: "
+            f"{len(state)} state(s). Pass all of them, as cell.get_initial_state(batch_size) returns them."
         )
-    return int(value)
-
-
-def rate(name: str, value, layer) -> float:
-    if not 0.0 <= value < 1.0:
-        raise ValueError(
-            f"{type(layer).__name__}: `{name}` is a share of the units and must be in [0, 1). "
-            f"Received: {name}={value!r}. Write 0.2 for 20%."
-        )
-    return float(value)
-
-
-def argument_names(layer_class: type) -> list[str]:
-    """The constructor's own arguments, base classes' included, without those Keras' Layer saves itself."""
-    names: list[str] = []
-    for cls in layer_class.__mro__:
-        if cls is keras.layers.Layer:
-            break
-        parameters = inspect.signature(vars(cls)["__init__"]).parameters.values() if "__init__" in vars(cls) else ()
-        named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        names += [name for name in named if name not in ("self", *names)]
-    return names
-
-
-def serialized(name: str, value):
-    """A constructor argument as a config holds it."""
-    for suffix, module in (
-        ("activation", keras.activations),
-        ("initializer", keras.initializers),
-        ("regularizer", keras.regularizers),
-        ("constraint", keras.constraints),
-    ):
-        if name.endswith(suffix):
-            return module.serialize(value)
-    return keras.saving.serialize_keras_object(value) if isinstance(value, keras.layers.Layer) else value

@@ -1,4 +1,4 @@
-"""LSTM whose forget gate is what the input gate leaves."""
+"""LSTM whose input gate is one minus its forget gate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras_rnnkit.cells.lstm import LSTMCell
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
 class CoupledLSTMCell(LSTMCell):
-    """LSTM with coupled input and forget gates: what comes in is what goes out.
+    """LSTM with coupled gates: new values enter the memory in the share in which old ones are forgotten.
 
         f = sigmoid(W_f x_t + U_f h_{t-1} + b_f)
         g =    tanh(W_g x_t + U_g h_{t-1} + b_g)
@@ -17,7 +17,8 @@ class CoupledLSTMCell(LSTMCell):
         c_t = f * c_{t-1} + (1 - f) * g
         h_t = o * tanh(c_t)
 
-    Paper: K. Greff, LSTM: a search space odyssey, 2015 (CIFG): a quarter of the weights less, no loss on its tasks.
+    Paper: K. Greff, LSTM: a search space odyssey, 2015 (CIFG), which found no loss on its tasks with three quarters
+    of the weights of an LSTM.
 
     Shapes and arguments as `LSTMCell`, with three gates in the order f, g, o: kernel [D, 3U].
 

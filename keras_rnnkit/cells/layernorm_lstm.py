@@ -1,16 +1,19 @@
-"""LSTM with layer normalisation inside."""
+"""LSTM with layer normalisation of its products and of its memory."""
 
 from __future__ import annotations
 
 import keras
 
+from keras_rnnkit.cells.arguments import positive_number
 from keras_rnnkit.cells.lstm import LSTMCell
 
 
 def normalise(ops, x, epsilon):
-    """x less its mean, over its deviation, along the last axis."""
-    x = x - ops.mean(x, axis=-1, keepdims=True)
-    return x / ops.sqrt(ops.mean(x * x, axis=-1, keepdims=True) + epsilon)
+    """(x - mean) / deviation along the last axis, computed in float32 at least, as in Keras' LayerNormalization."""
+    centred = ops.widen(x)
+    centred = centred - ops.mean(centred, axis=-1, keepdims=True)
+    deviation = ops.sqrt(ops.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
+    return ops.cast(centred / deviation, x)
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
@@ -21,13 +24,13 @@ class LayerNormLSTMCell(LSTMCell):
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
         h_t = sigmoid(o) * tanh(LN(c_t; a_c) + b_c)
 
-    Paper: J. Ba, J. Kiros and G. Hinton, Layer normalization, 2016, equations 20 to 22; the two biases of the
-    products there are one here, since only their sum is seen.
+    Paper: J. Ba, J. Kiros and G. Hinton, Layer normalization, 2016, equations 20 to 22. The paper gives each product
+    a bias of its own; here there is one, because only their sum has an effect.
 
     Shapes and arguments as `LSTMCell`; gains a_x, a_h [4U] and a_c [U] start at one, b_c [U] at zero.
 
     Arguments, besides those of `LSTMCell`:
-        epsilon: added to the variance.
+        epsilon: number added to the variance.
 
     >>> LayerNormLSTMCell(8).epsilon
     0.001
@@ -35,7 +38,7 @@ class LayerNormLSTMCell(LSTMCell):
 
     def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", *, epsilon=1e-3, **kwargs):
         super().__init__(units, activation, recurrent_activation, **kwargs)
-        self.epsilon = epsilon
+        self.epsilon = positive_number("epsilon", epsilon, self, example=1e-3)
 
     def build(self, input_shape):
         super().build(input_shape)

@@ -1,4 +1,4 @@
-"""LSTM whose gates see the memory."""
+"""LSTM whose gates read the memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras_rnnkit.cells.lstm import LSTMCell
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
 class PeepholeLSTMCell(LSTMCell):
-    """LSTM with peephole connections, for what must be timed precisely.
+    """LSTM with peephole connections, which let the gates read the memory and help to time events precisely.
 
         i = sigmoid(W_i x_t + U_i h_{t-1} + p_i * c_{t-1} + b_i)
         f = sigmoid(W_f x_t + U_f h_{t-1} + p_f * c_{t-1} + b_f)
@@ -20,8 +20,8 @@ class PeepholeLSTMCell(LSTMCell):
 
     Paper: F. Gers, N. Schraudolph and J. Schmidhuber, Learning precise timing, 2002.
 
-    Shapes and arguments as `LSTMCell`, and peephole_kernel [3, U] with the rows p_i, p_f, p_o, which starts,
-    is penalised and constrained as the recurrent kernel is, orthogonal rows excepted: it starts at zero.
+    Shapes and arguments as `LSTMCell`. The peephole_kernel [3, U] has the rows p_i, p_f, p_o; it starts at zero and
+    has the regularizer and constraint of the recurrent kernel.
 
     >>> cell = PeepholeLSTMCell(8)
     >>> cell.build((None, 4))

@@ -1,4 +1,4 @@
-"""A cell around a cell: what is added to an equation without rewriting it."""
+"""The base class of cells that change another cell's equation without rewriting it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from keras_rnnkit.cells.base import Cell
 
 
 class WrapperCell(Cell):
-    """Another cell's equation, states, output and dropout. A subclass overrides what it changes."""
+    """A cell with the equation, states, output and dropout of another cell. A subclass overrides what it changes.
+
+    Wrappers nest: each calls `super()`, which calls the wrapped cell with the weights `w.cell`.
+
+    Arguments:
+        cell: the cell to wrap. Its units, dropout and precision are those of the wrapper.
+    """
 
     def __init__(self, cell: Cell, **kwargs):
         if not isinstance(cell, Cell):
@@ -16,11 +22,18 @@ class WrapperCell(Cell):
                 f"{type(self).__name__} wraps a cell of keras_rnnkit.cells. Received: {cell!r}. "
                 "Write for example rk.cells.LSTMCell(64) instead of a layer or a Keras cell."
             )
-        super().__init__(cell.units, **kwargs)
+        for name in ("dropout", "recurrent_dropout"):
+            if name in kwargs:
+                raise ValueError(
+                    f"{type(self).__name__} has the dropout of the cell it wraps. Received: {name}={kwargs[name]!r}. "
+                    f"Write {type(self).__name__}({type(cell).__name__}(..., {name}={kwargs[name]!r}))."
+                )
+        super().__init__(cell.units, **{"dtype": cell.dtype_policy, **kwargs})
         self.cell = cell
         self.dropout, self.recurrent_dropout = cell.dropout, cell.recurrent_dropout
         self.state_size, self.output_size = cell.state_size, cell.output_size
         self.emits_state, self.condition_size = cell.emits_state, cell.condition_size
+        self.adds_noise, self.needs_all_steps = cell.adds_noise, cell.needs_all_steps
 
     def build(self, input_shape):
         if not self.cell.built:
@@ -39,6 +52,12 @@ class WrapperCell(Cell):
     def inputs(self, ops, w, x, state, training=False, mask=None):
         return self.cell.inputs(ops, w.cell, x, state, training=training, mask=mask)
 
+    def draw_noise(self, shape, dtype):
+        return self.cell.draw_noise(shape, dtype)
+
+    def use_noise(self, noise):
+        self.cell.use_noise(noise)
+
     def get_dropout_mask(self, step_input):
         return self.cell.get_dropout_mask(step_input)
 
@@ -56,6 +75,16 @@ class WrapperCell(Cell):
         for owned_by_inner in ("units", "dropout", "recurrent_dropout", "seed"):
             config.pop(owned_by_inner, None)
         return config
+
+    def check_no_noise_inside(self):
+        """For wrappers that change z: zoneout puts its noise beside z, so it must be around them."""
+        if self.cell.adds_noise:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name} changes the projected input, so it must be inside the wrapper that adds noise. Received: "
+                f"{name}({type(self.cell).__name__}(...)). Write ZoneoutCell({name}(cell)) instead, which is the same "
+                "network."
+            )
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

@@ -7,7 +7,7 @@ import typer
 from keras_rnnkit.bench.settings import ExportBench, ServeBench, TranslateBench
 from keras_rnnkit.cli.options import options_of
 from keras_rnnkit.cli.refusals import need, refuse
-from keras_rnnkit.cli.stages import stages
+from keras_rnnkit.stages import stages
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine, side by side.")
 

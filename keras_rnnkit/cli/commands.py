@@ -12,6 +12,7 @@ import typer
 from keras_rnnkit import __version__
 from keras_rnnkit.cli.bench import bench_app
 from keras_rnnkit.cli.exporting import export
+from keras_rnnkit.cli.inference import generate, predict
 from keras_rnnkit.cli.model_file import check_file, import_modules, load
 from keras_rnnkit.cli.options import options_of
 from keras_rnnkit.cli.refusals import REFUSED, USAGE, need, refuse
@@ -21,7 +22,9 @@ from keras_rnnkit.serving.settings import TritonSettings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notes are not about what was asked
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 
 def show_version(asked: bool) -> None:
@@ -42,11 +45,15 @@ def rnnkit(
 @app.command()
 @options_of(DemoSettings)
 def demo(settings: DemoSettings) -> None:
-    """Train a small character model on Python's documentation and let it write."""
-    need("train", "tensorflow", "keras")
+    """Train a small character model, export it, and let onnxruntime write; about a minute on two cores."""
+    need("train,export", "tensorflow", "keras", "tf2onnx", "onnxruntime")
     from keras_rnnkit.demo import pipeline
+    from keras_rnnkit.export.errors import ExportError
 
-    pipeline.run(settings)
+    try:
+        pipeline.run(settings)
+    except ExportError as error:
+        refuse(str(error))
 
 
 @app.command()
@@ -104,6 +111,8 @@ def explain(
 
 
 app.command()(export)
+app.command()(generate)
+app.command()(predict)
 app.add_typer(bench_app, name="bench")
 
 

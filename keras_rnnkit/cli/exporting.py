@@ -9,7 +9,7 @@ import typer
 
 from keras_rnnkit.cli.model_file import check_file, import_modules, load
 from keras_rnnkit.cli.refusals import USAGE, need, refuse
-from keras_rnnkit.cli.stages import stages
+from keras_rnnkit.stages import stages
 
 
 def export(

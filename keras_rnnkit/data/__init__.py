@@ -1,6 +1,6 @@
-"""Texts as training data: corpora, windows over long sequences, statistics and n-gram baselines."""
+"""Training data: corpora, windows over long sequences, pairs, images with captions, statistics, n-gram models."""
 
-from keras_rnnkit.data.corpus import Corpus, read_corpus
+from keras_rnnkit.data.corpus import Corpus, encode_file, read_corpus
 from keras_rnnkit.data.dates import date_pairs
 from keras_rnnkit.data.images import read_captions, read_image
 from keras_rnnkit.data.markov import Markov
@@ -22,6 +22,7 @@ __all__ = [
     "Windows",
     "Words",
     "date_pairs",
+    "encode_file",
     "ngram_counts",
     "plot_rank_frequency",
     "read_captions",

@@ -1,4 +1,4 @@
-"""A text in three parts: to train on, to watch, and to judge by."""
+"""A text in three parts: to train on, to validate during training, and to test at the end."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from keras_rnnkit.text import TextError, Vocabulary
+from keras_rnnkit.text.files import read_blocks, read_text, replacing
 
 PARTS = {"train": r"train", "valid": r"valid|val|dev", "test": r"test"}
-CHUNK = 2**20
+BLOCK = 2**20
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Three texts. source: where they come from."""
+    """Three texts.
+
+    Arguments:
+        train, valid, test: the texts.
+        source: where they come from, for messages.
+    """
 
     train: str
     valid: str
@@ -28,83 +34,86 @@ class Corpus:
         return iter((self.train, self.valid, self.test))
 
 
-def read_corpus(path: str | Path, valid: float = 0.05, test: float = 0.0, rows: int = 1) -> Corpus:
-    """The corpus in a folder with files for train, valid and test, known by their names, or in one file, cut in order.
+def read_corpus(path: str | Path, valid_fraction: float = 0.05, test_fraction: float = 0.0, rows: int = 1) -> Corpus:
+    """The corpus in a folder or in one file.
 
-    valid, test: the parts of one file that come last, valid before test; without a test part, valid is that too.
-    rows: cut a file into as many pieces first, and take these parts of each, so that they are of the whole text.
+    Arguments:
+        path: a folder with files that have train, valid and test in their names, or one file, which is cut in order.
+        valid_fraction: how much of one file is for validation, after the training text.
+        test_fraction: how much of one file is for the test, at its end; with 0 the validation text is the test too.
+        rows: cut one file into as many pieces first and take the fractions of each, so that the validation text comes
+            from all over the file.
     """
     path = Path(path).expanduser()
     if path.is_dir():
         return from_folder(path)
-    return spread(read_text(path), valid, test, str(path), rows)
+    return spread(read_text(path), valid_fraction, test_fraction, str(path), rows)
 
 
 def from_folder(folder: Path) -> Corpus:
+    """The corpus of a folder's files."""
     files = sorted(file for file in folder.iterdir() if file.suffix in (".txt", ".text", ".tokens", ""))
-    found = {
+    chosen = {
         part: next((f for f in files if re.search(rf"(^|[._-])({names})([._-]|$)", f.name)), None)
         for part, names in PARTS.items()
     }
-    if found["train"] is None or found["valid"] is None:
+    if chosen["train"] is None or chosen["valid"] is None:
         raise TextError(
-            f"{str(folder)!r} needs files for training and validation, such as train.txt, valid.txt and test.txt. "
+            f"{str(folder)!r} must have files for training and validation, such as train.txt, valid.txt and test.txt. "
             f"It has: {', '.join(file.name for file in sorted(folder.iterdir())[:8]) or 'nothing'}."
         )
-    texts = {part: read_text(file) for part, file in found.items() if file is not None}
+    texts = {part: read_text(file) for part, file in chosen.items() if file is not None}
     return Corpus(texts["train"], texts["valid"], texts.get("test", texts["valid"]), str(folder))
 
 
-def cut(text: str, valid: float, test: float, source: str) -> Corpus:
-    """The beginning of a text to train on, then valid, then test.
+def cut(text: str, valid_fraction: float, test_fraction: float, source: str) -> Corpus:
+    """The beginning of a text to train on, then the validation text, then the test.
 
     >>> cut("abcdefghij", 0.2, 0.1, "letters")
     Corpus(train='abcdefg', valid='hi', test='j', source='letters')
     """
-    first, second = round(len(text) * (1 - valid - test)), round(len(text) * (1 - test))
-    parts = text[:first], text[first:second], text[second:]
-    return Corpus(parts[0], parts[1], parts[2] or parts[1], source)
+    if valid_fraction < 0 or test_fraction < 0 or valid_fraction + test_fraction >= 1:
+        raise TextError(
+            "The fractions for validation and test must be 0 or more and together below 1. Received: "
+            f"{valid_fraction} and {test_fraction}."
+        )
+    first, second = round(len(text) * (1 - valid_fraction - test_fraction)), round(len(text) * (1 - test_fraction))
+    train, valid, test = text[:first], text[first:second], text[second:]
+    return Corpus(train, valid, test or valid, source)
 
 
-def spread(text: str, valid: float, test: float, source: str, rows: int) -> Corpus:
-    """`cut` for each of so many pieces of a text, and the parts put together again, as char-rnn judged its models.
+def spread(text: str, valid_fraction: float, test_fraction: float, source: str, rows: int) -> Corpus:
+    """`cut` for each of `rows` pieces of a text, and the parts joined again, as char-rnn evaluated its models.
 
-    >>> spread("abcdefghij", 0.2, 0.0, "letters", 2).train
-    'abcdfghi'
+    The last piece has the characters that are left over.
+
+    >>> spread("abcdefghijk", 0.2, 0.0, "letters", 2).train
+    'abcdfghij'
     """
     size = max(1, len(text) // rows)
-    pieces = [cut(text[begin : begin + size], valid, test, source) for begin in range(0, size * rows, size)]
-    train, watched, judged = ("".join(parts) for parts in zip(*pieces, strict=True))
-    return Corpus(train, watched, judged, source)
-
-
-def read_text(path: Path) -> str:
-    """A file of text, as UTF-8."""
-    if not path.is_file():
-        raise TextError(f"There is no file {str(path)!r}.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise TextError(
-            f"{str(path)!r} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}. Convert it, such as "
-            f"with: iconv -f latin1 -t utf-8 {path.name}"
-        ) from error
-    if not text.strip():
-        raise TextError(f"{str(path)!r} is empty.")
-    return text
+    begins = range(0, size * rows, size)
+    ends = [*begins[1:], len(text)]
+    pieces = [
+        cut(text[begin:end], valid_fraction, test_fraction, source) for begin, end in zip(begins, ends, strict=True)
+    ]
+    train, valid, test = ("".join(parts) for parts in zip(*pieces, strict=True))
+    return Corpus(train, valid, test, source)
 
 
 def encode_file(path: str | Path, vocabulary: Vocabulary, out: str | Path) -> np.ndarray:
-    """The numbers of a file's tokens, written to `out` piece by piece and read from there as they are needed.
+    """The numbers of the tokens of a file that does not fit into memory, as a `numpy.memmap` for `Windows`.
 
-    For corpora that do not fit into memory; `Windows` takes what is returned. A piece ends with a line.
+    The file is read and encoded in blocks of whole lines.
+
+    Arguments:
+        path: the text, read as `read_corpus` reads it.
+        vocabulary: gives the tokens their numbers.
+        out: the file of int32 numbers to write; it appears when all of it is written.
     """
-    out, part = Path(out), Path(out).with_name(f".{Path(out).name}.part")
-    with Path(path).open(encoding="utf-8", newline="") as source, part.open("wb") as target:
-        while lines := source.readlines(CHUNK):
-            target.write(vocabulary.encode("".join(lines)).tobytes())
-    if not part.stat().st_size:
-        part.unlink()
-        raise TextError(f"{str(path)!r} is empty.")
-    part.replace(out)
+    with replacing(out) as temporary:
+        with temporary.open("wb") as target:
+            for block in read_blocks(path, BLOCK):
+                target.write(vocabulary.encode(block).tobytes())
+        if not temporary.stat().st_size:
+            raise TextError(f"{str(path)!r} is empty.")
     return np.memmap(out, dtype=np.int32, mode="r")

@@ -1,4 +1,4 @@
-"""Days spelled in many languages, with what they are in English: pairs to translate, without a download."""
+"""Dates spelled in many languages, with their English spelling: pairs to translate without a download."""
 
 from __future__ import annotations
 
@@ -11,31 +11,35 @@ FORMS = ("full", "long", "medium")
 
 
 def date_pairs(
-    count: int, seed: int = 0, languages=LANGUAGES, to: str = "en_GB", most: int = 1
+    count: int, seed: int = 0, languages=LANGUAGES, to: str = "en_GB", max_days: int = 1
 ) -> list[tuple[str, str]]:
-    """Different pairs, by the Unicode consortium's tables (CLDR) through Babel. A source with the name of the day has a
-    target with it too; months are written out in all targets, as a short one says no more than that.
+    """Pairs of dates that are all different, spelled by the Unicode consortium's tables (CLDR) through Babel.
+
+    A target has the name of the weekday if its source has it. Months are written out in all targets.
 
     Arguments:
-        languages: of the sources. to: of the targets.
-        most: days of a source; more than one are put together as the language does.
+        count: the number of pairs.
+        seed: seed of the random dates.
+        languages: the languages of the sources.
+        to: the language of the targets.
+        max_days: the largest number of dates in a source; several are joined as the language joins a list.
 
     >>> date_pairs(2, seed=4, languages=["fr"])
     [('22 avr. 2044', '22 April 2044'), ('18 févr. 2001', '18 February 2001')]
     """
     babel_dates, babel_lists = _package()
     random = np.random.default_rng(seed)
-    found: dict[str, str] = {}
-    while len(found) < count:
+    pairs: dict[str, str] = {}
+    while len(pairs) < count:
         language, form = languages[random.integers(len(languages))], FORMS[random.integers(len(FORMS))]
-        number = int(random.integers(1, most + 1))
+        number = int(random.integers(1, max_days + 1))
         days = [date(1950, 1, 1) + timedelta(days=int(random.integers(36525))) for _ in range(number)]
         source, target = (
             babel_lists.format_list([babel_dates.format_date(day, as_, name) for day in days], locale=name)
             for name, as_ in ((language, form), (to, "full" if form == "full" else "long"))
         )
-        found[source] = target
-    return list(found.items())
+        pairs[source] = target
+    return list(pairs.items())
 
 
 def _package():

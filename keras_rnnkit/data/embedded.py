@@ -1,4 +1,4 @@
-"""Texts that are there without a network."""
+"""Texts that need no download."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 
 
 def python_topics() -> str:
-    """The help topics of Python's documentation, some 600,000 characters of English.
+    """The help topics of Python's documentation, about 600,000 characters of English.
 
-    They quote each other, so each paragraph is kept once: what is held out must be new.
+    The topics quote each other. Each paragraph is kept once, so that held-out text does not occur in training.
     """
     from pydoc_data.topics import topics
 
@@ -16,5 +16,5 @@ def python_topics() -> str:
 
 
 def english_words() -> list[str]:
-    """The different words of those topics, lower case, three letters or more, in alphabetical order."""
+    """The different lower-case words of those topics with three letters or more, in alphabetical order."""
     return sorted(set(re.findall(r"\b[a-z]{3,}\b", python_topics())))

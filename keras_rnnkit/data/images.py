@@ -8,34 +8,35 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.text import TextError
+from keras_rnnkit.text.files import read_lines
+
+FORM = "Each line must have the name of an image, a tab and a caption."
 
 
 def read_captions(path: str | Path, folder: str | Path) -> list[tuple[Path, str]]:
     """The images and captions of a file with the name of an image, a tab and a caption on each line.
 
-    An image may have several lines. A caption file of Flickr 8k, `name.jpg#0`, a tab, a caption, reads too.
+    An image may have more than one line. A caption file of Flickr 8k can be read too: its lines are `name.jpg#0`, a tab
+    and a caption.
+
+    Arguments:
+        path: the file of captions.
+        folder: the folder that has the images.
     """
-    path, folder = Path(path), Path(folder)
+    folder = Path(folder)
     if not folder.is_dir():
         raise TextError(f"There is no folder {str(folder)!r} of images.")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (FileNotFoundError, IsADirectoryError):
-        raise TextError(f"There is no file {str(path)!r} of captions.") from None
-    found = [caption_of(line, number, path, folder) for number, line in enumerate(lines, 1) if line.strip()]
-    if not found:
-        raise TextError(f"{str(path)!r} is empty. Give a file with the name of an image, a tab and a caption a line.")
-    return found
+    lines = read_lines(path, FORM)
+    return [caption_of(line, number, path, folder) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def caption_of(line: str, number: int, path: Path, folder: Path) -> tuple[Path, str]:
+def caption_of(line: str, number: int, path: str | Path, folder: Path) -> tuple[Path, str]:
+    """The image and the caption on one line; its number and the path are for the error."""
     name, _, caption = line.partition("\t")
     name, caption = name.strip().split("#")[0], caption.strip()
     if not name or not caption:
-        raise TextError(
-            f"Line {number} of {str(path)!r} has no {'caption' if name else 'image'}: {line[:60]!r}. A line is the "
-            "name of an image, a tab and a caption."
-        )
+        problem = "caption" if name else "image"
+        raise TextError(f"Line {number} of {str(path)!r} has no {problem}: {line[:60]!r}. {FORM}")
     image = folder / name
     if not image.is_file():
         raise TextError(
@@ -45,7 +46,7 @@ def caption_of(line: str, number: int, path: Path, folder: Path) -> tuple[Path, 
 
 
 def read_image(path: str | Path, size: int) -> np.ndarray:
-    """An image as [size, size, 3] numbers from 0 to 255: the largest square of its middle, made as small."""
+    """The largest square in the middle of an image, resized to [size, size, 3], as numbers from 0 to 255."""
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Sources with their targets: files of them, and batches of pairs that are about as long."""
+"""Pairs of sources and targets: files of pairs, and batches of pairs of similar length."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.text import TextError
+from keras_rnnkit.text.files import read_lines
 
 Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray]
 """((source [B, S], target before each step [B, T]), target [B, T])."""
 
 
+FORM = "Each line must have a source, a tab and a target."
+
+
 def read_pairs(path: str | Path) -> list[tuple[str, str]]:
-    """The pairs of a file with a source, a tab and a target on each line; further columns are left out.
+    """The pairs of a file with a source, a tab and a target on each line. Further columns are ignored.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "pairs.tsv"
@@ -23,44 +27,33 @@ def read_pairs(path: str | Path) -> list[tuple[str, str]]:
     >>> read_pairs(path)
     [('Go.', 'Va !'), ('Run!', 'Cours !')]
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (FileNotFoundError, IsADirectoryError):
-        raise TextError(f"There is no file {str(path)!r}. Give one with a source, a tab and a target a line.") from None
-    except UnicodeDecodeError as error:
-        raise TextError(
-            f"{str(path)!r} is no UTF-8 text: byte {error.start} is {error.object[error.start]:#x}."
-        ) from None
-    pairs = [pair_of(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
-    if not pairs:
-        raise TextError(f"{str(path)!r} is empty. Give a file with a source, a tab and a target a line.")
-    return pairs
+    lines = read_lines(path, FORM)
+    return [pair_of(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def pair_of(line: str, number: int, path: Path) -> tuple[str, str]:
-    columns = [column.strip() for column in line.split("\t")]
-    if len(columns) < 2 or not columns[0] or not columns[1]:
-        missing = "no tab" if len(columns) < 2 else "an empty source" if not columns[0] else "an empty target"
-        raise TextError(
-            f"Line {number} of {str(path)!r} has {missing}: {line[:60]!r}. A line is a source, a tab and a target."
-        )
-    return columns[0], columns[1]
+def pair_of(line: str, number: int, path: str | Path) -> tuple[str, str]:
+    """The source and the target on one line; its number and the path are for the error."""
+    source, tab, rest = line.partition("\t")
+    source, target = source.strip(), rest.partition("\t")[0].strip()
+    if not (source and target):
+        problem = "no tab" if not tab else "an empty target" if source else "an empty source"
+        raise TextError(f"Line {number} of {str(path)!r} has {problem}: {line[:60]!r}. {FORM}")
+    return source, target
 
 
 class Pairs:
-    """Batches of pairs for `rk.Seq2Seq`: pairs about as long side by side, as many as the tokens allow.
+    """Batches of pairs for `rk.Seq2Seq`. A batch has pairs of similar length, as many as `tokens` and `rows` allow.
 
-    Lengths are rounded up to a multiple of `width` and pairs put in their order; those of the same rounded lengths are
-    in another order each epoch, and so are the batches. An epoch always has as many batches.
+    Lengths are rounded up to a multiple of `width`, and pairs are sorted by them. Pairs of the same rounded lengths are
+    in another order in each epoch, and so are the batches. All epochs have the same number of batches.
 
     Arguments:
-        sources: the numbers of the tokens of each, or one array of features or images [N, ...].
-        targets: the numbers of the tokens of each, between BEGIN and END.
-        tokens: of a batch, sources and targets together, padding included.
-        rows: of a batch, at most.
-        width: what lengths are rounded up to.
-        seed: of all that is random; None leaves the pairs in their order.
+        sources: for each pair the numbers of the tokens of the source; or one array of features or images [N, ...].
+        targets: for each pair the numbers of the tokens of the target, with BEGIN before and END after them.
+        tokens: the most tokens in a batch, sources and targets together, padding included.
+        rows: the most pairs in a batch.
+        width: lengths are rounded up to a multiple of it.
+        seed: seed of the random order; None keeps the order of the pairs.
 
     >>> pairs = Pairs([[4, 5], [6], [7, 8]], [[2, 4, 3], [2, 3], [2, 5, 3]], tokens=24, width=4, seed=None)
     >>> (source, before), target = pairs.batch(0)
@@ -78,24 +71,26 @@ class Pairs:
         seed: int | None = 0,
     ):
         if len(sources) != len(targets) or not len(targets):
-            raise TextError(f"Pairs are as many sources as targets. Received: {len(sources)} and {len(targets)}.")
+            raise TextError(
+                f"There must be as many sources as targets, one at least. Received: {len(sources)} and {len(targets)}."
+            )
         if tokens < 1 or rows < 1 or width < 1:
-            raise TextError(f"tokens, rows and width are 1 or more. Received: {tokens}, {rows}, {width}.")
+            raise TextError(f"tokens, rows and width must be 1 or more. Received: {tokens}, {rows}, {width}.")
         self.sources: Any = sources if isinstance(sources, np.ndarray) else [np.asarray(s, np.int32) for s in sources]
         self.targets = [np.asarray(target, np.int32) for target in targets]
         self.seed, self.epoch = seed, 0
         self._lengths = self._rounded(width)
         self._ends = ends_of(self._lengths[self._order()], tokens, rows)
-        self._known: tuple[int | None, list[np.ndarray]] = (None, [])
+        self._current: tuple[int | None, list[np.ndarray]] = (None, [])
 
     def _rounded(self, width: int) -> np.ndarray:
-        """Of each pair (length of the source, of the target), rounded up; the source's 0 where all are alike."""
+        """For each pair the rounded lengths of source and target [N, 2]; 0 for sources that are rows of one array."""
         sources = [0] * len(self.targets) if isinstance(self.sources, np.ndarray) else [len(s) for s in self.sources]
         lengths = np.array([sources, [len(target) for target in self.targets]]).T
         return -(-lengths // width) * width
 
     def _order(self) -> np.ndarray:
-        """All pairs, those of the same rounded lengths side by side; among them, at random."""
+        """The numbers of all pairs, sorted by their rounded lengths; pairs of the same lengths are in random order."""
         count = len(self.targets)
         random = np.random.default_rng([self.seed, self.epoch]) if self.seed is not None else None
         places = np.arange(count) if random is None else random.permutation(count)
@@ -108,14 +103,14 @@ class Pairs:
 
     @property
     def tokens(self) -> int:
-        """Of all targets."""
+        """The number of tokens of all targets, END included."""
         return sum(len(target) - 1 for target in self.targets)
 
     def batch(self, number: int) -> Batch:
-        """A batch of the epoch that `self.epoch` is."""
-        if self._known[0] != self.epoch:
-            self._known = self.epoch, self._batches()
-        places = self._known[1][number]
+        """A batch of the epoch `self.epoch`, by its number."""
+        if self._current[0] != self.epoch:
+            self._current = self.epoch, self._batches()
+        places = self._current[1][number]
         target = padded([self.targets[place] for place in places])
         source = (
             self.sources[places] if isinstance(self.sources, np.ndarray) else padded([self.sources[p] for p in places])
@@ -129,7 +124,11 @@ class Pairs:
         return [batches[i] for i in np.random.default_rng([self.seed, self.epoch, 1]).permutation(len(batches))]
 
     def dataset(self, start: int = 0) -> Any:
-        """A `tf.data.Dataset` of the epoch that `self.epoch` is when it is gone through, from batch `start` on."""
+        """A `tf.data.Dataset` of the batches of epoch `self.epoch`, which is read when the iteration begins.
+
+        Arguments:
+            start: the first batch, for an epoch that is resumed in the middle.
+        """
         import tensorflow as tf
 
         array = self.sources if isinstance(self.sources, np.ndarray) else None
@@ -137,12 +136,12 @@ class Pairs:
             (tf.int32, (None, None)) if array is None else (tf.as_dtype(array.dtype), (None, *array.shape[1:]))
         )
 
-        def looked_up(number):
+        def look_up(number):
             (source, before), target = self.batch(int(number))
             return source, before, target
 
         def pairs(number):
-            source, before, target = tf.numpy_function(looked_up, [number], [kind, tf.int32, tf.int32])
+            source, before, target = tf.numpy_function(look_up, [number], [kind, tf.int32, tf.int32])
             before, target = (tf.ensure_shape(x, (None, None)) for x in (before, target))
             return (tf.ensure_shape(source, shape), before), target
 
@@ -150,7 +149,7 @@ class Pairs:
 
 
 def ends_of(lengths: np.ndarray, tokens: int, rows: int) -> list[int]:
-    """Where batches of pairs in this order end, so that none has more rows or, with its padding, more tokens.
+    """Where batches of sorted pairs end, so that none has more rows or, padding included, more tokens than allowed.
 
     >>> ends_of(np.array([[2, 2], [2, 2], [2, 4], [8, 8]]), tokens=12, rows=9)
     [2, 3, 4]
@@ -166,7 +165,7 @@ def ends_of(lengths: np.ndarray, tokens: int, rows: int) -> list[int]:
 
 
 def padded(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """[B, T], 0 where a row is over."""
+    """Rows of different lengths as one array [B, T], with 0 after the end of a row."""
     table = np.zeros((len(rows), max(map(len, rows))), np.int32)
     for line, row in zip(table, rows, strict=True):
         line[: len(row)] = row

@@ -1,4 +1,4 @@
-"""Drawn scenes of coloured shapes, with sentences that say what is where: images to caption, without a download."""
+"""Drawn scenes of coloured shapes with sentences that describe them: images to caption without a download."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ PLACES = (
 )
 """The ninths of an image, row by row."""
 UNSEEN = (("green", "circle"), ("yellow", "square"), ("purple", "triangle"))
-"""Colours and shapes, three pairs of forty, that are kept apart to see whether a model puts together what it knows."""
+"""Three of the forty combinations of colour and shape. A model that was not trained on them shows with them whether it
+combines what it has learned."""
 
 
 class Thing(NamedTuple):
+    """A shape in a scene; place is an index of `PLACES`. As text it is its description."""
+
     size: str
     colour: str
     shape: str
@@ -47,27 +50,37 @@ class Thing(NamedTuple):
 
     @property
     def unseen(self) -> bool:
+        """Whether its colour and shape are one of the combinations `UNSEEN`."""
         return (self.colour, self.shape) in UNSEEN
 
 
 class Scenes(NamedTuple):
-    """images: [N, size, size, 3] uint8. captions: a sentence each. unseen: whether a combination is among `UNSEEN`."""
+    """Scenes as training data.
+
+    Arguments:
+        images: [N, size, size, 3], uint8.
+        captions: a sentence for each image.
+        unseen: whether a scene has a combination of `UNSEEN` [N].
+    """
 
     images: np.ndarray
     captions: list[str]
     unseen: np.ndarray
 
 
-def scenes(count: int, seed: int = 0, size: int = 48, most: int = 2, unseen: float | None = 0.0) -> Scenes:
-    """Scenes of one thing to `most`, no two at the same place, named row by row.
+def scenes(count: int, seed: int = 0, size: int = 48, max_things: int = 2, unseen: float | None = 0.0) -> Scenes:
+    """Random scenes of one to `max_things` things at different places, described row by row.
 
     Arguments:
-        size: of an image, in pixels.
-        unseen: the part of scenes that have one of the combinations kept apart; the others have none. None takes all
-            combinations as they come.
+        count: the number of scenes.
+        seed: seed of the random choices.
+        size: height and width of an image in pixels.
+        max_things: the largest number of things in a scene.
+        unseen: the fraction of scenes with a combination of `UNSEEN`; the others have none. None makes all combinations
+            equally likely.
 
-    >>> found = scenes(2, seed=3)
-    >>> found.images.shape, found.captions[0]
+    >>> examples = scenes(2, seed=3)
+    >>> examples.images.shape, examples.captions[0]
     ((2, 48, 48, 3), 'a large orange diamond on the right and a large blue square at the bottom left')
     """
     random = np.random.default_rng(seed)
@@ -75,7 +88,7 @@ def scenes(count: int, seed: int = 0, size: int = 48, most: int = 2, unseen: flo
     captions: list[str] = []
     flags: list[bool] = []
     while len(images) < count:
-        things = some_things(random, most)
+        things = random_things(random, max_things)
         wanted = unseen is not None and random.random() < unseen
         if wanted:
             colour, shape = UNSEEN[random.integers(len(UNSEEN))]
@@ -90,19 +103,19 @@ def scenes(count: int, seed: int = 0, size: int = 48, most: int = 2, unseen: flo
     return Scenes(np.stack(images), captions, np.array(flags))
 
 
-def some_things(random: np.random.Generator, most: int) -> list[Thing]:
-    number = int(random.integers(1, most + 1))
+def random_things(random: np.random.Generator, max_things: int) -> list[Thing]:
+    number = int(random.integers(1, max_things + 1))
     places = random.permutation(len(PLACES))[:number]
 
-    def one_of(kinds: Iterable[str]) -> str:
-        known = tuple(kinds)
-        return known[random.integers(len(known))]
+    def choose(kinds: Iterable[str]) -> str:
+        choices = tuple(kinds)
+        return choices[random.integers(len(choices))]
 
-    return [Thing(one_of(SIZES), one_of(COLOURS), one_of(SHAPES), int(place)) for place in places]
+    return [Thing(choose(SIZES), choose(COLOURS), choose(SHAPES), int(place)) for place in places]
 
 
 def drawn(things: list[Thing], random: np.random.Generator, size: int) -> np.ndarray:
-    """An image of them on a pale ground, no two alike: places, sizes and colours waver."""
+    """An image of things on a pale ground. Places, sizes and colours vary a little, so that no two images are alike."""
     image_package, draw_package = _package()
     scale = 2  # drawn larger, so that edges are smooth
     ground = tuple(int(x) for x in random.integers(215, 256, size=3))
@@ -110,7 +123,7 @@ def drawn(things: list[Thing], random: np.random.Generator, size: int) -> np.nda
     pen = draw_package.Draw(image)
     for thing in things:
         row, column = divmod(thing.place, 3)
-        x, y = ((part + 0.5 + random.uniform(-0.06, 0.06)) / 3 * size * scale for part in (column, row))
+        x, y = ((third + 0.5 + random.uniform(-0.06, 0.06)) / 3 * size * scale for third in (column, row))
         radius = SIZES[thing.size] * random.uniform(0.9, 1.1) * size * scale / 2
         colour = tuple(int(c) for c in np.clip(np.array(COLOURS[thing.colour]) + random.integers(-12, 13, 3), 0, 255))
         outline(pen, thing.shape, x, y, radius, colour)

@@ -1,4 +1,4 @@
-"""How often tokens, and tokens in a row, occur in a text."""
+"""How often tokens and n-grams occur in a text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ NAMES = {1: "unigrams", 2: "bigrams", 3: "trigrams"}
 
 
 def ngram_counts(tokens: Sequence[Any], n: int = 1) -> Counter[tuple[Any, ...]]:
-    """How often each n tokens stand in a row.
+    """How often each sequence of n tokens occurs.
+
+    Arguments:
+        tokens: a text, or a list of tokens.
+        n: the length of the sequences.
 
     >>> ngram_counts("banana", 2).most_common(2)
     [(('a', 'n'), 2), (('n', 'a'), 2)]
@@ -20,10 +24,15 @@ def ngram_counts(tokens: Sequence[Any], n: int = 1) -> Counter[tuple[Any, ...]]:
 
 
 def plot_rank_frequency(tokens: Sequence[Any], path: str | Path, orders: Iterable[int] = (1, 2, 3)) -> Path:
-    """Writes a picture of how often the most frequent, the second, the third ... occurs, both axes logarithmic.
+    """Write a picture of the frequency of n-grams by their rank, both axes logarithmic.
 
     A straight line means that the frequency falls like a power of the rank (Zipf, Human behavior and the principle of
     least effort, 1949).
+
+    Arguments:
+        tokens: the tokens of a text.
+        path: the file of the picture, which is returned.
+        orders: the lengths of the n-grams, with a line for each.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

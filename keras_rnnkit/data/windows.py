@@ -13,7 +13,12 @@ ORDERS = ("sequential", "random")
 
 
 class Places:
-    """Where the windows of a batch begin [B], and how long they are, by its number; made when it is asked for."""
+    """Where the windows of each batch of an epoch begin [B], and how long they are.
+
+    Arguments:
+        count: the number of batches.
+        at: gives the beginnings and the length for the number of a batch. They are computed when they are asked for.
+    """
 
     def __init__(self, count: int, at: Callable[[int], tuple[np.ndarray, int]]):
         self.count, self.at = count, at
@@ -28,22 +33,28 @@ class Places:
 
 
 class Windows:
-    """Batches of windows x [B, T] and targets y [B, T], y the token after each of x. Nothing of the corpus is copied.
+    """Batches of windows x [B, T] of a long sequence, with targets y [B, T]: y is the token after each of x.
 
-        sequential    row b of a batch goes on where row b of the batch before stopped, so that states can be carried
-        random        windows side by side from a random offset, another one each epoch, in random order
+        sequential    row b of a batch continues where row b of the batch before ended, so that states can be carried
+        random        adjacent windows from a random offset, a new one each epoch, in random order
+
+    Nothing of the sequence is copied but the batch itself.
 
     Arguments:
         ids: the numbers of the tokens, an array or a `numpy.memmap` of a file.
-        batch: rows of a batch. steps: of a window.
+        batch: rows of a batch.
+        steps: length of a window.
         order: "sequential" or "random".
-        seed: of all that is random; the same seed and epoch give the same batches.
-        document_end: the token that ends a document; the input is then {"tokens": x, "reset": flags}, the flags true at
-            the first token of each, for `reset_mask=`.
-        varied: windows of random length around `steps`, now and then around half of it, the same for all rows
-            (randomised truncation; Merity, Regularizing and optimizing LSTM language models, 2018).
+        seed: seed of all random choices; the same seed and epoch give the same batches.
+        document_end: the token that ends a document. The input is then {"tokens": x, "reset": flags}, with flags true
+            at the first token of each document, for `reset_mask=` of our layers.
+        varied: whether windows have random lengths around `steps`, and around half of it for one in twenty, the same
+            for all rows, so that no token always stands at the beginning of a window (Merity, Regularizing and
+            optimizing LSTM language models, 2018). The number of windows stays the same. Sequential order only.
 
-    The tokens left over at the end, fewer than a batch of windows, are not used in an epoch.
+    In sequential order each row goes through (len(ids) - 1) // batch tokens. Of these an epoch leaves out fewer than
+    `steps` at the end, and none with `varied`. In random order an epoch leaves out fewer than steps * (batch + 1)
+    tokens, other ones each epoch.
 
     >>> windows = Windows(np.arange(13), batch=2, steps=3)
     >>> [x.tolist() for x, y in windows.batches()]
@@ -61,17 +72,18 @@ class Windows:
         varied: bool = False,
     ):
         if batch < 1 or steps < 1:
-            raise TextError(f"batch and steps are 1 or more. Received: batch={batch}, steps={steps}.")
+            raise TextError(f"batch and steps must be 1 or more. Received: batch={batch}, steps={steps}.")
         if order not in ORDERS:
             raise TextError(f"Received: order={order!r}. Expected one of {', '.join(map(repr, ORDERS))}.")
         if varied and order == "random":
             raise TextError(
-                "Windows of varied length go on from each other. Received: varied=True with order='random'."
+                "Windows of varied length must follow each other. Received: varied=True with order='random'. Use "
+                "order='sequential', or leave varied out."
             )
         needed = batch * steps + 1
         if len(ids) < needed:
             raise TextError(
-                f"{batch} rows of {steps} steps take {needed} tokens. Received: a text of {len(ids)}. Make batch or "
+                f"{batch} rows of {steps} steps need {needed} tokens. Received: a text of {len(ids)}. Make batch or "
                 "steps smaller, or the text longer."
             )
         self.ids, self.batch, self.steps, self.order = ids, batch, steps, order
@@ -84,7 +96,7 @@ class Windows:
 
     @property
     def row_length(self) -> int:
-        """Of the part of the corpus that a row goes through, in sequential order."""
+        """How many tokens a row goes through in sequential order."""
         return (len(self.ids) - 1) // self.batch
 
     def places(self, epoch: int) -> Places:
@@ -101,23 +113,31 @@ class Windows:
         return Places(len(ends), at)
 
     def _ends(self, random: np.random.Generator) -> np.ndarray:
+        """Where the windows of a row end, counted from its first token."""
         count = self.row_length // self.steps
         if not self.varied:
             return self.steps * np.arange(1, count + 1)
         means = np.where(random.random(count) < 0.95, self.steps, self.steps / 2)
-        ends = np.cumsum(np.maximum(1, np.round(random.normal(means, min(5.0, self.steps / 4)))))
-        ends = np.floor(ends * min(1.0, self.row_length / ends[-1])).astype(int)
-        return np.maximum(ends, np.arange(1, count + 1))
+        lengths = np.maximum(1, random.normal(means, min(5.0, self.steps / 4)))
+        # One token for each window, so that none is empty, and the rest in proportion, so that none is left over.
+        shares = np.cumsum(lengths) / np.sum(lengths)
+        return np.arange(1, count + 1) + np.rint((self.row_length - count) * shares).astype(int)
 
     def _random_places(self, random: np.random.Generator) -> Places:
-        spare = len(self.ids) - 1 - self.batch * self.steps  # as many windows whatever the offset
+        # An epoch must have as many windows whatever the offset, so the offset never takes one away.
+        spare = len(self.ids) - 1 - self.batch * self.steps
         offset = int(random.integers(min(self.steps, spare + 1)))
         count = (len(self.ids) - 1 - min(self.steps - 1, spare)) // self.steps
         begins = offset + self.steps * random.permutation(count)
         return Places(count // self.batch, lambda i: (begins[i * self.batch : (i + 1) * self.batch], self.steps))
 
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[Any, np.ndarray]]:
-        """The batches of an epoch as arrays, from number `start` on."""
+        """The batches of an epoch as arrays.
+
+        Arguments:
+            epoch: the epoch, from 0.
+            start: the first batch, for an epoch that is resumed in the middle.
+        """
         places = self.places(epoch)
         for number in range(start, len(places)):
             yield self._batch(*places[number])
@@ -131,29 +151,30 @@ class Windows:
         return {"tokens": window[:, :-1], "reset": ended}, window[:, 1:]
 
     def dataset(self, start: int = 0) -> Any:
-        """A `tf.data.Dataset` of the epoch that `self.epoch` is when it is gone through, from batch `start` on.
+        """A `tf.data.Dataset` of the batches of epoch `self.epoch`, which is read when the iteration begins.
 
-        `keras_rnnkit.training.FollowEpochs(windows)` sets the epoch while a model trains. The dataset knows how long it
-        is: Keras counts one step too many where it has to find out. It looks windows up by their numbers;
-        `tf.data.Dataset.from_generator` made training steps on a CPU take up to twice as long.
+        `keras_rnnkit.training.FollowEpochs(windows)` sets the epoch while a model trains.
+
+        Arguments:
+            start: the first batch, for an epoch that is resumed in the middle.
         """
+        # A range of numbers has a known length, and Keras counts one step too many where it has to find out. Training
+        # steps on a CPU took up to twice as long with `tf.data.Dataset.from_generator`.
         import tensorflow as tf
 
-        known: dict[int, Places] = {}
+        current: list[Places] = []
 
-        def looked_up(number):
-            if number == start or not known:
-                known.clear()
-                known[self.epoch] = self.places(self.epoch)
-            (places,) = known.values()
-            x, y = self._batch(*places[number])
+        def look_up(number):
+            if number == start or not current:
+                current[:] = [self.places(self.epoch)]
+            x, y = self._batch(*current[0][number])
             return (x, y) if self.document_end is None else (x["tokens"], x["reset"], y)
 
-        kinds = [tf.int32, tf.int32] if self.document_end is None else [tf.int32, tf.bool, tf.int32]
+        dtypes = [tf.int32, tf.int32] if self.document_end is None else [tf.int32, tf.bool, tf.int32]
         shape = (self.batch, None if self.varied else self.steps)
 
         def window(number):
-            *x, y = (tf.ensure_shape(part, shape) for part in tf.numpy_function(looked_up, [number], kinds))
+            *x, y = (tf.ensure_shape(array, shape) for array in tf.numpy_function(look_up, [number], dtypes))
             return (x[0] if len(x) == 1 else {"tokens": x[0], "reset": x[1]}), y
 
         return tf.data.Dataset.range(start, len(self)).map(window).prefetch(4)

@@ -1,22 +1,22 @@
-"""The token loop of a model that looks at a source while it writes."""
+"""The token loop of a model that attends to a source."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from keras_rnnkit.decoding.loop import finished, walk
+from keras_rnnkit.decoding.loop import last_step, run_steps
 from keras_rnnkit.decoding.strategy import Strategy
 from keras_rnnkit.ops.protocol import Array, Ops
 
 Attending = Callable[[Array, list[Array]], tuple[Array, Sequence[Array], Array]]
-"""(logits [R, V], states, where it looked [R, S]) = step(tokens [R], states)."""
+"""(logits [R, V], states, attention [R, S]) = step(tokens [R], states)."""
 
 
 class Aligned(NamedTuple):
-    """As `Generated`, and for each token where the model looked when it chose it: attention [B(, K), N, S].
+    """Like `Generated`, with the attention of each token, its weights over the source: [B(, K), N, S].
 
-    Without attention S is 0. A score is a sum of log-probabilities, the end token's among them.
+    Without attention S is 0. A score is the sum of the log-probabilities of all tokens, including the end token.
     """
 
     tokens: Array
@@ -37,7 +37,9 @@ def align(
     """Tokens as `generate` gives them, with the attention that went with each.
 
     Arguments:
-        step: the decoder over one token. first: what it returned for the token that begins.
+        ops, strategy, steps, noise, end: as for `generate`.
+        step: the decoder over one token.
+        first: what the decoder returned for the token that begins.
 
     >>> import numpy as np
     >>> import keras_rnnkit.ops.numpy as ops
@@ -48,15 +50,15 @@ def align(
     >>> found.tokens.tolist(), found.attention[0].argmax(-1).tolist()
     ([[1, 2, 0]], [0, 1, 2])
     """
-    logits, states, looked = first
+    logits, states, attention = first
 
-    def noted(tokens, states):
-        *states, before = states
-        logits, states, looked = step(tokens, states)
-        return logits, [*states, ops.concatenate([before, ops.expand_dims(looked, 1)], axis=1)]
+    def with_attention(tokens, states):
+        *states, earlier = states
+        logits, states, attention = step(tokens, states)
+        return logits, [*states, ops.concatenate([earlier, ops.expand_dims(attention, 1)], axis=1)]
 
-    states = [*states, ops.expand_dims(looked, 1)]
-    turn = finished(walk(ops, noted, logits, states, strategy, steps, noise, end))
-    rows, scores, lengths = strategy.ranked(ops, turn.carry)
-    tokens, attention = (x if rows is None else ops.take(x, rows, axis=0) for x in (turn.tokens, turn.states[-1]))
-    return Aligned(tokens, scores, lengths, attention)
+    states = [*states, ops.expand_dims(attention, 1)]
+    last = last_step(run_steps(ops, with_attention, logits, states, strategy, steps, noise, end))
+    rows, scores, lengths = strategy.ranked(ops, last.carry)
+    tokens, weights = (x if rows is None else ops.take(x, rows, axis=0) for x in (last.tokens, last.states[-1]))
+    return Aligned(tokens, scores, lengths, weights)

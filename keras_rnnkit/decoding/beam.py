@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_rnnkit.decoding.errors import DecodingError
+from keras_rnnkit.decoding.sampling import numbers_of
 from keras_rnnkit.decoding.strategy import SINGLE, WHOLE, Strategy, equal
 from keras_rnnkit.ops.protocol import Array, Ops
 
@@ -54,10 +56,13 @@ class Beam(Strategy):
     """
 
     def __init__(self, width: int = 4, length_penalty: float = 0.0, early_stopping: bool = False):
-        if int(width) != width or width < 1:
-            raise ValueError(f"width is a number of hypotheses, 1 or more. Received: width={width}.")
+        if isinstance(width, bool) or not isinstance(width, int | float | np.number) or not width >= 1 or width % 1:
+            raise DecodingError(f"width must be a number of hypotheses, 1 or more. Received: width={width}.")
+        penalty = numbers_of("length_penalty", length_penalty)
+        if penalty is None or penalty.ndim or not np.isfinite(penalty):
+            raise DecodingError(f"length_penalty must be a finite number. Received: length_penalty={length_penalty}.")
         self.width = self.rows = int(width)
-        self.length_penalty = length_penalty
+        self.length_penalty = float(penalty)
         self.early_stopping = early_stopping
 
     def begin(self, ops: Ops, logits: Array) -> Hypotheses:

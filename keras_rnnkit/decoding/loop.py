@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_rnnkit.decoding.errors import DecodingError
 from keras_rnnkit.decoding.strategy import WHOLE, Strategy
 from keras_rnnkit.ops.protocol import Array, Ops
 
@@ -28,6 +29,9 @@ class Generated(NamedTuple):
 
 def noise(seed: int, batch: int, steps: int) -> np.ndarray:
     """Uniform numbers [batch, steps] for `Sampling`: the same seed makes the same text wherever the model runs."""
+    for name, number, least in (("seed", seed, 0), ("batch", batch, 1), ("steps", steps, 1)):
+        if not is_whole(number) or number < least:
+            raise DecodingError(f"{name} must be a whole number, {least} or more. Received: {name}={number!r}.")
     return np.random.default_rng(seed).random((batch, steps), dtype=np.float32)
 
 
@@ -41,13 +45,17 @@ def generate(
     noise: Array | None = None,
     end: int | None = None,
 ) -> Generated:
-    """Tokens from the scores of the first one on, until every row has met `end`, at most `steps`.
+    """Tokens from the scores of the first one on, until every row has reached `end`, at most `steps`.
 
     Arguments:
         ops: the reading that logits and states belong to, `keras_rnnkit.ops.numpy` or `keras_rnnkit.ops.keras`.
         step: the model over one token.
-        logits: [B, V], the scores of the first token. states: what goes with them, each [B, ...].
+        logits: [B, V], the scores of the first token; after prompts `read_prompts` gives them.
+        states: what goes with the logits, each [B, ...].
+        strategy: chooses the tokens.
+        steps: the largest number of tokens of a row.
         noise: [B, steps or more], uniform in [0, 1), for a strategy that draws.
+        end: the token that ends a row; None if no token does.
 
     >>> import keras_rnnkit.ops.numpy as ops
     >>> from keras_rnnkit.decoding import Greedy
@@ -55,8 +63,8 @@ def generate(
     >>> generate(ops, lambda token, states: (follow[token], states), follow[[0]], [], Greedy(), steps=5, end=0).tokens
     array([[1, 2, 0]])
     """
-    turn = finished(walk(ops, step, logits, states, strategy, steps, noise, end))
-    return Generated(*strategy.result(ops, turn.carry, turn.tokens))
+    last = last_step(run_steps(ops, step, logits, states, strategy, steps, noise, end))
+    return Generated(*strategy.result(ops, last.carry, last.tokens))
 
 
 def stream(
@@ -69,7 +77,7 @@ def stream(
     noise: Array | None = None,
     end: int | None = None,
 ) -> Iterator[Array]:
-    """The tokens [B] of `generate` as they come, for a strategy that never takes one back.
+    """The tokens [B] of `generate` as they come, for a strategy that never takes one back. Arguments as for `generate`.
 
     >>> import keras_rnnkit.ops.numpy as ops
     >>> from keras_rnnkit.decoding import Greedy
@@ -80,30 +88,34 @@ def stream(
     [2]
     """
     if strategy.rows > 1:
-        raise ValueError(
+        raise DecodingError(
             f"stream gives tokens that stay, and {type(strategy).__name__} keeps {strategy.rows} hypotheses and may "
             "drop what it gave. Use generate, or a strategy of one row a sequence such as Sampling."
         )
-    return (turn.carry.token for turn in walk(ops, step, logits, states, strategy, steps, noise, end))
+    return (one.carry.token for one in run_steps(ops, step, logits, states, strategy, steps, noise, end))
 
 
-def walk(ops, step, logits, states, strategy, steps, noise, end) -> Iterator[Turn]:
-    """Every turn of the loop, with `step` between two of them."""
-    loop = turns(ops, logits, states, strategy, steps, noise, end)
-    turn = next(loop)
-    yield turn
-    while not turn.last:
-        turn = loop.send(step(turn.carry.token, list(turn.states)))
-        yield turn
+def run_steps(ops, step, logits, states, strategy, steps, noise, end) -> Iterator[TokenStep]:
+    """Every step of the loop, with a call of the model between two of them."""
+    loop = token_steps(ops, logits, states, strategy, steps, noise, end)
+    current = next(loop)
+    yield current
+    while not current.last:
+        current = loop.send(step(current.carry.token, list(current.states)))
+        yield current
 
 
-def finished(turns: Iterable[Turn]) -> Turn:
-    """The last turn; the states of the others are let go."""
-    return deque(turns, maxlen=1).pop()
+def last_step(steps: Iterable[TokenStep]) -> TokenStep:
+    """The last step; the states of the others are released as soon as the next one is there."""
+    return deque(steps, maxlen=1).pop()
 
 
-class Turn(NamedTuple):
-    """One token of each row. carry: the strategy's own; tokens: all so far [R, n]; states: what goes with them."""
+class TokenStep(NamedTuple):
+    """One token of each row.
+
+    carry: what the strategy carries. tokens: all so far [R, n]. states: those that go with them. last: whether the loop
+    ends here.
+    """
 
     carry: Any
     tokens: Array
@@ -111,8 +123,13 @@ class Turn(NamedTuple):
     last: bool
 
 
-def turns(ops, logits, states, strategy, steps, noise, end) -> Generator[Turn, tuple[Array, Sequence[Array]], None]:
-    """The loop itself: gives a turn, and is sent (logits, states) of the step after it, however they are come by."""
+def token_steps(
+    ops, logits, states, strategy, steps, noise, end
+) -> Generator[TokenStep, tuple[Array, Sequence[Array]], None]:
+    """The loop itself, without the model: yields a step, and is sent the (logits, states) that follow its tokens.
+
+    The caller decides how the model runs: at once, or in a batch with others.
+    """
     check(strategy, steps, noise, logits, end)
     logits, states = widened(ops, strategy, logits, list(states))
     carry, tokens = strategy.begin(ops, logits), None
@@ -121,9 +138,9 @@ def turns(ops, logits, states, strategy, steps, noise, end) -> Generator[Turn, t
         tokens = appended(ops, tokens, rows, carry.token)
         states = states if rows is None else [ops.take(state, rows, axis=0) for state in states]
         last = t == steps - 1 or float(ops.sum(ops.reshape(strategy.over(ops, carry), (-1,)) - 1.0)) > -0.5
-        given = yield Turn(carry, tokens, states, last)
+        following = yield TokenStep(carry, tokens, states, last)
         if not last:
-            logits, states = given
+            logits, states = following
 
 
 def widened(ops: Ops, strategy: Strategy, logits: Array, states: list[Array]) -> tuple[Array, list[Array]]:
@@ -144,18 +161,22 @@ def appended(ops: Ops, tokens: Array | None, rows: Array | None, token: Array) -
 
 
 def check(strategy: Strategy, steps: int, noise: Array | None, logits: Array, end: int | None) -> None:
-    if steps < 1:
-        raise ValueError(f"steps is a number of tokens, 1 or more. Received: steps={steps}.")
-    if end is not None and not 0 <= end < logits.shape[-1]:
-        raise ValueError(
-            f"end is one of the {logits.shape[-1]} tokens, 0 to {logits.shape[-1] - 1}, or None if none ends a row. "
-            f"Received: end={end}."
+    if not is_whole(steps) or steps < 1:
+        raise DecodingError(f"steps must be a number of tokens, 1 or more. Received: steps={steps}.")
+    if end is not None and not (is_whole(end) and 0 <= end < logits.shape[-1]):
+        raise DecodingError(
+            f"end must be one of the {logits.shape[-1]} tokens, 0 to {logits.shape[-1] - 1}, or None where no token "
+            f"ends a row. Received: end={end}."
         )
     if not strategy.needs_noise:
         return
     rows, shape = logits.shape[0], [] if noise is None else list(noise.shape)
     if len(shape) != 2 or shape[0] != rows or shape[1] < steps:
-        raise ValueError(
+        raise DecodingError(
             f"{type(strategy).__name__} draws, and needs noise [{rows}, {steps}], uniform in [0, 1), such as "
             f"decoding.noise(seed, {rows}, {steps}). Received: {shape or None}."
         )
+
+
+def is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.decoding.errors import DecodingError
 from keras_rnnkit.decoding.strategy import WHOLE, Strategy
 from keras_rnnkit.ops.protocol import Array, Ops
 
@@ -99,25 +100,44 @@ def inverse(ops: Ops, p: Array, noise: Array) -> Array:
     return ops.argmax(ops.cast(reached > part * ops.max(reached, axis=-1, keepdims=True), p), axis=-1)
 
 
-# Numbers are checked; arrays and values of a graph are taken as they come.
-
-
 def checked_temperature(temperature: Any) -> Any:
-    if isinstance(temperature, int | float) and not 0 < temperature < float("inf"):
-        raise ValueError(
+    numbers = numbers_of("temperature", temperature)
+    if numbers is not None and not np.all((numbers > 0) & (numbers < np.inf)):
+        raise DecodingError(
             "temperature must be more than 0; the likeliest token alone is Greedy(). Received: "
             f"temperature={temperature}."
         )
-    return temperature
+    return plain(temperature)
 
 
 def checked_top_k(top_k: Any) -> Any:
-    if isinstance(top_k, int | float) and (top_k < 0 or int(top_k) != top_k):
-        raise ValueError(f"top_k is a number of tokens, 0 or None for all. Received: top_k={top_k}.")
-    return (int(top_k) or None) if isinstance(top_k, int | float) else top_k
+    numbers = None if top_k is None else numbers_of("top_k", top_k)
+    if numbers is None:
+        return top_k
+    if not np.all((numbers >= 0) & (numbers < 2**31) & (np.floor(numbers) == numbers)):
+        raise DecodingError(f"top_k must be a number of tokens, 0 or None for all. Received: top_k={top_k}.")
+    return top_k if numbers.ndim else (int(numbers) or None)
 
 
 def checked_top_p(top_p: Any) -> Any:
-    if isinstance(top_p, int | float) and not 0 < top_p <= 1:
-        raise ValueError(f"top_p is a probability, more than 0 and at most 1. Received: top_p={top_p}.")
-    return (None if top_p == 1 else float(top_p)) if isinstance(top_p, int | float) else top_p
+    numbers = None if top_p is None else numbers_of("top_p", top_p)
+    if numbers is None:
+        return top_p
+    if not np.all((numbers > 0) & (numbers <= 1)):
+        raise DecodingError(f"top_p must be a probability, more than 0 and at most 1. Received: top_p={top_p}.")
+    return top_p if numbers.ndim else (None if numbers == 1 else float(numbers))
+
+
+def numbers_of(name: str, value: Any) -> np.ndarray | None:
+    """The numbers of a setting; None for a tensor or a value of a graph, whose numbers come later."""
+    if hasattr(value, "dtype") and not isinstance(value, np.ndarray | np.generic):
+        return None
+    numbers = np.asarray(value)
+    if numbers.dtype.kind not in "iuf":
+        raise DecodingError(f"{name} must be a number. Received: {name}={value!r}.")
+    return numbers
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy's as one of Python's."""
+    return value.item() if isinstance(value, np.generic) else value

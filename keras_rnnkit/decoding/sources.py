@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.decoding.errors import DecodingError
 
-class SourceError(ValueError):
+
+class SourceError(DecodingError):
     """A source that a model cannot read: what came, what was expected."""
 
 
@@ -23,7 +25,9 @@ def checked_source(source: Any, tokens: int | None = None, limit: int | None = N
     if tokens is None:
         array = np.asarray(source, np.float32)
         if array.ndim < 3 or 0 in array.shape:
-            raise SourceError(f"A source is features [batch, steps, size] or images. Received: {list(array.shape)}.")
+            raise SourceError(
+                f"A source must be features [batch, steps, size] or images. Received: {list(array.shape)}."
+            )
         check_length(array.shape[1] if array.ndim == 3 else 0, limit, 0)
         return array
     rows = [np.asarray(row) for row in (source if isinstance(source, list | tuple) else np.atleast_2d(source))]
@@ -39,12 +43,12 @@ def checked_source(source: Any, tokens: int | None = None, limit: int | None = N
 
 def check_tokens(row: np.ndarray, tokens: int, limit: int | None, number: int) -> None:
     if row.ndim != 1 or not row.size or not np.any(row):
-        raise SourceError(f"Source {number} is empty. Received: {list(row.shape)}. A source is one token or more.")
+        raise SourceError(f"Source {number} is empty. Received: {list(row.shape)}. A source must be one token or more.")
     if row.dtype.kind not in "iu":
-        raise SourceError(f"A source is the numbers of its tokens. Received: {row.dtype} in source {number}.")
+        raise SourceError(f"A source must be the ids of its tokens. Received: {row.dtype} in source {number}.")
     if row.min() < 0 or row.max() >= tokens:
         raise SourceError(
-            f"Tokens are 0 to {tokens - 1}. Received: {int(row.min())} to {int(row.max())} in source {number}."
+            f"Tokens must be 0 to {tokens - 1}. Received: {int(row.min())} to {int(row.max())} in source {number}."
         )
     check_length(len(row), limit, number)
 

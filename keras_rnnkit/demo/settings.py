@@ -22,7 +22,8 @@ class Settings:
     start: Annotated[str, "The text to go on from."] = "The "
     length: Annotated[int, "How many characters to generate."] = 400
     seed: Annotated[int, "Of weights, batches and sampling."] = 0
-    out: Annotated[Path, "Folder for the trained model."] = Path("exported/demo")
+    out: Annotated[Path, "Folder for the bundle; an earlier bundle there is replaced."] = Path("exported/demo")
+    smoke: Annotated[bool, "A tiny model for a few steps: every stage in seconds, no text worth reading."] = False
 
     batch: int = 32
     window: int = 50
@@ -32,9 +33,12 @@ class Settings:
     held_out: float = 0.05
 
     def __post_init__(self):
+        if self.smoke:
+            for name, value in {"units": 16, "steps": 3, "length": 10, "embedding": 8, "held_out": 0.005}.items():
+                object.__setattr__(self, name, value)
         for name in ("units", "layers", "steps", "seconds", "temperature", "length"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingsError(f"{name} must be above zero. Received: {name}={value}.")
         if not self.start:
-            raise SettingsError("start is empty, so there is nothing to go on from. Give it a character at least.")
+            raise SettingsError("start must have at least one character to continue from. Received: an empty text.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -108,8 +109,9 @@ def export_bundle(
         for name, words in vocabularies(vocabulary).items():
             words.save(temporary / name)
         report = replace(report.placed(destination), path=str(destination))
-        text = json.dumps(manifest(report, temporary) | facts, indent=2, allow_nan=False)
-        (temporary / manifests.NAME).write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(manifest(report, temporary) | facts, indent=2, allow_nan=False) + "\n"
+        manifests.parsed(text.encode(), str(temporary / manifests.NAME))  # what is written can be read
+        (temporary / manifests.NAME).write_text(text, encoding="utf-8")
     return report
 
 
@@ -125,17 +127,18 @@ def vocabularies(given: Any) -> dict[str, Any]:
 
 def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) -> tuple[BundleReport, dict[str, Any]]:
     """Writes the graphs of a model that goes on from what it was given."""
-    from keras_rnnkit.export.make import made
+    from keras_rnnkit.export import road
+    from keras_rnnkit.export.drafts import Drafts
     from keras_rnnkit.export.settings import MODES, Settings, check_choice
 
-    reports, quantized, refused = {}, {}, {}
+    reports, quantized, refused, drafts = {}, {}, {}, Drafts(shared=quantize is not None)
     asked = ["sequence", "stream"] if modes is None else list(modes)
     for mode in asked:
         check_choice("modes", mode, MODES)
     for mode in asked:
         own = Settings(mode=mode, progress=partial(told, tell, mode), **settings)
         try:
-            content, report = made(model, own)
+            content, report = road.export(model, own, drafts)
         except ExportError as error:
             if modes is not None or mode == "sequence":
                 raise
@@ -144,40 +147,42 @@ def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) 
         (folder / manifests.FILES[mode]).write_bytes(content)
         reports[mode] = replace(report, path=manifests.FILES[mode])
         if quantize is not None:
-            content, report = made(model, replace(own, quantize=quantize))
+            content, report = road.export(model, replace(own, quantize=quantize), drafts)
             name = manifests.quantized_file(mode, quantize)
             (folder / name).write_bytes(content)
             quantized[mode] = replace(report, path=name)
-    saved = written_model(model, folder, settings, tell) if saved_model else None
+    saved = written_model(model, folder, settings, tell, drafts) if saved_model else None
     return BundleReport("", reports, quantized, saved, refused), {}
 
 
 def translating(model, folder: Path, modes, quantize, saved_model, settings, tell):
     """Writes the graphs of a model that reads a source first."""
-    from keras_rnnkit.export import source_saved_model, translation
+    from keras_rnnkit.export.drafts import Drafts
+    from keras_rnnkit.export.generating import encoder_decoder, encoder_decoder_saved_model
     from keras_rnnkit.export.settings import Settings, check_choice
 
     for mode in modes or ():
-        check_choice("modes", mode, translation.MODES)
+        check_choice("modes", mode, encoder_decoder.MODES)
     own = Settings(**{"strategy": None, **settings}, quantize=quantize)
-    reports, quantized = translation.written(model, folder, own, partial(told, tell))
+    drafts = Drafts(shared=quantize is not None)
+    reports, quantized = encoder_decoder.written(model, folder, own, partial(told, tell), drafts)
     saved = None
     if saved_model:
         tell("saved_model: tracing and verifying")
-        saved = source_saved_model.saved_model(model, folder / "saved_model", own)
-    return BundleReport("", reports, quantized, saved), {"translation": translation.facts(model)}
+        saved = encoder_decoder_saved_model.saved_model(model, folder / "saved_model", own, drafts)
+    return BundleReport("", reports, quantized, saved), {"translation": encoder_decoder.facts(model)}
 
 
 def told(tell: Callable[[str], Any], mode: str, stage: str) -> None:
     tell(f"{mode}: {stage}")
 
 
-def written_model(model, folder: Path, settings: dict[str, Any], tell: Callable[[str], Any]):
-    from keras_rnnkit.export.saved_model import export_saved_model
+def written_model(model, folder: Path, settings: dict[str, Any], tell: Callable[[str], Any], drafts):
+    from keras_rnnkit.export import saved_model
+    from keras_rnnkit.export.settings import Settings
 
     tell("saved_model: tracing and verifying")
-    known = ("inputs", "input_names", "verify", "tolerance")
-    report = export_saved_model(model, folder / "saved_model", **{k: settings[k] for k in known if k in settings})
+    report = saved_model.saved(model, folder / "saved_model", Settings(**settings), drafts)
     return replace(report, path="saved_model")
 
 
@@ -195,8 +200,7 @@ def manifest(report: BundleReport, folder: Path) -> dict[str, Any]:
         "source_vocabulary": "source_vocabulary.json" if (folder / "source_vocabulary.json").exists() else None,
         "refused": report.refused,
         "files": {
-            path.relative_to(folder).as_posix(): {"sha256": manifests.sha256(path), "size": path.stat().st_size}
-            for path in paths
+            path.relative_to(folder).as_posix(): {"sha256": sha256(path), "size": path.stat().st_size} for path in paths
         },
     }
 
@@ -215,6 +219,11 @@ def described(mode: str, report: ExportReport, quantized: ExportReport | None) -
 
 def known_layers(report: ExportReport) -> list[dict[str, Any]]:
     return [asdict(row) for row in report.rows]
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_rnnkit.kernels import cudnn, hoisted, scan
-from keras_rnnkit.kernels.situation import Situation
+from keras_rnnkit.kernels.call_flags import CallFlags
 
 TABLE = {"cudnn": cudnn, "hoisted": hoisted, "scan": scan}
 CHOICES = ("auto", *TABLE)
@@ -18,16 +18,16 @@ def check_name(kernel: str) -> str:
     return kernel
 
 
-def refusals(layer, situation: Situation) -> dict[str, str | None]:
-    """For each kernel, fastest first, why it cannot run the layer in this situation, or None."""
-    return {name: kernel.refusal(layer, situation) for name, kernel in TABLE.items()}
+def refusals(layer, call: CallFlags) -> dict[str, str | None]:
+    """For each kernel, fastest first, why it cannot run the layer in this call, or None."""
+    return {name: kernel.refusal(layer, call) for name, kernel in TABLE.items()}
 
 
-def choose(layer, situation: Situation) -> str:
+def choose(layer, call: CallFlags) -> str:
     """The kernel the layer runs on: the one it names, or the first that does not refuse."""
     if layer.kernel == "auto":
-        return next(name for name, reason in refusals(layer, situation).items() if reason is None)
-    reason = TABLE[layer.kernel].refusal(layer, situation)
+        return next(name for name, reason in refusals(layer, call).items() if reason is None)
+    reason = TABLE[layer.kernel].refusal(layer, call)
     if reason:
         raise ValueError(
             f"Layer {layer.name!r} cannot run on kernel={layer.kernel!r}: {reason}. "
@@ -36,4 +36,18 @@ def choose(layer, situation: Situation) -> str:
     return layer.kernel
 
 
-__all__ = ["CHOICES", "TABLE", "Situation", "check_name", "choose", "refusals"]
+def describe(layer, call: CallFlags) -> tuple[str, str]:
+    """The kernel of the layer and, in a sentence, why it is not a faster one; for tables such as `rk.explain`.
+
+    A layer that names a kernel which cannot run here is described too: the call will raise, the table must not.
+    """
+    reasons = refusals(layer, call)
+    if layer.kernel != "auto" and reasons[layer.kernel]:
+        return layer.kernel, f"cannot run here: {reasons[layer.kernel]}; kernel='auto' takes one that can"
+    name = choose(layer, call)
+    faster = list(TABLE)[: list(TABLE).index(name)]
+    sentences = [f"{each}: {reasons[each] or f'kernel={layer.kernel!r} was asked for'}" for each in faster]
+    return name, "; ".join(filter(None, [*sentences, TABLE[name].remark(layer, call)])) or "the fastest there is"
+
+
+__all__ = ["CHOICES", "TABLE", "CallFlags", "check_name", "choose", "describe", "refusals"]

@@ -43,12 +43,12 @@ def backward(recurrence, xs, carry, consts, weights, stacks, upstream):
 
     def step(adjoint, now):
         adjoint = add(adjoint, now["upstream"])
-        dz, dr, through_gates = pull(
+        dz, dr, through_gates = vjp(
             lambda z, r, carry: recurrence.advance({**now["x"], "z": z}, r, carry, consts, weights),
             (now["x"]["z"], now["r"], now["before"]),
             adjoint,
         )
-        (through_product,) = pull(
+        (through_product,) = vjp(
             lambda carry: recurrence.recur(recurrence.query(now["x"], carry, consts), weights), (now["before"],), dr
         )
         return add(through_gates, through_product), {"z": dz, "r": dr, "adjoint": adjoint}
@@ -56,16 +56,16 @@ def backward(recurrence, xs, carry, consts, weights, stacks, upstream):
     steps = {"x": xs, "r": r, "before": before, "upstream": upstream}
     d_carry, d = jax.lax.scan(step, [jnp.zeros_like(c) for c in carry], steps, reverse=True)
 
-    d_consts, d_weights = pull(
+    d_consts, d_weights = vjp(
         lambda k, w: recurrence.recur(recurrence.query(xs, before, k), w), (consts, weights), d["r"]
     )
     if recurrence.gates_read_weights or "reset" in xs:
-        more = pull(lambda k, w: recurrence.advance(xs, r, before, k, w), (consts, weights), d["adjoint"])
+        more = vjp(lambda k, w: recurrence.advance(xs, r, before, k, w), (consts, weights), d["adjoint"])
         d_consts, d_weights = add(d_consts, more[0]), add(d_weights, more[1])
     return {name: d["z"] if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
 
 
-def pull(function, arguments, upstream):
+def vjp(function, arguments, upstream):
     """The vector-Jacobian product of `function` at `arguments`, in their structure."""
     return jax.vjp(function, *arguments)[1](upstream)
 

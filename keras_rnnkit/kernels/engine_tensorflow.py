@@ -1,12 +1,15 @@
-"""The hoisted loop in TensorFlow: a while loop, and a second one for its gradient."""
+"""The hoisted loop in TensorFlow, with a gradient of its own."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_rnnkit.ops import keras as kops
+from keras_rnnkit.kernels import graph_loops, loop_choice
+from keras_rnnkit.kernels.compiled_loops import CompiledLoops, TransposedProducts, transposed
+from keras_rnnkit.kernels.programs import program_for
+from keras_rnnkit.kernels.steps import DerivedStep, step_of
 
-BLOCK = 5
+HALF_PRECISION = (tf.float16, tf.bfloat16)
 
 
 def run(recurrence, xs, carry, consts, weights, differentiable: bool):
@@ -16,184 +19,162 @@ def run(recurrence, xs, carry, consts, weights, differentiable: bool):
     and the gradients of the weights come from all steps at once, one product each, after the loop.
     """
     arguments = tf.nest.map_structure(tf.convert_to_tensor, (xs, carry, consts, weights))  # Keras may pass variables
+    choice = loop_choice.choose(arguments[0]["z"], differentiable)
+    dtype = arguments[1][0].dtype
+    if choice.in_float32 and dtype in HALF_PRECISION:
+        arguments = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32) if x.dtype == dtype else x, arguments)
     if not differentiable:
-        return forward(recurrence, *arguments)[0]
+        stacks = graph_forward(DerivedStep(recurrence, vjp), *arguments, keep=False)[0]
+    elif choice.compiled:
+        stacks = run_compiled(recurrence, *arguments, choice)
+    else:
+        stacks = solve(GraphSolver(step_of(recurrence, vjp)), arguments)
+    return [tf.cast(stack, dtype) for stack in stacks]
+
+
+def run_compiled(recurrence, xs, carry, consts, weights, choice):
+    """The compiled loops, over as many steps as the choice has a program for."""
+    solver = CompiledSolver(program_for(recurrence, consts, lambda r: CompiledLoops(step_of(r, vjp))))
+    if choice.capacity is None:  # the length is known, and the program is for this length
+        return solve(solver, (xs, carry, consts, weights))
+    length = tf.shape(tf.nest.flatten(xs)[0])[0]
+    missing = choice.capacity - length
+    padded = tf.nest.map_structure(lambda x: tf.pad(x, [[0, missing], *[[0, 0]] * (x.shape.rank - 1)]), xs)
+    stacks = solve(solver.of(length), (padded, carry, consts, weights))
+    return [stack[:length] for stack in stacks]
+
+
+def solve(solver, arguments):
+    """The solver's stacks, with the solver's gradient, and for second derivatives the gradient of that."""
 
     @tf.custom_gradient
-    def solve(*flat):
+    def run(*flat):
         arrays = tf.nest.pack_sequence_as(arguments, list(flat))
-        xs, carry, consts, weights = arrays
-        stacks, products = forward(recurrence, xs, carry, consts, weights, keep=True)
+        stacks, saved = solver.forward(*arrays)
 
         def gradient(*upstream):
-            known = [*arrays, stacks, products, list(upstream)]
-            return tf.nest.flatten(backward(recurrence, *known))
+            return first_order(solver, arrays, stacks, saved, list(upstream))
 
         return stacks, gradient
 
-    return list(solve(*tf.nest.flatten(arguments)))
+    return list(run(*tf.nest.flatten(arguments)))
 
 
-def forward(recurrence, xs, carry, consts, weights, keep: bool = False):
-    """The carries after each step, stacked, and where they are kept for the way back the products in them."""
+def first_order(solver, arrays, stacks, saved, upstream):
+    """The gradients of all arrays, flat; None for masks and resets."""
+    flat = tf.nest.flatten(arrays)
+    real = [i for i, x in enumerate(flat) if x.dtype.is_floating]
 
-    def product(x, carry):
-        return recurrence.recur(recurrence.query(x, carry, consts), weights)
+    @tf.custom_gradient
+    def way_back(*arguments):
+        *_, upstream = tf.nest.pack_sequence_as([flat, stacks], list(arguments))
+        gradients = tf.nest.flatten(solver.gradient(arrays, stacks, saved, list(upstream)))
 
-    def step(x, carry):
-        r = product(x, carry)
-        carry = recurrence.advance(x, r, carry, consts, weights)
-        return carry, (carry, [r] if keep else [])
+        def gradient(*d):
+            return second_order(solver.step.recurrence, arrays, real, list(upstream), list(d))
 
-    kept = [product(first_of(xs), carry)] if keep else []
-    stacks, products = loop(step, xs, carry, out_like=(carry, kept))[1]
-    return stacks, products[0] if keep else None
+        return [gradients[i] for i in real], gradient
 
-
-def backward(recurrence, xs, carry, consts, weights, stacks, r, upstream):
-    """The gradients of all four arguments, in their structure; None for masks."""
-    before = [tf.concat([first[None], stack[:-1]], axis=0) for first, stack in zip(carry, stacks, strict=True)]
-    turned = Turned(weights)
-
-    def step(now, adjoint):
-        adjoint = add(adjoint, now["upstream"])
-        dz, dr, through_gates = pull(
-            lambda z, r, carry: recurrence.advance({**now["x"], "z": z}, r, carry, consts, weights, turned),
-            (now["x"]["z"], now["r"], now["before"]),
-            adjoint,
-        )
-        (through_product,) = pull(
-            lambda carry: recurrence.recur(recurrence.query(now["x"], carry, consts), weights, turned),
-            (now["before"],),
-            dr,
-        )
-        return add(through_gates, through_product), {"z": dz, "r": dr, "adjoint": adjoint}
-
-    steps = {"x": xs, "r": r, "before": before, "upstream": upstream}
-    one = {"z": first_of(xs["z"]), "r": r[0], "adjoint": carry}
-    d_carry, d = loop(step, steps, [tf.zeros_like(c) for c in carry], out_like=one, backwards=True)
-
-    d_consts, d_weights = pull(
-        lambda k, w: recurrence.recur(recurrence.query(xs, before, k), w), (consts, weights), d["r"]
-    )
-    if recurrence.gates_read_weights or "reset" in xs:
-        more = pull(lambda k, w: recurrence.advance(xs, r, before, k, w), (consts, weights), d["adjoint"])
-        d_consts, d_weights = add(d_consts, more[0]), add(d_weights, more[1])
-    return {name: d["z"] if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
+    found = dict(zip(real, way_back(*flat, *upstream), strict=True))
+    return [found.get(i) for i in range(len(flat))]
 
 
-class Turned:
-    """`ops.keras`, but matrices among the weights are multiplied by way of their transposes, made once before the loop.
+def second_order(recurrence, arrays, real, upstream, d):
+    """The gradients of `first_order`, by differentiating the plain loop twice: rarely needed, so not made fast."""
+    flat = tf.nest.flatten(arrays)
+    with tf.GradientTape() as outer:
+        outer.watch([*flat, *upstream])
+        with tf.GradientTape() as inner:
+            inner.watch(flat)
+            stacks = graph_forward(DerivedStep(recurrence, vjp), *tf.nest.pack_sequence_as(arrays, flat), keep=False)[0]
+        sources = [flat[i] for i in real]
+        gradients = inner.gradient(stacks, sources, output_gradients=upstream, unconnected_gradients="zero")
+    targets = [*sources, *upstream]
+    found = outer.gradient(gradients, targets, output_gradients=d, unconnected_gradients="zero")
+    by_place = dict(zip(real, found, strict=False))
+    return [*(by_place.get(i) for i in range(len(flat))), *found[len(real) :]]
 
-    Of a product the loop back runs only the gradient, and that multiplies by the matrix transposed: in Eigen the one
-    product that is slow for few rows (0.25 against 0.15 ms for 50 rows of 512 to 128).
-    """
 
-    def __init__(self, weights):
-        self.matrices = {id(w): tf.transpose(w) for w in weights if w.shape.rank == 2}
+class GraphSolver:
+    """Both loops in TensorFlow's own operations."""
 
-    def matmul(self, a, b):
-        return tf.matmul(a, self.matrices[id(b)], transpose_b=True) if id(b) in self.matrices else kops.matmul(a, b)
+    def __init__(self, step):
+        self.step = step
 
-    def __getattr__(self, name):
-        return getattr(kops, name)
+    def forward(self, xs, carry, consts, weights):
+        return graph_forward(self.step, xs, carry, consts, weights, keep=True)
+
+    def gradient(self, arrays, stacks, saved, upstream):
+        """The gradients of all four arguments, in their structure; None for masks."""
+        xs, carry, consts, weights = arrays
+        before = [tf.concat([first[None], stack[:-1]], axis=0) for first, stack in zip(carry, stacks, strict=True)]
+        d_carry, d = self.backward(xs, carry, consts, weights, stacks, before, saved, upstream)
+        d_consts, d_weights = self.step.after_loop(xs, saved, before, d, consts, weights)
+        return {name: d["z"] if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
+
+    def backward(self, xs, carry, consts, weights, stacks, before, saved, upstream):
+        products = TransposedProducts(weights, transposed(weights))
+
+        def step(now, adjoint):
+            adjoint = [a + u for a, u in zip(adjoint, now["upstream"], strict=True)]
+            arrays = (now["x"], now["saved"], now["before"], now["after"], adjoint)
+            return self.step.backward(*arrays, consts, weights, products)
+
+        steps = {
+            "x": self.step.read_back(xs),
+            "saved": saved,
+            "before": before,
+            "after": stacks,
+            "upstream": upstream,
+        }
+        like = step(graph_loops.first_of(steps), carry)[1]
+        return graph_loops.loop(step, steps, [tf.zeros_like(c) for c in carry], out_like=like, backwards=True)
 
 
-def pull(function, arguments, upstream):
+class CompiledSolver(GraphSolver):
+    """Both loops compiled by XLA; what is outside them, the products over all steps, in TensorFlow's operations."""
+
+    def __init__(self, loops: CompiledLoops, length=None):
+        super().__init__(loops.step)
+        self.loops = loops
+        self.length = length
+
+    def of(self, length):
+        """The same for the first `length` steps."""
+        return CompiledSolver(self.loops, length)
+
+    def forward(self, xs, carry, consts, weights):
+        return self.loops.forward(*untaped(xs, carry, consts, weights), self.steps_of(xs))
+
+    def backward(self, xs, carry, consts, weights, stacks, before, saved, upstream):
+        xs = self.step.read_back(xs)
+        arrays = untaped(xs, carry, stacks, saved, upstream, consts, weights, transposed(weights))
+        return self.loops.backward(*arrays, self.steps_of(upstream))
+
+    def steps_of(self, xs):
+        return tf.nest.flatten(xs)[0].shape[0] if self.length is None else self.length
+
+
+def untaped(*arrays):
+    """The arrays, of which no tape knows: the gradient is ours, and TensorFlow cannot derive one of a compiled loop
+    for a second tape around the first."""
+    return tf.nest.map_structure(tf.stop_gradient, arrays)
+
+
+def graph_forward(step, xs, carry, consts, weights, keep: bool):
+    """The carries after each step, stacked, and with `keep` the arrays that the way back needs."""
+
+    def forward(x, carry):
+        carry, saved = step.forward(x, carry, consts, weights)
+        return carry, (carry, saved if keep else [])
+
+    like = forward(graph_loops.first_of(xs), carry)[1]
+    return graph_loops.loop(forward, xs, carry, out_like=like)[1]
+
+
+def vjp(function, arguments, upstream):
     """The vector-Jacobian product of `function` at `arguments`, in their structure."""
     with tf.GradientTape() as tape:
         tape.watch(arguments)
         value = function(*arguments)
     return tape.gradient(value, arguments, output_gradients=upstream, unconnected_gradients="zero")
-
-
-def add(a, b):
-    return tf.nest.map_structure(tf.add, a, b)
-
-
-def first_of(xs):
-    return tf.nest.map_structure(lambda x: x[0], xs)
-
-
-def loop(step, xs, carry, out_like, backwards: bool = False):
-    """`step(x_t, carry) -> carry, out_t` over the leading axis of xs; the last carry, and the outs stacked.
-
-    Where the length is known and not short, a turn of the while loop takes `BLOCK` steps: a turn costs TensorFlow as
-    much as the arithmetic of a step of a small cell.
-    """
-    length = tf.nest.flatten(xs)[0].shape[0]
-    if length is None or length < 3 * BLOCK:
-        return turns(step, xs, carry, out_like, backwards)
-    rest = length % BLOCK
-    cuts = [(0, length - rest), *([(length - rest, length)] if rest else [])]
-    outs = []
-    for begin, end in reversed(cuts) if backwards else cuts:
-        part = tf.nest.map_structure(lambda x, b=begin, e=end: x[b:e], xs)
-        run = in_blocks if begin == 0 else several
-        carry, out = run(step, part, carry, out_like, backwards)
-        outs.append(out)
-    return carry, joined(outs[::-1] if backwards else outs)
-
-
-def in_blocks(step, xs, carry, out_like, backwards: bool):
-    """`loop`, for a multiple of `BLOCK` steps."""
-    count = tf.nest.flatten(xs)[0].shape[0] // BLOCK
-    blocks = tf.nest.map_structure(lambda x: tf.reshape(x, [count, BLOCK, *sizes(x)[1:]]), xs)
-    like = tf.nest.map_structure(lambda o: tf.broadcast_to(o, [BLOCK, *sizes(o)]), out_like)
-    carry, outs = turns(
-        lambda block, carry: several(step, block, carry, out_like, backwards), blocks, carry, like, backwards
-    )
-    return carry, tf.nest.map_structure(lambda o: tf.reshape(o, [count * BLOCK, *sizes(o)[2:]]), outs)
-
-
-def several(step, xs, carry, out_like, backwards: bool):
-    """`loop`, each step with operators of its own."""
-    each = [tf.unstack(x) for x in tf.nest.flatten(xs)]
-    times = range(len(each[0]))
-    outs = {}
-    for t in reversed(times) if backwards else times:
-        carry, outs[t] = step(tf.nest.pack_sequence_as(xs, [x[t] for x in each]), carry)
-    return carry, tf.nest.map_structure(lambda *o: tf.stack(o), *(outs[t] for t in times))
-
-
-def joined(parts):
-    return tf.nest.map_structure(lambda *o: tf.concat(o, 0), *parts) if len(parts) > 1 else parts[0]
-
-
-def sizes(x):
-    """Its shape, each size a number where that is known."""
-    known = tf.shape(x)
-    return [known[i] if size is None else size for i, size in enumerate(x.shape)]
-
-
-def turns(step, xs, carry, out_like, backwards: bool):
-    """`loop`, as a while loop of one step a turn."""
-    length = tf.shape(tf.nest.flatten(xs)[0])[0]
-    static_length = tf.nest.flatten(xs)[0].shape[0]
-    sources = tf.nest.map_structure(lambda x: tf.TensorArray(x.dtype, length).unstack(x), xs)
-    sinks = [tf.TensorArray(o.dtype, length, element_shape=any_batch(o.shape)) for o in tf.nest.flatten(out_like)]
-
-    def body(t, carry, sinks):
-        time = length - 1 - t if backwards else t
-        now = tf.nest.map_structure(lambda source: source.read(time), sources)
-        carry, out = step(now, carry)
-        return t + 1, carry, [sink.write(time, o) for sink, o in zip(sinks, tf.nest.flatten(out), strict=True)]
-
-    _, carry, sinks = tf.while_loop(
-        lambda t, *_: t < length,
-        body,
-        (tf.constant(0), carry, sinks),
-        shape_invariants=(
-            tf.TensorShape([]),
-            [any_batch(c.shape) for c in carry],
-            [tf.TensorShape(None) for _ in sinks],
-        ),
-        maximum_iterations=length,
-    )
-    outs = [tf.ensure_shape(sink.stack(), (static_length, *sink.element_shape)) for sink in sinks]
-    return carry, tf.nest.pack_sequence_as(out_like, outs)
-
-
-def any_batch(shape):
-    """A shape whose batch axis, and that of a block's steps, may differ from what was known when the loop began."""
-    return tf.TensorShape([*[None] * (len(shape) - 1), shape[-1]])

@@ -6,15 +6,16 @@ import importlib
 
 import keras
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.base import dropped
+from keras_rnnkit.kernels.call_flags import CallFlags
 from keras_rnnkit.kernels.recurrence import Recurrence, per_row
-from keras_rnnkit.kernels.situation import Situation
 from keras_rnnkit.ops import keras as kops
 
 ENGINES = {"tensorflow": "engine_tensorflow", "jax": "engine_jax"}
 
 
-def refusal(layer, situation: Situation) -> str | None:
+def refusal(layer, call: CallFlags) -> str | None:
     """Why this kernel cannot run the layer, or None."""
     if keras.backend.backend() not in ENGINES:
         return f"the {keras.backend.backend()} backend has no hoisted loop yet, only {' and '.join(ENGINES)} have"
@@ -23,17 +24,29 @@ def refusal(layer, situation: Situation) -> str | None:
             f"{type(layer.cell).__name__} does not say which part of a step is independent of the state; derive it "
             "from rk.cells.Cell with project, recur and gates"
         )
-    if getattr(layer.cell, "dropout_mask_count", None) and (layer.cell.dropout or layer.cell.recurrent_dropout):
+    if keras_internals.draws_mask_per_gate(layer.cell) and (layer.cell.dropout or layer.cell.recurrent_dropout):
         return f"a stock {type(layer.cell).__name__} with dropout draws a mask for each gate; rk.convert changes that"
     if layer.unroll:
         return "unroll=True asks for one copy of the cell a step, without a loop"
     return None
 
 
+def remark(layer, call: CallFlags) -> str:
+    """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
+    return ""
+
+
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
+    with keras_internals.autocast_scope(
+        layer.equation.compute_dtype
+    ):  # a cell computes in its own dtype, whatever its layer's is
+        return run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training)
+
+
+def run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training):
     cell = layer.equation
-    x = in_time_order(layer, sequences)
+    x = keras.ops.cast(in_time_order(layer, sequences), cell.compute_dtype)
     mask = None if mask is None else in_time_order(layer, mask)
     if training:
         x = dropped(x, layer.cell.get_dropout_mask(x[0]))

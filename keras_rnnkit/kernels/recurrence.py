@@ -25,6 +25,7 @@ class Recurrence:
 
     def __init__(self, cell: Cell, masked: bool = False, resets: bool = False):
         self.cell = cell
+        self.masked, self.resets = masked, resets
         self.carries_output = not cell.emits_state or (masked and resets)
         self.order = {id(v): i for i, v in enumerate(cell.weights)}
         self.gates_read_weights = False
@@ -37,14 +38,14 @@ class Recurrence:
         return h * consts["drop"] if "drop" in consts else h
 
     def recur(self, h, weights, ops=kops):
-        return self.cell.recur(ops, self._read(weights), h)
+        return self.cell.recur(ops, self.read(weights), h)
 
     def advance(self, x, r, carry, consts, weights, ops=kops):
         """The carry after the step."""
         state, y = self.states(carry), carry[-1]
         if "reset" in x:
             state = [kops.where(per_row(x["reset"], s), s0, s) for s, s0 in zip(state, consts["start"], strict=True)]
-        new_y, new = self.cell.gates(ops, self._read(weights, note=True), x["z"], r, list(state))
+        new_y, new = self.cell.gates(ops, self.read(weights, by_gates=True), x["z"], r, list(state))
         self._check(new_y, new, state)
         if "mask" in x:
             new = [kops.where(per_row(x["mask"], s), n, s) for n, s in zip(new, state, strict=True)]
@@ -64,12 +65,19 @@ class Recurrence:
         zeros = keras.ops.zeros((keras.ops.shape(state[0])[0], self.cell.output_size), dtype=state[0].dtype)
         return [*state, zeros]
 
-    def _read(self, weights, note: bool = False):
-        def read(variable: keras.Variable) -> Any:
-            self.gates_read_weights |= note
+    def read(self, weights, by_gates: bool = False):
+        """The weights by attribute name, for the methods of the cell."""
+
+        def array_of(variable: keras.Variable) -> Any:
+            self.gates_read_weights |= by_gates
             return weights[self.order[id(variable)]]
 
-        return self.cell.weights_as(read)
+        return self.cell.weights_as(array_of)
+
+    def with_added(self, d_weights, by_name):
+        """The gradients of the weights with others added, which come by the name of an attribute of the cell."""
+        places = {self.order[id(getattr(self.cell, name))]: array for name, array in by_name.items()}
+        return [d + places[i] if i in places else d for i, d in enumerate(d_weights)]
 
     def _check(self, y, new, state):
         name = type(self.cell).__name__

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import keras
 from keras import tree
-from keras.src import backend
 
+from keras_rnnkit import keras_internals
+from keras_rnnkit.kernels.call_flags import CallFlags
 from keras_rnnkit.kernels.recurrence import per_row
-from keras_rnnkit.kernels.situation import Situation
 
 
-def refusal(layer, situation: Situation) -> str | None:
+def refusal(layer, call: CallFlags) -> str | None:
     """Why this kernel cannot run the layer: there is no such layer."""
     return None
+
+
+def remark(layer, call: CallFlags) -> str:
+    """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
+    return ""
 
 
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
     cell, states = layer.cell, tree.flatten(initial_state)
     carry, start = list(states), tree.flatten(layer.start_states(initial_state))
-    keywords = {"training": training} if getattr(cell, "_call_has_training_arg", False) else {}
+    keywords = {"training": training} if keras_internals.call_has_training_arg(cell) else {}
     flags = {name: given[..., None] for name, given in {"mask": mask, "reset": reset}.items() if given is not None}
     if mask is not None:
         y, _ = cell(sequences[:, 0], initial_state, **keywords)  # for its shape: before a row's first valid step
@@ -38,7 +43,7 @@ def run(layer, sequences, initial_state, mask, reset, training):
             new = [keras.ops.where(per_row(now["mask"], n), n, s) for n, s in zip(new, state, strict=True)] + [y]
         return y, new
 
-    last, outputs, carry = backend.rnn(
+    last, outputs, carry = keras_internals.rnn_loop(
         step,
         (sequences, *flags.values()),
         carry,

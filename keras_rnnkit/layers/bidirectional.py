@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
-from keras import tree
+from keras import ops, tree
+
+from keras_rnnkit import keras_internals
+from keras_rnnkit.layers import checks, configs, resets
+
+MERGES: dict[str | None, Callable[[Any, Any], Any]] = {
+    "concat": lambda a, b: ops.concatenate([a, b], axis=-1),
+    "sum": ops.add,
+    "mul": ops.multiply,
+    "ave": lambda a, b: (a + b) / 2,
+    None: lambda a, b: (a, b),
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
-class Bidirectional(keras.layers.Bidirectional):
+class Bidirectional(keras_internals.FusionChoice, keras.layers.Bidirectional):
     """Two layers over one sequence, one from each end: `keras.layers.Bidirectional`, with its masks mended.
 
         y_t = merge(forward_t, backward_t)      merge_mode: "concat", "sum", "mul", "ave", or None for both
 
-    Paper: M. Schuster and K. Paliwal, 1997. Takes any recurrent layer of ours or of Keras, `Stack` included.
+    Paper: M. Schuster and K. Paliwal, 1997.
+
+    Arguments:
+        layer: the layer that reads from the first step on: any recurrent layer of ours or of Keras, a `Stack` or a
+            `Residual`. It is not used itself; both directions are made from its config.
+        merge_mode: how the two outputs become one: "concat" (side by side), "sum", "mul", "ave" (their mean), or None
+            for both, one after the other.
+        weights: the first values of the variables, those of the forward layer first.
+        backward_layer: the layer that reads from the end, with go_backwards=True; if left out, `layer` turned round.
+        name, dtype, trainable: as in any Keras layer.
+
+    Call arguments:
+        sequences: [B, T, D].
+        initial_state: the forward layer's states, then the backward layer's.
+        mask: booleans [B, T]; steps where it is false leave the states as they are.
+        training: whether dropout is active.
+        reset_mask: booleans [B, T]; where true, a new sequence begins inside the row: neither direction sees across.
+
+    Returns the merged outputs, [B, T, ...] with return_sequences=True in `layer`, otherwise [B, ...] from the last
+    step that each direction reads; with return_state=True followed by the states of both.
 
     >>> import keras_rnnkit as rk
     >>> Bidirectional(rk.LSTM(8, return_sequences=True), merge_mode="sum")(keras.ops.ones([2, 5, 3])).shape
@@ -20,29 +53,53 @@ class Bidirectional(keras.layers.Bidirectional):
     """
 
     def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
-        super().__init__(layer, merge_mode=merge_mode, weights=weights, backward_layer=backward_layer, **kwargs)
+        name = getattr(layer, "name", layer)
+        with configs.explained(f"Bidirectional makes both directions from the config of {name!r}, which"):
+            super().__init__(layer, merge_mode=merge_mode, weights=weights, backward_layer=backward_layer, **kwargs)
         self.supports_masking = True
 
     @property
     def state_size(self):
         return [*tree.flatten(self.forward_layer.state_size), *tree.flatten(self.backward_layer.state_size)]
 
-    def call(self, sequences, initial_state=None, mask=None, training=None):
+    @property
+    def states(self):
+        """The carried states of a stateful layer, forward then backward; None before it is built."""
+        states = [self.forward_layer.states, self.backward_layer.states]
+        return None if any(each is None for each in states) else tree.flatten(states)
+
+    def call(self, sequences, initial_state=None, mask=None, training=None, reset_mask=None):
         if initial_state is not None and len(initial_state) != len(self.state_size):
             raise ValueError(
                 f"Layer {self.name!r} has {len(self.state_size)} states, half for each direction. Received: "
                 f"initial_state with {len(initial_state)}. Pass the forward layer's states, then the backward's."
             )
-        return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        if reset_mask is None:
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        checks.flags(self, "reset_mask", ops.shape(reset_mask), sequences.shape)
+        return self._call_with_resets(sequences, initial_state, mask, training, reset_mask)
 
-    def _can_attempt_fused_lstm(self, mask, initial_state=None):
-        return self._fusible() and super()._can_attempt_fused_lstm(mask, initial_state)
+    def _call_with_resets(self, sequences, initial_state, mask, training, reset_mask):
+        """Keras' own call, which passes nothing but states and masks on, written out with one more argument."""
+        half = len(initial_state) // 2 if initial_state is not None else 0
+        first = initial_state[:half] if half else None
+        second = initial_state[half:] if half else None
+        flags = {"mask": mask, "training": training}
+        ahead = resets.arguments(self, self.forward_layer, reset_mask)
+        behind = resets.arguments(self, self.backward_layer, resets.for_backward_layer(reset_mask))
+        y = self.forward_layer(sequences, initial_state=first, **flags, **ahead)
+        y_backward = self.backward_layer(sequences, initial_state=second, **flags, **behind)
+        states: tuple = ()
+        if self.return_state:
+            states, y, y_backward = (*y[1:], *y_backward[1:]), y[0], y_backward[0]
+        if self.return_sequences:
+            y_backward = ops.flip(y_backward, axis=1)
+        merged = MERGES[self.merge_mode](ops.cast(y, self.compute_dtype), ops.cast(y_backward, self.compute_dtype))
+        outputs = merged if self.merge_mode is None else (merged,)
+        return (*outputs, *states) if self.return_state else merged
 
-    def _can_attempt_fused_gru(self, mask, initial_state=None):
-        return self._fusible() and super()._can_attempt_fused_gru(mask, initial_state)
-
-    def _fusible(self):
-        """Whether Keras may hand both directions to cuDNN at once, past the layers: it knows none of our arguments."""
+    def may_fuse(self):
+        """Only where the layers use none of the arguments that Keras does not have: it would ignore them."""
         return all(
             getattr(layer, "kernel", "auto") in ("auto", "cudnn")
             and not getattr(layer, "learn_initial_state", False)

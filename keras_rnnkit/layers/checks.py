@@ -1,15 +1,33 @@
-"""What a call brings, checked before anything is computed: what came, what was expected, what to do."""
+"""Checks of what a call receives, made before anything is computed: what came, what was expected, what to do."""
 
 from __future__ import annotations
 
+import keras
 from keras import tree
 
 
 def sequences(layer, shape) -> None:
-    if shape is not None and len(shape) < 3:
+    if shape is None or len(shape) == 3:
+        return
+    if len(shape) < 3:
         raise ValueError(
             f"Layer {layer.name!r} expects sequences of shape [batch, time, features]. Received: shape={tuple(shape)}. "
             "For token ids put keras.layers.Embedding before it; for one number a step add the axis with x[..., None]."
+        )
+    if getattr(layer, "equation", None) is not None:  # a cell of the user's own may take steps of any shape
+        raise ValueError(
+            f"Layer {layer.name!r} expects sequences of shape [batch, time, features]. Received: shape={tuple(shape)}. "
+            "Join the axes behind the second one, for example with "
+            "keras.layers.TimeDistributed(keras.layers.Flatten())."
+        )
+
+
+def numbers(layer, dtype) -> None:
+    dtype = keras.backend.standardize_dtype(dtype)
+    if not (dtype == "bool" or "float" in dtype or "int" in dtype):
+        raise ValueError(
+            f"Layer {layer.name!r} computes with real numbers. Received: sequences of dtype {dtype}. Convert them to "
+            "float32 first; a complex number is two features, its real and its imaginary part."
         )
 
 
@@ -21,20 +39,37 @@ def features(layer, shape, width: int | None) -> None:
         )
 
 
-def states(layer, initial_state) -> None:
-    given, expected = tree.flatten(initial_state), tree.flatten(layer.state_size)
-    if len(given) != len(expected):
+def states(layer, initial_state, batch: int | None = None) -> None:
+    """The number of states and the shape of each. `batch` is the number of rows of the sequences, where it is known."""
+    arrays, sizes = tree.flatten(initial_state), tree.flatten(layer.state_size)
+    if len(arrays) != len(sizes):
         raise ValueError(
-            f"Layer {layer.name!r} has {len(expected)} state(s) of size {expected}. Received: initial_state with "
-            f"{len(given)}. Pass a list with one array [batch, size] for each."
+            f"Layer {layer.name!r} has {len(sizes)} state(s) of size {sizes}. Received: initial_state with "
+            f"{len(arrays)}. Pass a list with one array [batch, size] for each."
         )
-    for i, (state, size) in enumerate(zip(given, expected, strict=True)):
+    for i, (state, size) in enumerate(zip(arrays, sizes, strict=True)):
         shape = getattr(state, "shape", None)
-        if shape is not None and len(shape) and shape[-1] is not None and shape[-1] != size:
-            raise ValueError(
-                f"Layer {layer.name!r}: state {i} has size {size}. Received: initial_state[{i}] of shape "
-                f"{tuple(shape)}. Pass an array [batch, {size}], or set the layer's units to {shape[-1]}."
-            )
+        if shape is not None and len(shape):
+            state_shape(layer, i, tuple(shape), size, batch)
+
+
+def state_shape(layer, i: int, shape, size: int, batch: int | None) -> None:
+    received = f"Received: initial_state[{i}] of shape {shape}."
+    if shape[-1] is not None and shape[-1] != size:
+        raise ValueError(
+            f"Layer {layer.name!r}: state {i} has size {size}. {received} "
+            f"Pass an array [batch, {size}], or set the layer's units to {shape[-1]}."
+        )
+    if len(shape) == 1:
+        raise ValueError(
+            f"Layer {layer.name!r}: state {i} needs the axes [batch, {size}]. {received} "
+            "For the same start of all rows add an axis of one row with state[None]."
+        )
+    if None not in (batch, shape[0]) and shape[0] not in (1, batch):
+        raise ValueError(
+            f"Layer {layer.name!r}: the sequences have {batch} rows and state {i} has {shape[0]}. {received} "
+            f"Pass one state for each row, [{batch}, {size}], or a single row that all of them start from."
+        )
 
 
 def flags(layer, name: str, shape, sequences_shape) -> None:

@@ -50,7 +50,12 @@ class Facade(Recurrent):
     def get_config(self):
         config = super().get_config()
         config.pop("cell", None)
-        return {**config, **{name: getattr(self, name) for name in self.additions}}
+        if getattr(self, "use_cudnn", None) is False:
+            config["use_cudnn"] = False
+        if getattr(self, "use_cudnn", None) is True and config["kernel"] == "cudnn":
+            # Keras does not save `use_cudnn`: a model saved beside a GPU must run on machines without one.
+            config["kernel"] = "auto"
+        return {**{name: getattr(self, name) for name in self.additions}, **config}
 
     @classmethod
     def from_config(cls, config):

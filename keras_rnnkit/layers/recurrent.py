@@ -54,15 +54,6 @@ class Recurrent(keras.layers.RNN):
                 f"{type(self).__name__}: stateful=True carries states from batch to batch as plain values, so no "
                 "gradient reaches the start and learn_initial_state=True would learn nothing. Use one of them."
             )
-        self._leave_jit_to_others()
-
-    def _leave_jit_to_others(self):
-        """XLA cannot compile cuDNN's operations; Keras asks `supports_jit` before it chooses to.
-
-        A layer made on a machine without the kernel it names is not refused here, only when it is called.
-        """
-        if keras.backend.backend() == "tensorflow" and self.kernel in ("auto", "cudnn"):
-            self.supports_jit = kernels.refusals(self, kernels.Situation())["cudnn"] is not None
 
     # ------------------------------------------------------------------ kernels
 
@@ -80,6 +71,17 @@ class Recurrent(keras.layers.RNN):
             raise
 
     @property
+    def supports_jit(self) -> bool:
+        """Whether XLA can compile the layer: Keras asks before it chooses to. cuDNN's operations it cannot compile."""
+        if keras.backend.backend() != "tensorflow" or self._kernel not in ("auto", "cudnn"):
+            return self._supports_jit
+        return self._supports_jit and kernels.refusals(self, kernels.CallFlags())["cudnn"] is not None
+
+    @supports_jit.setter
+    def supports_jit(self, value: bool):
+        self._supports_jit = value
+
+    @property
     def equation(self):
         """The cell in its three parts, or None for a cell that does not say them."""
         if isinstance(self.cell, Cell) or not getattr(self.cell, "built", False):
@@ -88,9 +90,13 @@ class Recurrent(keras.layers.RNN):
             object.__setattr__(self, "_adopted", (self.cell, adopt(self.cell)))
         return self._adopted[1]
 
+    def __dir__(self):
+        """Keras saves the variables of whatever `dir` names; those of `equation` are saved as the cell's."""
+        return [name for name in super().__dir__() if name not in ("equation", "_adopted")]
+
     def runs_on(self, masked: bool = False, resets: bool = False) -> str:
         """The name of the kernel that runs this layer; an error if it names one that cannot."""
-        return kernels.choose(self, kernels.Situation(masked=masked, resets=resets))
+        return kernels.choose(self, kernels.CallFlags(masked=masked, resets=resets))
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         mask, reset = mask if isinstance(mask, Steps) else (mask, None)
@@ -113,11 +119,13 @@ class Recurrent(keras.layers.RNN):
     def call(self, sequences, initial_state=None, mask=None, training=False, reset_mask=None, condition=None):
         mask = tree.flatten(mask)[0] if tree.is_nested(mask) else mask
         checks.sequences(self, sequences.shape)
+        checks.numbers(self, sequences.dtype)
         checks.features(self, sequences.shape, self._features)
         if condition is not None:
             initial_state = self._conditioned(sequences, initial_state, condition)
         if initial_state is not None:
-            checks.states(self, initial_state)
+            checks.states(self, initial_state, sequences.shape[0])
+            initial_state = one_for_each_row(initial_state, sequences)
         steps = Steps(self._flags("mask", mask, sequences), self._flags("reset_mask", reset_mask, sequences))
         return super().call(sequences, initial_state=initial_state, mask=steps, training=training)
 
@@ -144,8 +152,9 @@ class Recurrent(keras.layers.RNN):
     def get_initial_state(self, batch_size):
         if self.learned_states is None:
             return super().get_initial_state(batch_size)
-        rows = [ops.broadcast_to(v, (batch_size, v.shape[-1])) for v in self.learned_states]
-        rows += [ops.zeros((batch_size, size)) for size in tree.flatten(self.state_size)[len(rows) :]]
+        dtype = self.cell.compute_dtype
+        rows = [ops.broadcast_to(ops.cast(v, dtype), (batch_size, v.shape[-1])) for v in self.learned_states]
+        rows += [ops.zeros((batch_size, size), dtype=dtype) for size in tree.flatten(self.state_size)[len(rows) :]]
         return tree.pack_sequence_as(self.state_size, rows)
 
     def _own_state_sizes(self):
@@ -164,9 +173,26 @@ class Recurrent(keras.layers.RNN):
         output_mask = mask if self.return_sequences else None
         return [output_mask, *(None for _ in self.state_size)] if self.return_state else output_mask
 
+    def reset_state(self):
+        """Carried states back to zeros. Keras' own fails for lists of cells, whose states are nested."""
+        for state in tree.flatten(self.states) if self.states is not None else ():
+            state.assign(ops.zeros_like(state))
+
     def get_config(self):
         return {
             **super().get_config(),
             "kernel": self.kernel,
             "learn_initial_state": self.learn_initial_state,
         }
+
+
+def one_for_each_row(initial_state, sequences):
+    """The states with a row for each row of the sequences: a single row is where all of them start."""
+
+    def repeated(state):
+        shape = getattr(state, "shape", ())
+        if len(shape) != 2 or shape[0] != 1 or sequences.shape[0] == 1:
+            return state
+        return ops.broadcast_to(state, (ops.shape(sequences)[0], shape[1]))
+
+    return tree.map_structure(repeated, initial_state)

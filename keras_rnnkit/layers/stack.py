@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-
 import keras
 from keras import ops, tree
 
-from keras_rnnkit.cells.base import positive_integer, rate
-from keras_rnnkit.layers import checks
+from keras_rnnkit.cells.base import rate
+from keras_rnnkit.layers import checks, configs, resets
+from keras_rnnkit.layers.residual import Residual
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
@@ -23,14 +22,24 @@ class Stack(keras.layers.Layer):
         layers: a list of recurrent layers (ours, Keras', `Bidirectional`, `Residual`), or one of ours to be
             repeated `num_layers` times.
         num_layers: how many of the one layer; only with a single layer.
-        dropout: between layers, not after the last; drawn anew for each step (Zaremba 2014).
+        dropout: rate of dropout between layers, not after the last; drawn anew for each step (Zaremba 2014).
         residual: add each layer's input to its output where they are equally wide.
         layer_norm: normalise what each layer reads.
-        return_sequences, return_state, go_backwards: as in a single layer, for the stack as a whole. The first
-            two default to those of the last layer.
+        return_sequences: return the last layer's output of every step instead of its last; if left out, as the last
+            layer says.
+        return_state: return the states of all layers too; if left out, as the last layer says.
+        go_backwards: read the sequence from its end; the output then begins with the last step.
+        name, dtype, trainable: as in any Keras layer.
 
-    Returns the last layer's output and, with return_state, the states of all layers from the bottom up. `states`
-    given at the call (`initial_state`) have that order too.
+    Call arguments:
+        sequences: [B, T, D].
+        initial_state: the first states of all layers, from the bottom up.
+        mask: booleans [B, T]; steps where it is false leave the states as they are.
+        training: whether dropout is active.
+        reset_mask: booleans [B, T]; where true, a row's states start anew before that step, in all layers.
+
+    Returns the last layer's output, [B, T, U] or [B, U], and with return_state=True the states of all layers, from the
+    bottom up.
 
     >>> import keras_rnnkit as rk
     >>> tokens = keras.ops.ones([4, 7], "int32")
@@ -66,6 +75,11 @@ class Stack(keras.layers.Layer):
         self.input_spec = None
         for layer in self.layers:
             ask(layer, return_sequences=True, return_state=True)
+        if isinstance(last, Residual) and not self.return_sequences:
+            raise ValueError(
+                f"Stack {self.name!r} ends in the Residual {last.name!r}, which returns every step. Received: "
+                "return_sequences=False. Leave it out and take the last step, or end the stack in another layer."
+            )
         ask(last, return_sequences=self.return_sequences)
         self.dropouts = [keras.layers.Dropout(self.dropout, dtype=self.dtype_policy) for _ in self.layers[1:]]
         self.norms = [keras.layers.LayerNormalization(dtype=self.dtype_policy) for _ in self.layers if layer_norm]
@@ -92,14 +106,13 @@ class Stack(keras.layers.Layer):
 
     def call(self, sequences, initial_state=None, mask=None, training=False, reset_mask=None):
         x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
-        steps = {"mask": mask, "reset_mask": reset_mask}
         if self.go_backwards:
-            steps = {name: None if flags is None else ops.flip(flags, axis=1) for name, flags in steps.items()}
-        steps = {name: flags for name, flags in steps.items() if flags is not None}
+            mask, reset_mask = (None if flags is None else ops.flip(flags, axis=1) for flags in (mask, reset_mask))
         states = []
         for i, (layer, start) in enumerate(zip(self.layers, self._share(initial_state), strict=True)):
             below = self.norms[i](x) if self.layer_norm else x
-            y, *state = layer(below, initial_state=start, training=training, **steps)
+            flags = resets.arguments(self, layer, reset_mask) | ({} if mask is None else {"mask": mask})
+            y, *state = layer(below, initial_state=start, training=training, **flags)
             y = self.dropouts[i](y, training=training) if i < len(self.dropouts) else y
             x = ops.add(x, y) if self.residual and y.shape == x.shape else y
             states += state
@@ -138,7 +151,7 @@ class Stack(keras.layers.Layer):
     def states(self):
         """The carried states of a stateful stack, from the bottom up; None before it is built."""
         parts = [layer.states for layer in self.layers]
-        return None if None in parts else [state for part in parts for state in part]
+        return None if any(part is None for part in parts) else tree.flatten(parts)
 
     @property
     def zero_output_for_mask(self):
@@ -182,13 +195,24 @@ def repeated(layers, num_layers) -> list:
             )
         layers = list(layers)
     else:
-        count = positive_integer("num_layers", 1 if num_layers is None else num_layers, Stack)
-        layers = [layers, *(copied(layers, i) for i in range(1, count))]
+        check_layer(layers)
+        layers = [layers, *(copied(layers, i) for i in range(1, layer_count(num_layers)))]
     if not layers:
         raise ValueError("Stack needs at least one layer. Received: an empty list.")
     for layer in layers:
         check_layer(layer)
     return layers
+
+
+def layer_count(num_layers) -> int:
+    if num_layers is None:
+        return 1
+    if isinstance(num_layers, bool) or not hasattr(num_layers, "__index__") or num_layers < 1:
+        raise ValueError(
+            "Stack: num_layers says how often the layer is repeated and must be a positive integer. "
+            f"Received: num_layers={num_layers!r}. Leave it out for a single layer."
+        )
+    return int(num_layers)
 
 
 def check_layer(layer) -> None:
@@ -201,8 +225,7 @@ def check_layer(layer) -> None:
 
 
 def copied(layer, i: int):
-    config = copy.deepcopy(layer.get_config())
-    return type(layer).from_config({**config, "name": f"{layer.name}_{i + 1}"})
+    return configs.new_like(layer, f"Stack repeats {layer.name!r} by its config, which", name=f"{layer.name}_{i + 1}")
 
 
 def ask(layer, **settings) -> None:

@@ -1,6 +1,7 @@
 """Keras' activation functions as equations over the vocabulary, for the readings that cannot call Keras.
 
-Each takes `(ops, x)`. A function that is not here has no equation we know, and `equation` says so.
+Each takes `(ops, x)`. `equation` raises for a function that is not in the table. No equation may overflow for large
+inputs: softplus, for example, never computes exp of a positive number.
 """
 
 from __future__ import annotations

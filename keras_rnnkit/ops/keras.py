@@ -1,10 +1,11 @@
-"""The vocabulary read by `keras.ops`: what trains, on any backend of Keras."""
+"""The vocabulary read by `keras.ops`, for training on any backend of Keras."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from keras import activations as _activations
+from keras import backend as _backend
 from keras import ops as _k
 
 matmul = _k.matmul
@@ -49,8 +50,12 @@ def one_hot(indices, depth, like):
 
 
 def cast(x, like):
-    like = _k.convert_to_tensor(like)  # as wide as the backend has it: JAX knows no int64 unless told to
+    like = _k.convert_to_tensor(like)  # the dtype that the backend gives it: JAX has no int64 by default
     return _k.cast(x, like.dtype)
+
+
+def widen(x):
+    return _k.cast(x, _backend.result_type(x.dtype, "float32"))
 
 
 def activation(function: Callable | str, x):

@@ -62,6 +62,10 @@ def cast(x, like):
     return np.asarray(x).astype(like.dtype)
 
 
+def widen(x):
+    return np.asarray(x).astype(np.result_type(x.dtype, np.float32))
+
+
 def activation(function, x):
     return activations.equation(function)(sys.modules[__name__], x)
 
@@ -87,6 +91,6 @@ def cumsum(x, axis=-1):
 
 
 def top_k(x, k):
-    """The k largest along the last axis, largest first; of equal ones the first, as Keras and ONNX have it."""
+    """The k largest along the last axis, largest first; of equal values the first one first, as in Keras and ONNX."""
     indices = np.argsort(-x, axis=-1, kind="stable")[..., :k]
     return np.take_along_axis(x, indices, axis=-1), indices

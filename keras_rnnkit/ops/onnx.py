@@ -1,8 +1,8 @@
-"""The vocabulary read by writing an ONNX graph: each function adds nodes and returns the value they give.
+"""The vocabulary read by writing an ONNX graph: each function adds nodes and returns the value they compute.
 
-What depends on constants alone is not written: it is computed here and now by the NumPy reading, so weights may be
-plain ndarrays, sliced and scaled freely. An operation lands in the innermost graph that one of its arguments
-belongs to; what a loop's body computes from outer values alone therefore ends up before the loop.
+An operation on constants alone adds no node: the NumPy reading computes it at once, so weights may be plain ndarrays,
+sliced and scaled freely. A node is added to the innermost graph that one of its arguments belongs to; what the body of
+a loop computes from outer values alone is therefore written before the loop.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from keras_rnnkit.ops.onnx_values import (
 
 
 def folding(function):
-    """Let the NumPy reading compute what has no value of a graph in it."""
+    """A function that leaves calls on constants alone to the NumPy reading."""
     twin = getattr(numpy_ops, function.__name__)
 
     @functools.wraps(function)
@@ -82,10 +82,11 @@ def split(x, parts, axis=-1):
 @folding
 def reshape(x, shape):
     """`shape` may hold one -1; an axis of the input cannot be named, since its length may not be known."""
-    known = tuple(None if n == -1 else int(n) for n in shape)
-    if None in known and None not in x.shape:
-        known = tuple(int(np.prod(x.shape)) // int(np.prod([n for n in known if n])) if n is None else n for n in known)
-    return emit("Reshape", x, np.array(shape, np.int64), shape=known)
+    sizes = tuple(None if n == -1 else int(n) for n in shape)
+    if None in sizes and None not in x.shape:
+        rest = int(np.prod(x.shape)) // int(np.prod([n for n in sizes if n]))
+        sizes = tuple(rest if n is None else n for n in sizes)
+    return emit("Reshape", x, np.array(shape, np.int64), shape=sizes)
 
 
 @folding
@@ -192,6 +193,11 @@ def cast(x, like):
     return as_dtype(x, like.dtype) if isinstance(x, Value) else np.asarray(x).astype(like.dtype)
 
 
+@folding
+def widen(x):
+    return as_dtype(x, np.result_type(x.dtype, np.float32))
+
+
 SINGLE_NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "tanh": ("Tanh", {}),
     "sigmoid": ("Sigmoid", {}),
@@ -204,7 +210,7 @@ SINGLE_NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "log_softmax": ("LogSoftmax", {"axis": -1}),
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1.0 / 6.0, "beta": 0.5}),
 }
-"""Activations that are one node of ONNX; the others are written as their equation says."""
+"""Activations that are a single ONNX node; the others are written as their equation in `ops.activations`."""
 
 
 @folding

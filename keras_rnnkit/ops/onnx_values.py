@@ -1,4 +1,4 @@
-"""Arrays of an ONNX graph that is being written: what they know of themselves, and how nodes come about."""
+"""The arrays of an ONNX graph that is being written, and the functions that write its nodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INT_MIN = np.iinfo(np.int64).min
 
 
 class Graph(Protocol):
-    """Where nodes are written."""
+    """A graph to which nodes are added; depth counts the graphs around it."""
 
     depth: int
     opset: int
@@ -23,12 +23,12 @@ class Graph(Protocol):
 
 
 class Value:
-    """An array of a graph: known by name, shape (None for a free axis) and dtype.
+    """An array of a graph, with its name, shape (None for a free axis) and dtype.
 
     It carries the operators of the vocabulary and basic indexing: integers, slices, `...` and None.
     """
 
-    __array_ufunc__ = None  # so that `ndarray + value` asks the value
+    __array_ufunc__ = None  # without this, NumPy would compute `ndarray + value` element by element
     __hash__ = object.__hash__
 
     def __init__(self, graph: Graph, name: str, shape: Sequence[int | None], dtype: Any):
@@ -95,12 +95,12 @@ class Value:
 def emit(op_type: str, *inputs, shape=None, dtype=None, **attributes) -> Value:
     """One node with one output; its shape and dtype are those of the first value unless given."""
     like = next(x for x in inputs if isinstance(x, Value))
-    known = (like.shape if shape is None else shape, like.dtype if dtype is None else dtype)
-    return emit_many(op_type, *inputs, outputs=[known], **attributes)[0]
+    output = (like.shape if shape is None else shape, like.dtype if dtype is None else dtype)
+    return emit_many(op_type, *inputs, outputs=[output], **attributes)[0]
 
 
 def emit_many(op_type: str, *inputs, outputs: Sequence[tuple[Shape, Any] | None], **attributes) -> list[Any]:
-    """One node; `outputs` has the shape and dtype of each, or None for one that nobody reads.
+    """One node; `outputs` has the shape and dtype of each output, or None for an output that is not read.
 
     Inputs are values, ndarrays (written as constants), or None for an input left out.
     """
@@ -108,8 +108,8 @@ def emit_many(op_type: str, *inputs, outputs: Sequence[tuple[Shape, Any] | None]
     names = ["" if x is None else x.name if isinstance(x, Value) else graph.constant(x) for x in inputs]
     while names and not names[-1]:
         names.pop()
-    written = graph.node(op_type, names, outputs=[known is not None for known in outputs], **attributes)
-    return [None if known is None else Value(graph, name, *known) for name, known in zip(written, outputs, strict=True)]
+    written = graph.node(op_type, names, outputs=[output is not None for output in outputs], **attributes)
+    return [None if o is None else Value(graph, name, *o) for name, o in zip(written, outputs, strict=True)]
 
 
 def innermost(arguments) -> Graph:
@@ -139,7 +139,7 @@ def as_dtype(x, dtype) -> Any:
 
 
 def broadcast(*shapes: Shape) -> Shape:
-    """The shape of arrays that broadcast; a free axis meets a one as a free axis, a number as that number."""
+    """The shape of arrays that broadcast; a free axis beside a one stays free, beside a number it is that number."""
     rank = max(map(len, shapes))
     columns = zip(*((1,) * (rank - len(shape)) + tuple(shape) for shape in shapes), strict=True)
     return tuple(next((n for n in axis if n not in (1, None)), None if None in axis else 1) for axis in columns)
@@ -175,7 +175,7 @@ def unsqueeze(x: Value, axis: int) -> Value:
 
 
 def cut_length(length: int | None, k: slice) -> int | None:
-    """How long an axis is after a slice, as far as it is known."""
+    """The length of an axis after a slice, or None where it depends on the input."""
     if length is not None:
         return len(range(length)[k])
     return 1 if k == slice(k.start, (k.start or 0) + 1) else None

@@ -1,17 +1,31 @@
-"""The manifest of a bundle: what its files are, and whether they are still what was written."""
+"""The manifest of a bundle: what its files are, validated once against a schema."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from keras_rnnkit.runtime.errors import BundleError
+from keras_rnnkit.runtime.schema import (
+    SchemaError,
+    dict_of,
+    integer,
+    list_of,
+    number,
+    one_of,
+    optional,
+    record,
+    require,
+    sha256,
+    text,
+)
 
 NAME = "manifest.json"
 FORMAT = 1
-"""The version of the manifest's form; a reader refuses later ones."""
+"""The version of the manifest's format; a reader refuses all others."""
+LARGEST = 2**24
+"""Bytes that a manifest may have. A bundle of a hundred layers needs some twenty thousand."""
 
 FILES = {"sequence": "sequence.onnx", "stream": "step.onnx", "generate": "generate.onnx"} | {
     "encoder": "encoder.onnx",
@@ -28,45 +42,115 @@ def quantized_file(mode: str, kind: str) -> str:
     return FILES[mode].replace(".onnx", f".{kind}.onnx")
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The manifest of a bundle, as a dict."""
-    path = folder / NAME
-    if not path.is_file():
-        raise BundleError(
-            f"There is no bundle in {str(folder)!r}: it has no {NAME}. "
-            "keras_rnnkit.export_bundle(model, folder) writes one."
-        )
+def file_name(value: Any, place: str) -> None:
+    """A path of a file inside the bundle, written in the one way that names it."""
+    text(value, place)
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts:
+        raise SchemaError(f"{place} names {value!r}, which lies outside of the bundle")
+    printable = value.isprintable() and not set(value) & set('\\:*?"<>|')
+    plain = printable and value == path.as_posix() and value not in ("", ".", NAME)
+    require(
+        plain, place, "the path of a file in the bundle, such as 'step.onnx' or 'saved_model/saved_model.pb'", value
+    )
+
+
+def axis(value: Any, place: str) -> None:
+    """The length of an axis, its name if it is free, or null if it has neither."""
+    (integer() if isinstance(value, int) else optional(text))(value, place)
+
+
+LAYER = record({"layer": text, "lowering": text, "reason": text, "nodes": integer()}, {"error": optional(number)})
+SHAPES = dict_of(list_of(axis))
+QUANTIZED = record({"file": file_name, "error": optional(number)}, {"layers": list_of(LAYER)})
+GRAPH = record(
+    {
+        "file": file_name,
+        "error": optional(number),
+        "opset": integer(1),
+        "size": integer(),
+        "nodes": integer(),
+        "inputs": SHAPES,
+        "outputs": SHAPES,
+        "layers": list_of(LAYER),
+        "quantized": dict_of(QUANTIZED),
+        "notes": list_of(text),
+    },
+    {"tolerance": number, "states": list_of(list_of(text, 2)), "latency": optional(text)},
+)
+SAVED_MODEL = record({"signatures": list_of(text), "error": optional(number)}, {"refusal": optional(text)})
+TRANSLATION = record(
+    {
+        "source": one_of("tokens", "features", "image"),
+        "source_tokens": optional(integer(1)),
+        "source_shape": list_of(optional(integer(1))),
+        "limit": optional(integer(1)),
+        "begin": integer(),
+        "end": integer(),
+    },
+    {"tokens": integer(1)},
+)
+MANIFEST = record(
+    {
+        "format": integer(1),
+        "name": text,
+        "created": text,
+        "versions": dict_of(text),
+        "graphs": dict_of(GRAPH, key=one_of(*FILES)),
+        "files": dict_of(record({"sha256": sha256, "size": integer()}), key=file_name),
+    },
+    {
+        "saved_model": optional(SAVED_MODEL),
+        "vocabulary": optional(file_name),
+        "source_vocabulary": optional(file_name),
+        "refused": dict_of(text),
+        "translation": TRANSLATION,
+    },
+)
+"""What this version reads. Keys that are not named here are ignored."""
+
+DEFAULTS: dict[str, Any] = {"saved_model": None, "vocabulary": None, "source_vocabulary": None, "refused": {}}
+"""Values of keys that may be missing."""
+
+
+def parsed(content: bytes, where: str) -> dict[str, Any]:
+    """The manifest that these bytes hold; BundleError for anything that is not one. where: its path, for messages."""
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        version, files = manifest["format"], manifest["files"]
-        known = all(isinstance(files[name]["sha256"], str) for name in files) and isinstance(manifest["graphs"], dict)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        version, known = FORMAT, False
-    if not known:
-        raise BundleError(f"{str(path)!r} is not the manifest of a bundle. Export the model again.")
-    if version != FORMAT:
+        require(len(content) <= LARGEST, "the file", f"one of at most {LARGEST} bytes", len(content))
+        manifest = json.loads(content.decode("utf-8"), object_pairs_hook=distinct_keys, parse_constant=no_constant)
+        record({"format": integer(1)})(manifest, "manifest")
+        if manifest["format"] == FORMAT:  # another version may differ in everything else
+            MANIFEST(manifest, "manifest")
+            check_references(manifest)
+    except (ValueError, RecursionError) as error:
+        cause = None if isinstance(error, SchemaError) else error
+        raise BundleError(f"{where!r} is not the manifest of a bundle: {error}. Export the model again.") from cause
+    if manifest["format"] != FORMAT:
         raise BundleError(
-            f"The bundle {str(folder)!r} has the form {version!r}; this keras_rnnkit reads form {FORMAT}. Install the "
-            "version that wrote it, or export the model again."
+            f"The manifest {where!r} has format {manifest['format']}; this keras_rnnkit reads format {FORMAT}. Install "
+            "the version that wrote it, or export the model again."
         )
-    return manifest
+    return DEFAULTS | manifest
 
 
-def check_files(folder: Path, manifest: dict[str, Any]) -> None:
-    """An error if a file of the bundle is missing or is not the one that was written."""
-    for name, known in manifest["files"].items():
-        path = folder / name
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise BundleError(f"The manifest of {str(folder)!r} names {name!r}, which lies outside of the bundle.")
-        if not path.is_file():
-            raise BundleError(f"The bundle {str(folder)!r} lacks its file {name!r}. Export the model again.")
-        if sha256(path) != known["sha256"]:
-            raise BundleError(
-                f"The file {name!r} of the bundle {str(folder)!r} is not the one that was written: its sha256 "
-                "differs from the manifest's. Copy the bundle again, or export the model again."
-            )
+def distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    require(twice is None, "each object", "one that has every key once", twice)
+    return dict(pairs)
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def no_constant(name: str) -> None:
+    raise SchemaError(f"every number must be finite. Received: {name}")
+
+
+def check_references(manifest: dict[str, Any]) -> None:
+    """Every file that the manifest names must be in its list of files, which has their hashes."""
+    graphs = manifest["graphs"].items()
+    named = {f"graphs.{mode}.file": graph["file"] for mode, graph in graphs}
+    named |= {
+        f"graphs.{mode}.quantized.{k}": q["file"] for mode, graph in graphs for k, q in graph["quantized"].items()
+    }
+    named |= {key: manifest[key] for key in ("vocabulary", "source_vocabulary") if manifest.get(key)}
+    for place, name in named.items():
+        require(name in manifest["files"], place, "one of the files that the manifest lists", name)

@@ -18,29 +18,45 @@ def ragged(value: Any) -> bool:
     """
     if not isinstance(value, list | tuple):
         return False
-    lengths = {len(row) if hasattr(row, "__len__") else None for row in value}
+    lengths = {length_of(row) for row in value}
     return len(lengths) > 1 and None not in lengths
 
 
-def by_length(predict: Callable[[dict[str, Any]], Any], feeds: Mapping[str, Any]) -> Any:
-    """What `predict` says of rows of different lengths, those of one length in one run, in the order they came."""
-    several = {name: value for name, value in feeds.items() if ragged(value)}
-    lengths = [tuple(len(row) for row in rows) for rows in zip(*several.values(), strict=True)]
-    rows = {name: len(value) for name, value in feeds.items()}
+def length_of(row: Any) -> int | None:
+    """The steps of a sequence; None for what is not one."""
+    try:
+        return len(row)
+    except TypeError:
+        return None
+
+
+def predict_by_length(predict: Callable[[dict[str, Any]], Any], feeds: Mapping[str, Any]) -> Any:
+    """What `predict` gives for rows of different lengths, those of one length in one run, in the order they came."""
+    rows = {name: length_of(value) for name, value in feeds.items()}
     if len(set(rows.values())) != 1:
-        raise InputError(f"All inputs have as many rows. Received: {rows}.")
-    if any(0 in length for length in lengths):
-        raise InputError("Every sequence has one step or more. Received: one with none.")
-    found: dict[int, Any] = {}
+        raise InputError(f"All inputs must have the same number of rows. Received: {rows}.")
+    sequences = [value for value in feeds.values() if ragged(value)]
+    lengths = [tuple(len(row) for row in row_of_each) for row_of_each in zip(*sequences, strict=True)]
+    if any(0 in row for row in lengths):
+        raise InputError("Every sequence must have one step or more. Received: one with none.")
+    results: dict[int, Any] = {}
     for length in dict.fromkeys(lengths):
-        places = [i for i, other in enumerate(lengths) if other == length]
-        outputs = predict({name: np.stack([np.asarray(value[i]) for i in places]) for name, value in feeds.items()})
+        places = [place for place, other in enumerate(lengths) if other == length]
+        outputs = predict({name: stacked(name, [value[i] for i in places]) for name, value in feeds.items()})
         for row, place in enumerate(places):
-            found[place] = {n: a[row] for n, a in outputs.items()} if isinstance(outputs, dict) else outputs[row]
-    ordered = [found[i] for i in range(len(lengths))]
+            results[place] = {n: a[row] for n, a in outputs.items()} if isinstance(outputs, dict) else outputs[row]
+    ordered = [results[place] for place in range(len(lengths))]
     if isinstance(ordered[0], dict):
         return {name: together([row[name] for row in ordered]) for name in ordered[0]}
     return together(ordered)
+
+
+def stacked(name: str, rows: list[Any]) -> np.ndarray:
+    """Rows of one length as an array."""
+    try:
+        return np.stack([np.asarray(row) for row in rows])
+    except (ValueError, TypeError) as error:
+        raise InputError(f"The rows of the input {name!r} do not fit together: {error}.") from error
 
 
 def together(rows: list[np.ndarray]) -> Any:

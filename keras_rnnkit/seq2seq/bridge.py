@@ -1,4 +1,4 @@
-"""From an encoder's last states to a decoder's first."""
+"""The first states of a decoder, from the last states of an encoder."""
 
 from __future__ import annotations
 
@@ -16,31 +16,36 @@ class Bridge(keras.layers.Layer):
 
         pass: s_i = h_i          dense: s_i = tanh(W_i v + b_i)          zeros: s_i = 0
 
-    Paper of the second: D. Bahdanau, 2015, appendix A.2.2.
+    Paper: D. Bahdanau, 2015, appendix A.2.2, which uses "dense" on the backward state alone.
+
+    Shapes: the states of the encoder, a list of [B, any size]; the result, a list of [B, size].
 
     Arguments:
         sizes: widths of the decoder's states.
-        kind: one of the three, or "auto": pass where the states fit one to one, dense elsewhere, as for the two
-            directions of a bidirectional encoder.
+        kind: one of the three, or "auto", which is "pass" where both sides have states of the same widths and "dense"
+            elsewhere, as for the two directions of a bidirectional encoder.
+
+    >>> [s.shape for s in Bridge([3, 2])([keras.ops.ones([4, 5])])]
+    [TensorShape([4, 3]), TensorShape([4, 2])]
     """
 
     def __init__(self, sizes, kind: str = "auto", **kwargs):
         super().__init__(**kwargs)
         if kind not in KINDS:
-            raise ValueError(f"Received: bridge={kind!r}. Expected one of {', '.join(map(repr, KINDS))}.")
+            raise ValueError(f"bridge must be one of {', '.join(map(repr, KINDS))}. Received: bridge={kind!r}.")
         self.sizes, self.kind = [int(size) for size in sizes], kind
 
     def build(self, states_shape):
-        given = [shape[-1] for shape in states_shape]
-        if self.kind == "pass" and given != self.sizes:
+        widths = [shape[-1] for shape in states_shape]
+        if self.kind == "pass" and widths != self.sizes:
             raise ValueError(
-                f"The encoder's last states are {given} wide and the decoder's first {self.sizes}, so they cannot be "
+                f"The encoder's last states are {widths} wide and the decoder's first {self.sizes}, so they cannot be "
                 "passed on. Use bridge='dense', or make them equal."
             )
-        self.dense = self.kind == "dense" or (self.kind == "auto" and given != self.sizes)
+        self.dense = self.kind == "dense" or (self.kind == "auto" and widths != self.sizes)
         if not self.dense:
             return
-        self.kernel = self.add_weight(name="kernel", shape=(sum(given), sum(self.sizes)))
+        self.kernel = self.add_weight(name="kernel", shape=(sum(widths), sum(self.sizes)))
         self.bias = self.add_weight(name="bias", shape=(sum(self.sizes),), initializer="zeros")
 
     def call(self, states):

@@ -1,4 +1,4 @@
-"""What reads a source: a sequence of tokens or features, or an image."""
+"""Encoders: they read a source, a sequence of tokens or features, or an image."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from keras_rnnkit.cells.base import positive_integer, rate
+from keras_rnnkit.cells.arguments import positive_integer, rate
 from keras_rnnkit.layers.stack import Stack
 
 
 class Encoded(NamedTuple):
-    """A source that was read. values: [B, S, E], a vector a step; valid: [B, S], 1.0 where there is a step.
+    """The output of an encoder.
 
-    states: what remains at the end, each [B, size]; side by side they are the fixed vector of the source.
+    values: [B, S, E], a vector for each step; valid: [B, S], 1.0 at steps and 0.0 at padding; states: the last states,
+    each [B, size], which side by side are the fixed vector of the source.
     """
 
     values: Any
@@ -30,9 +31,12 @@ class Encoder(keras.layers.Layer):
 
     Arguments:
         layers: one recurrent layer, or a list from the bottom up: rk.GRU(64), rk.Bidirectional(rk.LSTM(64)), ...
-        vocabulary_size, embedding_dim: of tokens [B, S], of which 0 is padding; without them a source is features
-            [B, S, D], with the mask that comes with them.
-        dropout: of what goes into each layer.
+        vocabulary_size: number of tokens, for sources of tokens [B, S], where 0 is padding. Without it a source is
+            features [B, S, D], with a mask if they have one.
+        embedding_dim: width of the embedding of a token; only with vocabulary_size.
+        dropout: rate of dropout on the input of each layer.
+
+    Shapes: source [B, S] or [B, S, D]; the output is an `Encoded`.
 
     >>> import numpy as np, keras_rnnkit as rk
     >>> encoded = rk.Encoder(rk.Bidirectional(rk.GRU(8)), vocabulary_size=10, embedding_dim=4)(np.array([[4, 5, 0]]))
@@ -44,16 +48,17 @@ class Encoder(keras.layers.Layer):
         super().__init__(**kwargs)
         if (vocabulary_size is None) != (embedding_dim is None):
             raise ValueError(
-                "Tokens take both vocabulary_size and embedding_dim, features neither. Received: "
+                "Encoder needs both vocabulary_size and embedding_dim for tokens, and neither for features. Received: "
                 f"vocabulary_size={vocabulary_size}, embedding_dim={embedding_dim}."
             )
         self.dropout = rate("dropout", dropout, self)
         self.vocabulary_size, self.embedding_dim = vocabulary_size, embedding_dim
         self.stack = Stack(layers, dropout=self.dropout, return_sequences=True, return_state=True, name="layers")
-        self.drop = keras.layers.Dropout(self.dropout)
+        self.input_dropout = keras.layers.Dropout(self.dropout)
         self.embedding = None
         if vocabulary_size is not None:
             positive_integer("vocabulary_size", vocabulary_size, self)
+            positive_integer("embedding_dim", embedding_dim, self)
             self.embedding = keras.layers.Embedding(vocabulary_size, embedding_dim, name="embedding")
         self.supports_masking = True
 
@@ -70,12 +75,12 @@ class Encoder(keras.layers.Layer):
         if self.embedding is not None:
             mask = ops.not_equal(source, 0)
             x = self.embedding(source)
-        values, *states = self.stack(self.drop(x, training=training), mask=mask, training=training)
+        values, *states = self.stack(self.input_dropout(x, training=training), mask=mask, training=training)
         valid = ops.ones_like(values[..., 0]) if mask is None else ops.cast(mask, values.dtype)
         return Encoded(values, valid, tuple(states))
 
     def compute_mask(self, source, mask=None):
-        return None
+        return None  # `valid` holds the mask
 
     def get_config(self):
         return {
@@ -96,12 +101,16 @@ class Encoder(keras.layers.Layer):
 class ImageEncoder(keras.layers.Layer):
     """Reads an image with a network that gives features in a grid [B, H, W, C].
 
-        m_1 ... m_HW = the cells of the grid, row by row, each with a learned vector of its place added
+        m_1 ... m_HW = the vectors of the grid, row by row, each with a learned vector of its position added
         v = their mean, or all of them side by side
+
+    The learned vectors let attention tell positions apart. v takes the place of the last states of `Encoder`.
 
     Arguments:
         network: a Keras model, such as one of `keras.applications` with include_top=False.
         vector: "mean" or "all".
+
+    Shapes: image [B, height, width, channels]; values [B, H * W, C]; v [B, C], or [B, H * W * C] with "all".
 
     >>> import numpy as np
     >>> network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, strides=4)])
@@ -113,7 +122,12 @@ class ImageEncoder(keras.layers.Layer):
     def __init__(self, network, vector: str = "mean", **kwargs):
         super().__init__(**kwargs)
         if vector not in ("mean", "all"):
-            raise ValueError(f"Received: vector={vector!r}. Expected 'mean' or 'all'.")
+            raise ValueError(f"ImageEncoder: `vector` must be 'mean' or 'all'. Received: vector={vector!r}.")
+        if not isinstance(network, keras.layers.Layer):
+            raise ValueError(
+                "ImageEncoder takes a Keras model, such as one of keras.applications with include_top=False. "
+                f"Received: {network!r}."
+            )
         self.network, self.vector = network, vector
 
     def build(self, image_shape):
@@ -122,17 +136,17 @@ class ImageEncoder(keras.layers.Layer):
         shape = self.network.compute_output_shape((None, *image_shape[1:]))
         if len(shape) != 4:
             raise ValueError(
-                f"ImageEncoder takes a network that gives features in a grid [B, H, W, C]. Received: one that gives "
-                f"{tuple(shape)}. Cut it before its last layers; of keras.applications with include_top=False."
+                f"ImageEncoder takes a network whose output is a grid of features [B, H, W, C]. Received: an output of "
+                f"shape {tuple(shape)}. Leave out its last layers, in keras.applications with include_top=False."
             )
         self.grid = tuple(shape[1:3])
-        self.places = self.add_weight(name="places", shape=(shape[1] * shape[2], shape[3]), initializer="zeros")
+        self.positions = self.add_weight(name="positions", shape=(shape[1] * shape[2], shape[3]), initializer="zeros")
 
     def call(self, image, training=False):
         grid = self.network(ops.cast(image, self.compute_dtype), training=training)
-        cells, width = grid.shape[1] * grid.shape[2], grid.shape[3]
-        values = ops.reshape(grid, (-1, cells, width)) + ops.cast(self.places, grid.dtype)
-        v = ops.mean(values, axis=1) if self.vector == "mean" else ops.reshape(values, (-1, cells * width))
+        count, width = grid.shape[1] * grid.shape[2], grid.shape[3]
+        values = ops.reshape(grid, (-1, count, width)) + ops.cast(self.positions, grid.dtype)
+        v = ops.mean(values, axis=1) if self.vector == "mean" else ops.reshape(values, (-1, count * width))
         return Encoded(values, ops.ones_like(values[..., 0]), (v,))
 
     def get_config(self):

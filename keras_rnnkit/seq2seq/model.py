@@ -16,7 +16,7 @@ from keras_rnnkit.seq2seq.decoder import Decoder, Memory
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
 class Seq2Seq(keras.Model):
-    """Reads a source with one set of weights and writes a target with another.
+    """An encoder and a decoder: one set of weights reads a source, another writes a target.
 
     Trained with teacher forcing: from (source, target before each step) to logits of the target,
 
@@ -28,7 +28,9 @@ class Seq2Seq(keras.Model):
         encoder: `rk.Encoder`, `rk.seq2seq.ImageEncoder`, or a layer of your own that returns `Encoded`.
         decoder: `rk.Decoder`.
         begin, end: the tokens around a target; the defaults are those of `rk.text.Vocabulary` with all reserved tokens.
-        limit: steps of the longest source that it may be given.
+        limit: number of steps of the longest source that `translate` accepts; None for any.
+
+    Shapes: source [B, S] or [B, S, D], target before each step [B, T]; logits [B, T, vocabulary size].
 
     >>> import numpy as np, keras_rnnkit as rk
     >>> model = Seq2Seq(
@@ -38,21 +40,18 @@ class Seq2Seq(keras.Model):
     >>> source, target = np.array([[4, 5, 6, 0], [7, 8, 9, 10]]), np.array([[2, 4, 5, 3], [2, 6, 3, 0]])
     >>> model((source, target[:, :-1])).shape
     TensorShape([2, 3, 9])
-    >>> found = model.translate(source, rk.decoding.Beam(3), steps=5)
-    >>> found.tokens.shape[:2], found.attention.shape[-1]
+    >>> translation = model.translate(source, rk.decoding.Beam(3), steps=5)
+    >>> translation.tokens.shape[:2], translation.attention.shape[-1]
     ((2, 3), 4)
     """
 
     def __init__(self, encoder, decoder: Decoder, begin: int = 2, end: int = 3, limit: int | None = None, **kwargs):
         super().__init__(**kwargs)
+        check_sides(encoder, decoder)
         self.encoder, self.decoder = encoder, decoder
-        self.begin, self.end, self.limit = int(begin), int(end), limit
+        self.begin, self.end = (checked_token(n, t, decoder) for n, t in (("begin", begin), ("end", end)))
+        self.limit = limit
         self._graphs: dict[str, Any] = {}
-        for name, token in (("begin", self.begin), ("end", self.end)):
-            if not 0 <= token < decoder.vocabulary_size:
-                raise ValueError(
-                    f"{name} is one of the decoder's {decoder.vocabulary_size} tokens. Received: {name}={token}."
-                )
 
     def build(self, inputs_shape):
         source, target = (tuple(shape) for shape in inputs_shape)
@@ -74,16 +73,17 @@ class Seq2Seq(keras.Model):
     # ------------------------------------------------------------------ writing
 
     def translate(self, source: Any, strategy: Strategy | None = None, steps: int = 100, seed: int = 0) -> Aligned:
-        """Targets of sources, by this Keras model: token after token, at most `steps`, until all have met the end.
+        """Targets for sources, token after token, until every target has reached its end or has `steps` tokens.
 
         Arguments:
             source: tokens [B, S], or lists of tokens of different lengths; features [B, S, D] or images.
-            strategy: of `rk.decoding`; greedy if left out. A beam gives all its hypotheses, the best first.
-            seed: of the noise that sampling draws from.
+            strategy: one of `rk.decoding`; greedy if left out. A beam returns all its hypotheses, the best first.
+            steps: number of tokens of the longest target.
+            seed: seed of the noise that sampling draws from.
         """
         strategy = strategy or Greedy()
         source = checked_source(source, getattr(self.encoder, "vocabulary_size", None), self.limit)
-        drawn = noise(seed, len(source), steps) if strategy.needs_noise else None
+        drawn = ops.convert_to_tensor(noise(seed, len(source), steps)) if strategy.needs_noise else None
         memory, states = self._read(ops.convert_to_tensor(source))
         tokens = ops.full((len(source),), self.begin, dtype="int32")
         first = self._step(tokens, states, memory)
@@ -92,21 +92,23 @@ class Seq2Seq(keras.Model):
         def step(tokens, states):
             return self._step(ops.cast(tokens, "int32"), states, memory)
 
-        drawn = None if drawn is None else ops.convert_to_tensor(drawn)
-        found = align(kops, step, first, strategy, steps, drawn, self.end)
-        return Aligned(*(ops.convert_to_numpy(x) for x in found))
+        aligned = align(kops, step, first, strategy, steps, drawn, self.end)
+        return Aligned(*(ops.convert_to_numpy(x) for x in aligned))
 
     def log_probabilities(self, source: Any, target: Any) -> np.ndarray:
-        """Of each token of targets [B, T], given those before it; the sums are the scores that decoding gives."""
+        """The log-probability of each token of targets [B, T], given the tokens before it.
+
+        The sum over a target is the score that decoding gives it.
+        """
         source = checked_source(source, getattr(self.encoder, "vocabulary_size", None), self.limit)
-        target = np.asarray(target)
+        target = checked_target(target, len(source), self.decoder.vocabulary_size)
         before = np.concatenate([np.full((len(target), 1), self.begin), target[:, :-1]], axis=1)
         logits = self((ops.convert_to_tensor(source), ops.convert_to_tensor(before.astype("int32"))), training=False)
         log_p = ops.convert_to_numpy(ops.log_softmax(ops.cast(logits, "float32"), axis=-1))
         return np.take_along_axis(log_p, target[..., None], axis=-1)[..., 0]
 
     def reading(self, source) -> tuple[Memory, list[Any]]:
-        """What every step sees of a source, and the states before the first token."""
+        """The parts of a source that every step reads, and the states before the first token."""
         encoded = self.encoder(source, training=False)
         return self.decoder.remember(encoded), self.decoder.begin(encoded)
 
@@ -114,13 +116,13 @@ class Seq2Seq(keras.Model):
         return self._run("reading", self.reading, source)
 
     def _step(self, tokens, states, memory: Memory):
-        def step(tokens, states, known):
-            return self.decoder.step(tokens, states, Memory(**known))
+        def step(tokens, states, arrays):
+            return self.decoder.step(tokens, states, Memory(**arrays))
 
-        return self._run("step", step, tokens, states, memory.known)
+        return self._run("step", step, tokens, states, memory.arrays)
 
     def _run(self, name: str, function, *arguments):
-        """The function of these arguments; on TensorFlow by a graph for any number of rows and steps."""
+        """function(*arguments); on TensorFlow through a graph that takes any number of rows and steps."""
         if keras.backend.backend() != "tensorflow":
             return function(*arguments)
         if name not in self._graphs:
@@ -141,25 +143,55 @@ class Seq2Seq(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        parts = {
+        sides = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
             for name in ("encoder", "decoder")
         }
-        return cls(**{**config, **parts})
+        return cls(**{**config, **sides})
+
+
+def check_sides(encoder, decoder) -> None:
+    if not isinstance(encoder, keras.layers.Layer):
+        raise ValueError(
+            "Seq2Seq takes as encoder an rk.Encoder, an rk.seq2seq.ImageEncoder or a Keras layer that returns "
+            f"rk.seq2seq.Encoded. Received: {encoder!r}."
+        )
+    if not isinstance(decoder, Decoder):
+        raise ValueError(f"Seq2Seq takes as decoder an rk.Decoder. Received: {decoder!r}.")
+
+
+def checked_token(name: str, token, decoder: Decoder) -> int:
+    if hasattr(token, "__index__") and 0 <= token < decoder.vocabulary_size:
+        return int(token)
+    raise ValueError(
+        f"Seq2Seq: {name} must be the number of one of the decoder's {decoder.vocabulary_size} tokens. "
+        f"Received: {name}={token!r}."
+    )
+
+
+def checked_target(target, sources: int, vocabulary_size: int) -> np.ndarray:
+    target = np.asarray(target)
+    if len(target) != sources:
+        raise ValueError(f"Each source needs one target. Received: {sources} source(s) and {len(target)} target(s).")
+    if target.size and not 0 <= target.min() <= target.max() < vocabulary_size:
+        raise ValueError(
+            f"Targets hold the tokens 0 to {vocabulary_size - 1}. Received: {target.min()} to {target.max()}."
+        )
+    return target
 
 
 def compiled(function, example):
-    """A graph of TensorFlow's for arguments like these, with other rows and steps."""
+    """A TensorFlow graph for arguments like the example, with any number of rows and steps."""
     import tensorflow as tf
 
-    signature = tree.map_structure(lambda x: tf.TensorSpec(free(x.shape), x.dtype), example)
+    signature = tree.map_structure(lambda x: tf.TensorSpec(free_shape(x.shape), x.dtype), example)
     return tf.function(function, input_signature=signature, autograph=False)
 
 
-def free(shape) -> tuple[int | None, ...]:
-    """With free rows and steps.
+def free_shape(shape) -> tuple[int | None, ...]:
+    """A shape with any number of rows and steps.
 
-    >>> free((2, 7)), free((2, 7, 16)), free((2, 48, 48, 3))
+    >>> free_shape((2, 7)), free_shape((2, 7, 16)), free_shape((2, 48, 48, 3))
     ((None, None), (None, None, None), (None, 48, 48, 3))
     """
     return tuple(None if len(shape) < 4 or i == 0 else n for i, n in enumerate(shape))

@@ -1,4 +1,4 @@
-"""What a text is cut into: characters, words, or pieces of words."""
+"""The tokens of a text: characters, words, or pieces of words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LINE = "<eos>"
 
 
 class Unit(Protocol):
-    """A way to cut a text, and to put it together again."""
+    """A way to split a text into tokens, and to join them again. `name` and `config` describe it in a file."""
 
     name: str
 
@@ -45,7 +45,8 @@ class Words:
     """Every word is a token, and `<eos>` stands for the end of a line.
 
     Arguments:
-        punctuation: cut it off the words; texts that are cut already, such as the Penn corpus, need that no more.
+        punctuation: whether to split punctuation from words. Texts with spaces around it, such as the Penn corpus, do
+            not need this.
 
     >>> Words().split("to be ,\\nor not")
     ['to', 'be', ',', '<eos>', 'or', 'not']
@@ -72,13 +73,13 @@ class Words:
 
 
 class Subwords:
-    """Pieces of words, learned from a text by byte-pair encoding; any text can be written with them.
+    """Pieces of words, learned from a text by byte-pair encoding. Any text can be written with them.
 
-    Paper: R. Sennrich, Neural machine translation of rare words with subword units, 2016. The `tokenizers` package does
-    the work.
+    Paper: R. Sennrich, Neural machine translation of rare words with subword units, 2016. The `tokenizers` package
+    learns and applies them.
 
     Arguments:
-        pieces: what `tokenizers` knows, as JSON; `Subwords.learned` makes it.
+        pieces: a tokenizer of that package as JSON; `Subwords.learned` makes one.
     """
 
     name = "subword"
@@ -89,7 +90,11 @@ class Subwords:
 
     @classmethod
     def learned(cls, texts: Iterable[str], size: int = 1000) -> Subwords:
-        """`size` pieces, the 256 bytes among them.
+        """Learn pieces from texts.
+
+        Arguments:
+            texts: the texts.
+            size: the number of pieces, the 256 single bytes among them.
 
         >>> unit = Subwords.learned(["low lower lowest " * 20], size=270)
         >>> unit.join(unit.split("slow, lower")), len(unit.split("lower")) < 5

@@ -1,4 +1,4 @@
-"""The tokens a model knows, each with its number."""
+"""The vocabulary of a model: its tokens, each with a number."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.text.files import TextError, replacing
 from keras_rnnkit.text.units import UNITS, Characters, Unit
 
 UNKNOWN, PADDING, BEGIN, END = "<unk>", "<pad>", "<bos>", "<eos>"
@@ -18,16 +19,12 @@ RESERVED = (PADDING, UNKNOWN, BEGIN, END)
 FORMAT = 1
 
 
-class TextError(ValueError):
-    """A text, or a file of one, that cannot be used: what it is and what to do."""
-
-
 class Vocabulary:
-    """Numbers for tokens: the reserved ones first, then the most frequent; of equally frequent ones the first in order.
+    """Numbers for tokens: reserved tokens first, then by falling frequency; equally frequent ones in sorted order.
 
     Arguments:
-        tokens: in the order of their numbers.
-        unit: what a text is cut into; `Characters()` if nothing is said.
+        tokens: the tokens in the order of their numbers, from 0.
+        unit: how a text is split into tokens: `Characters()` (the default), `Words()` or `Subwords`.
 
     >>> vocabulary = Vocabulary.of("banana")
     >>> vocabulary.tokens, vocabulary.encode("nab").tolist(), vocabulary.decode([1, 0, 2])
@@ -42,7 +39,7 @@ class Vocabulary:
         self.numbers = {token: number for number, token in enumerate(self.tokens)}
         if len(self.numbers) != len(self.tokens):
             twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
-            raise TextError(f"A token has one number. Received: {twice!r} twice.")
+            raise TextError(f"A token must have one number. Received: {twice!r} twice.")
 
     @classmethod
     def of(
@@ -50,25 +47,28 @@ class Vocabulary:
         texts: str | Iterable[str],
         unit: Unit | None = None,
         reserved: Sequence[str] = (),
-        least: int = 1,
-        most: int | None = None,
+        min_count: int = 1,
+        max_tokens: int | None = None,
     ) -> Vocabulary:
-        """The tokens of one text or of several.
+        """The vocabulary of the tokens of one or more texts.
 
         Arguments:
+            texts: a text, or an iterable of texts.
+            unit: how a text is split into tokens; `Characters()` by default.
             reserved: tokens that come first, such as "<pad>", "<unk>", "<bos>" and "<eos>".
-            least: how often a token must occur. most: how many tokens there may be, the reserved ones among them.
+            min_count: how often a token must occur.
+            max_tokens: how many tokens there may be, the reserved ones among them.
         """
         unit = unit or Characters()
         counts: Counter[str] = Counter()
         for text in [texts] if isinstance(texts, str) else texts:
             counts.update(unit.split(text))
         if not counts:
-            raise TextError("The text is empty, so there is nothing to number. Received: no token.")
+            raise TextError("The text is empty. Received: no token. Give a text with one token at least.")
         frequent = sorted(
-            (t for t, n in counts.items() if n >= least and t not in reserved), key=lambda t: (-counts[t], t)
+            (t for t, n in counts.items() if n >= min_count and t not in reserved), key=lambda t: (-counts[t], t)
         )
-        return cls([*reserved, *frequent][:most], unit)
+        return cls([*reserved, *frequent][:max_tokens], unit)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -80,55 +80,59 @@ class Vocabulary:
         return iter(self.tokens)
 
     def number(self, token: str) -> int | None:
-        """That of a token, or None; `vocabulary.number("<eos>")` is what decoding ends at."""
+        """The number of a token, such as "<eos>" where decoding ends, or None if it is not in the vocabulary."""
         return self.numbers.get(token)
 
     def encode(self, text: str) -> np.ndarray:
-        """The numbers of a text's tokens; unknown ones are `<unk>`, or an error where there is none."""
+        """The numbers of the tokens of a text. Others become `<unk>`; without it they are an error."""
         tokens, unknown = self.unit.split(text), self.numbers.get(UNKNOWN)
         try:
             numbers = [self.numbers[token] for token in tokens]
         except KeyError:
             if unknown is None:
-                raise TextError(self._strangers(tokens)) from None
+                raise TextError(self._unknown_tokens(tokens)) from None
             numbers = [self.numbers.get(token, unknown) for token in tokens]
         return np.array(numbers, np.int32)
 
-    def _strangers(self, tokens: list[str]) -> str:
-        strangers = sorted({token for token in tokens if token not in self.numbers})
-        shown = ", ".join(map(repr, strangers[:8])) + (", ..." if len(strangers) > 8 else "")
+    def _unknown_tokens(self, tokens: list[str]) -> str:
+        others = sorted({token for token in tokens if token not in self.numbers})
+        shown = ", ".join(map(repr, others[:8])) + (", ..." if len(others) > 8 else "")
         return (
-            f"The text has {len(strangers)} token(s) that the vocabulary of {len(self)} does not know: {shown}. Leave "
-            "them out, or make the vocabulary with reserved=['<unk>']."
+            f"The text has {len(others)} token(s) that the vocabulary of {len(self)} does not know: {shown}. Remove "
+            "them from the text, or make the vocabulary with reserved=['<unk>']."
         )
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The text; padding and the beginning leave no trace in it."""
+        """The text of these numbers without reserved tokens. For words, END is the end of a line."""
         tokens = [self.tokens[int(number)] for number in numbers]
-        silent = {PADDING, BEGIN} if self.unit.name == "word" else {PADDING, BEGIN, END}
-        return self.unit.join([token for token in tokens if token not in silent])
+        hidden = {PADDING, BEGIN} if self.unit.name == "word" else {PADDING, BEGIN, END}
+        return self.unit.join([token for token in tokens if token not in hidden])
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write a JSON file that has all it takes to turn text into numbers and back."""
-        known = {"format": FORMAT, "unit": self.unit.name, **self.unit.config(), "tokens": self.tokens}
-        path = Path(path)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(json.dumps(known, ensure_ascii=False, indent=0), encoding="utf-8")
-        part.replace(path)
+        """Write a JSON file from which `load` makes the same vocabulary."""
+        description = {"format": FORMAT, "unit": self.unit.name, **self.unit.config(), "tokens": self.tokens}
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(description, ensure_ascii=False, indent=0), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Vocabulary:
+        """The vocabulary of a file that `save` wrote."""
+        return cls.parsed(Path(path).read_bytes(), str(path))
+
+    @classmethod
+    def parsed(cls, content: bytes, where: str) -> Vocabulary:
+        """The vocabulary in the content of such a file. where: its path, for messages."""
         try:
-            known = json.loads(Path(path).read_text(encoding="utf-8"))
-            version, unit, tokens = known.pop("format"), known.pop("unit"), known.pop("tokens")
+            description = json.loads(content.decode("utf-8"))
+            version, unit, tokens = (description.pop(name) for name in ("format", "unit", "tokens"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise TextError(f"{str(path)!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
+            raise TextError(f"{where!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
         if version != FORMAT or unit not in UNITS:
             raise TextError(
-                f"{str(path)!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
+                f"{where!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
                 f"{FORMAT} with units {', '.join(map(repr, UNITS))}."
             )
-        return cls(tokens, UNITS[unit](**known))
+        return cls(tokens, UNITS[unit](**description))
 
     def __eq__(self, other: Any) -> bool:
         mine = (self.tokens, self.unit.name, self.unit.config())

@@ -1,12 +1,14 @@
-"""Training on long sequences: carried states, gradients seen, rates over time, perplexity, exact checkpoints."""
+"""Training on long sequences: carried states, gradient norms, schedules, metrics, averages and exact checkpoints."""
 
 from keras_rnnkit.training.averages import AveragedWeights, averaged, averaging
 from keras_rnnkit.training.checkpoint import Checkpoint, CheckpointError, resume
+from keras_rnnkit.training.distribution import synchronized
 from keras_rnnkit.training.gradients import GradientLog, watched
+from keras_rnnkit.training.loop import FollowEpochs, fit
 from keras_rnnkit.training.losses import NextToken
 from keras_rnnkit.training.metrics import BitsPerCharacter, CrossEntropy, Perplexity
 from keras_rnnkit.training.schedules import AfterEpoch, Plateau, WarmUp, initialize_uniformly, schedule
-from keras_rnnkit.training.state import CarriedState, FollowEpochs, carried_states, fit, other_rows, reset_states
+from keras_rnnkit.training.state import CarriedState, carried_states, other_rows, reset_states
 
 __all__ = [
     "AfterEpoch",
@@ -31,5 +33,6 @@ __all__ = [
     "reset_states",
     "resume",
     "schedule",
+    "synchronized",
     "watched",
 ]

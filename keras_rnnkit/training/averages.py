@@ -1,9 +1,9 @@
-"""Weights averaged over the latest steps: they are judged and kept, while training goes on from the weights themselves.
+"""Averages of the weights over the latest steps, for evaluation, while training continues from the weights themselves.
 
     average <- momentum average + (1 - momentum) weights
 
-Keras' optimizers keep that average with use_ema=True, ema_momentum=momentum, and those of `averaging` one that is of
-use from the first steps on.
+Keras' optimizers keep such an average with use_ema=True, ema_momentum=momentum. `averaging` keeps one that is useful
+from the first steps on.
 """
 
 from __future__ import annotations
@@ -14,56 +14,79 @@ from contextlib import contextmanager
 import keras
 from keras import ops
 
+from keras_rnnkit import keras_internals
+from keras_rnnkit.training.optimizers import applied, extend
 
-class Averaging:
+
+class Averaging(keras_internals.AveragesWeights):
     """What `averaging` changes in an optimizer."""
 
     iterations: keras.Variable
     ema_momentum: float
-    _model_variables_moving_average: list[keras.Variable | None]
 
-    def _update_model_variables_moving_average(self, trainable_variables):
+    def update_averages(self, weights_and_averages):
         steps = ops.cast(self.iterations, "float32")
         momentum = ops.minimum(self.ema_momentum, steps / (steps + 9.0))
-        for weight, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
-            if average is not None:
-                kept = ops.cast(momentum, weight.dtype)
-                average.assign(kept * average + (1 - kept) * weight)
+        for weight, average in weights_and_averages:
+            kept = ops.cast(momentum, weight.dtype)
+            average.assign(kept * average + (1 - kept) * weight)
 
 
 def averaging(optimizer: keras.optimizers.Optimizer, momentum: float) -> keras.optimizers.Optimizer:
-    """The same optimizer, which keeps an average of the weights over some 1 / (1 - momentum) steps.
+    """The same optimizer, which keeps an average of the weights over about 1 / (1 - momentum) steps.
 
-    Keras' average begins with the first weights, which weigh in it for thousands of steps where momentum is 0.999. Here
-    the momentum after t steps is t / (t + 9) at most, so the average always is one of the later part of all steps.
+    Keras' average begins with the first weights, and with a momentum of 0.999 these dominate it for thousands of steps.
+    Here the momentum after t steps is at most t / (t + 9), so the average always covers the later part of the steps.
+
+    A `.keras` file has the optimizer as Keras' own with use_ema=True, its averages and iterations included. Call
+    `averaging(model.optimizer, momentum)` again after loading to continue by the rule above.
+
+    Arguments:
+        optimizer: any Keras optimizer, built or not. One that is built must have been made with use_ema=True.
+        momentum: from 0 to below 1, such as 0.999.
 
     >>> optimizer = averaging(keras.optimizers.SGD(1.0), 0.999)
     >>> weight = keras.Variable([0.0])
     >>> for _ in range(10):
     ...     optimizer.apply([ops.convert_to_tensor([-1.0])], [weight])
-    >>> average = optimizer._model_variables_moving_average[0]
+    >>> ((_, average),) = keras_internals.averages(optimizer)
     >>> float(weight.numpy()[0]), round(float(average.numpy()[0]), 3)
     (10.0, 9.1)
     """
     if not 0 <= momentum < 1:
-        raise ValueError(f"A momentum is from 0 to 1, without 1. Received: momentum={momentum}.")
-    optimizer.use_ema, optimizer.ema_momentum = True, momentum
-    cls = type(optimizer)
-    optimizer.__class__ = type(cls.__name__, (Averaging, cls), {"__module__": cls.__module__})
+        raise ValueError(f"momentum must be from 0 to below 1. Received: momentum={momentum}.")
+    inner = applied(optimizer)
+    if inner.built and not inner.use_ema:
+        raise ValueError(
+            f"The optimizer {inner.name!r} was built without averages, and its variables cannot change any more. Call "
+            "averaging() before the model is trained, or give a new optimizer."
+        )
+    inner.use_ema, inner.ema_momentum = True, momentum
+    extend(optimizer, Averaging)
     return optimizer
 
 
 class AveragedWeights(keras.callbacks.Callback):
-    """Validates by the averaged weights, while the model keeps its own; nothing where the optimizer has no average.
+    """Validates with the averaged weights, while the model trains on with its own.
 
-    Keras' SwapEMAWeights swaps by sums and differences, which rounds, and `fit` ends by putting the averages in the
-    model. Here all weights come back bit for bit, so that another `fit`, or one from a checkpoint, goes on as if there
-    had been no end. `averaged(model)` gives the averages.
+    Use it with an optimizer of `averaging`, or any Keras optimizer with use_ema=True. `keras_rnnkit.training.fit` adds
+    it where the optimizer keeps averages.
+
+    Keras' SwapEMAWeights swaps by sums and differences, which rounds, and `fit` ends by putting the averages into the
+    model. Here all weights come back bit for bit, so that another `fit`, or one from a checkpoint, continues as if
+    training had not ended. `averaged(model)` gives the averages.
     """
 
     def __init__(self):
         super().__init__()
-        self.own: list = []  # weights at the end of an epoch
+        self.own: list = []  # the weights at the end of an epoch
+
+    def on_train_begin(self, logs=None):
+        if not applied(self.model.optimizer).use_ema:
+            raise ValueError(
+                "AveragedWeights needs an optimizer that keeps averages: rk.training.averaging(optimizer, 0.999) or "
+                f"use_ema=True. Received: {type(applied(self.model.optimizer)).__name__} without."
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         self.own = [ops.copy(weight.value) for weight, _ in averages_of(self.model)]
@@ -82,7 +105,14 @@ class AveragedWeights(keras.callbacks.Callback):
 
 @contextmanager
 def averaged(model) -> Iterator[None]:
-    """Within it the model has its averaged weights, if its optimizer keeps them."""
+    """Inside, the model has its averaged weights, if its optimizer keeps them; afterwards its own.
+
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile(averaging(keras.optimizers.SGD(), 0.999), "mse")
+    >>> _ = model.fit(ops.ones((4, 1)), ops.ones((4, 1)), callbacks=[AveragedWeights()], verbose=0)
+    >>> with averaged(model):
+    ...     prediction = model.predict(ops.ones((1, 1)), verbose=0)
+    """
     swap(model)
     try:
         yield
@@ -91,6 +121,7 @@ def averaged(model) -> Iterator[None]:
 
 
 def swap(model) -> None:
+    """Exchange the weights of a model and their averages."""
     for weight, average in averages_of(model):
         before = ops.copy(weight.value)
         weight.assign(average.value)
@@ -98,8 +129,5 @@ def swap(model) -> None:
 
 
 def averages_of(model) -> list[tuple[keras.Variable, keras.Variable]]:
-    """Each weight with its average, if the optimizer keeps them."""
-    optimizer = model.optimizer
-    if not getattr(optimizer, "use_ema", False):
-        return []
-    return list(zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True))
+    """Each weight with its average, if the optimizer of the model keeps them."""
+    return keras_internals.averages(applied(model.optimizer)) if model.optimizer is not None else []

@@ -1,4 +1,4 @@
-"""Callbacks for `model.fit`."""
+"""Callbacks for `model.fit`: a progress bar and a time limit."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class CharacterProgress(keras.callbacks.Callback):
-    """A progress bar that counts in characters: loss, bits per character, characters a second, time left.
+    """A progress bar with the loss, bits per character, characters per second and the time left.
 
     Arguments:
-        steps: how many batches training will take.
-        characters: how many characters a batch holds.
-        console: where the bar is drawn; where that is no terminal, a line is printed now and then instead.
-        recent: of how many batches the shown loss is the mean, and after how many a line is printed.
+        steps: the number of batches of the training.
+        characters: the number of characters in a batch.
+        console: where to draw the bar; on a console that is not a terminal, lines are printed instead.
+        recent: the loss shown is the mean over that many batches, and a line is printed after as many.
 
     >>> CharacterProgress(500, 32 * 50).describe(loss=1.3863, seconds=80.0, steps=400)
     'loss 1.39   2.00 bits per character   8,000 characters/s'
@@ -63,7 +63,11 @@ class CharacterProgress(keras.callbacks.Callback):
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Ends training after the batch in which the time is over."""
+    """Ends training after the batch in which a time has passed.
+
+    Arguments:
+        seconds: the time, from the beginning of `fit`.
+    """
 
     def __init__(self, seconds: float):
         super().__init__()

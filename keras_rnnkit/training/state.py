@@ -1,7 +1,7 @@
-"""Truncated backpropagation through time: states go on from batch to batch, gradients do not.
+"""Truncated backpropagation through time: states are carried from batch to batch, gradients are not.
 
-A stateful layer keeps its states in variables. They are read as plain values, so the gradient of a batch ends where the
-batch begins; how many steps that is, is a matter of the data.
+A stateful layer keeps its states in variables. A batch reads them as plain values, so its gradient ends where the batch
+begins. The length of the windows in the data therefore decides how far gradients reach.
 
 Paper: R. Williams and J. Peng, An efficient gradient-based algorithm for on-line training of recurrent network
 trajectories, 1990.
@@ -17,15 +17,23 @@ import keras
 import numpy as np
 from keras import tree
 
+from keras_rnnkit import keras_internals
+
 
 def carries(model) -> bool:
     """Whether a recurrent layer of the model carries its states from batch to batch."""
-    return any(isinstance(layer, keras.layers.RNN) and layer.stateful for layer in model._flatten_layers())
+    return bool(all_stateful_layers(model))
+
+
+def all_stateful_layers(model) -> list[Any]:
+    """The recurrent layers that carry their states, from the inputs on; none in a model without them."""
+    layers = keras_internals.flatten_layers(model)
+    return [layer for layer in layers if isinstance(layer, keras.layers.RNN) and layer.stateful]
 
 
 def stateful_layers(model) -> list[Any]:
-    """The recurrent layers that carry their states, from the inputs on."""
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN) and layer.stateful]
+    """The recurrent layers that carry their states; an error where there is none."""
+    layers = all_stateful_layers(model)
     if not layers:
         raise ValueError(
             f"{model.name!r} has no layer that carries its states. Build its recurrent layers with stateful=True, and "
@@ -35,21 +43,23 @@ def stateful_layers(model) -> list[Any]:
 
 
 def carried_states(model) -> list[np.ndarray]:
-    """The states as they are now."""
-    return [
-        np.array(keras.ops.convert_to_numpy(v)) for layer in stateful_layers(model) for v in tree.flatten(layer.states)
-    ]
+    """The carried states of all layers as arrays, from the inputs on."""
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in state_variables(model)]
+
+
+def state_variables(model) -> list[Any]:
+    """The variables that hold the carried states."""
+    return [variable for layer in stateful_layers(model) for variable in tree.flatten(layer.states)]
 
 
 def set_states(model, states: list[np.ndarray]) -> None:
-    """Put states back that `carried_states` gave."""
-    variables = [v for layer in stateful_layers(model) for v in tree.flatten(layer.states)]
-    for variable, state in zip(variables, states, strict=True):
+    """Put back the states that `carried_states` returned."""
+    for variable, state in zip(state_variables(model), states, strict=True):
         variable.assign(state)
 
 
 def reset_states(model) -> None:
-    """Start anew: zeros, or the states a layer has learned to start from."""
+    """Set the carried states to where a sequence starts: zeros, or the initial states that a layer has learned."""
     for layer in stateful_layers(model):
         starts = tree.flatten(layer.get_initial_state(layer.states[0].shape[0]))
         for variable, start in zip(tree.flatten(layer.states), starts, strict=True):
@@ -58,7 +68,11 @@ def reset_states(model) -> None:
 
 @contextlib.contextmanager
 def other_rows(model, rows: int) -> Iterator[None]:
-    """Inside, the model has fresh states for another number of rows; afterwards the ones it had.
+    """Inside, the model has new states for another number of rows; afterwards it has those from before.
+
+    Arguments:
+        model: a model that carries states.
+        rows: the batch size inside.
 
     >>> import keras_rnnkit as rk
     >>> model = keras.Sequential([keras.Input((None, 3), batch_size=4), rk.GRU(2, stateful=True)])
@@ -69,35 +83,35 @@ def other_rows(model, rows: int) -> Iterator[None]:
     TensorShape([4, 2])
     """
     layers, functions = stateful_layers(model), ("train_function", "test_function", "predict_function")
-    kept = [(layer, layer.states, layer._expected_batch_size) for layer in layers]
+    previous = [(layer, layer.states, keras_internals.expected_batch_size(layer)) for layer in layers]
     compiled = {name: getattr(model, name, None) for name in functions}
     try:
         for layer in layers:
-            layer._create_state_variables(rows)
-            layer._expected_batch_size = rows
-        for name in functions:  # they know the old variables
+            keras_internals.create_states(layer, rows)
+        for name in functions:  # they hold the variables of before
             setattr(model, name, None)
         yield
     finally:
-        for layer, states, expected in kept:
-            object.__setattr__(layer, "states", states)  # Keras would take them for new ones
-            layer._expected_batch_size = expected
+        for layer, states, expected in previous:
+            keras_internals.replace_states(layer, states, expected)
         for name, function in compiled.items():
             setattr(model, name, function)
 
 
 class CarriedState(keras.callbacks.Callback):
-    """For `model.fit` on windows that go on from each other: states start anew with every epoch, and a validation
-    begins with fresh states and leaves those of training as they were.
+    """For `model.fit` on windows that continue each other.
+
+    States start again with every epoch. A validation begins with new states and leaves those of training as they were.
+    `keras_rnnkit.training.fit` adds this callback itself.
 
     Arguments:
-        resumed: do not start the first epoch anew: it goes on from a checkpoint.
+        resumed: whether the first epoch continues from a checkpoint, so that its states must stay.
     """
 
     def __init__(self, resumed: bool = False):
         super().__init__()
         self.resumed = resumed
-        self._aside: list[np.ndarray] | None = None
+        self._training_states: list[np.ndarray] | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.resumed:
@@ -106,38 +120,9 @@ class CarriedState(keras.callbacks.Callback):
             reset_states(self.model)
 
     def on_test_begin(self, logs=None):
-        self._aside = carried_states(self.model)
+        self._training_states = carried_states(self.model)
         reset_states(self.model)
 
     def on_test_end(self, logs=None):
-        if self._aside is not None:
-            set_states(self.model, self._aside)
-
-
-class FollowEpochs(keras.callbacks.Callback):
-    """For `model.fit(windows.dataset())`: each epoch has its own windows."""
-
-    def __init__(self, windows):
-        super().__init__()
-        self.windows = windows
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.windows.epoch = epoch
-
-
-def fit(model, windows, epochs: int, callbacks=(), place: dict[str, Any] | None = None, **arguments: Any) -> None:
-    """`model.fit` on windows, from a place that `resume` gave or from the beginning; carried states go on.
-
-    One call for each epoch, so that the first may begin in the middle; callbacks must bear that. Where one sets
-    `model.stop_training`, the epoch is the last.
-    """
-    first, start = (place["epoch"], place["batch"]) if place else (0, 0)
-    if start >= len(windows):
-        first, start = first + 1, 0
-    for epoch in range(first, epochs):
-        skipped = start if epoch == first else 0
-        carry = [CarriedState(resumed=skipped > 0)] if carries(model) else []
-        own = [FollowEpochs(windows), *carry, *callbacks]
-        model.fit(windows.dataset(skipped), initial_epoch=epoch, epochs=epoch + 1, callbacks=own, **arguments)
-        if model.stop_training:
-            return
+        if self._training_states is not None:
+            set_states(self.model, self._training_states)

@@ -50,7 +50,7 @@ TABLE = {
     "batchnorm-gru": lambda **k: cells.BatchNormCell(cells.GRUCell(U, **k), **k),
     "conditioned-vanilla": lambda **k: cells.ConditionedCell(cells.VanillaCell(U, **k), 2, **k),
     "zoneout-conditioned-layernorm": lambda **k: cells.ZoneoutCell(
-        cells.ConditionedCell(cells.LayerNormLSTMCell(U, **k), 2, **k), rate=[0.2, 0.1, 0.0], **k
+        cells.ConditionedCell(cells.LayerNormLSTMCell(U, **k), 2, **k), rate=[0.2, 0.1], **k
     ),
     "user": lambda **k: TwiceCell(U, **k),
 }
@@ -59,7 +59,7 @@ MASKS = {
     "none": None,
     "right-padded": [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]],
     "left-padded": [[1, 1, 1, 1, 1], [0, 0, 1, 1, 1], [0, 0, 0, 0, 1]],
-    "interior": [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0], [1, 1, 0, 1, 1]],
+    "interior": [[1, 0, 1, 0, 0], [0, 1, 0, 1, 1], [1, 1, 0, 1, 1]],
     "fully-masked-row": [[0, 0, 0, 0, 0], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]],
 }
 RESETS = [[0, 0, 1, 0, 0], [1, 0, 0, 1, 1], [0, 0, 0, 0, 0]]

@@ -11,7 +11,7 @@ from keras_rnnkit.data import Markov, TextError, ngram_counts, plot_rank_frequen
 
 def test_a_file_is_cut_in_order(tmp_path):
     (tmp_path / "text.txt").write_text("0123456789" * 10)
-    corpus = read_corpus(tmp_path / "text.txt", valid=0.05, test=0.1)
+    corpus = read_corpus(tmp_path / "text.txt", valid_fraction=0.05, test_fraction=0.1)
     assert "".join(corpus) == "0123456789" * 10 and [len(part) for part in corpus] == [85, 5, 10]
     without = read_corpus(tmp_path / "text.txt")
     assert without.test == without.valid and len(without.train) == 95
@@ -47,7 +47,7 @@ def test_files_that_are_no_text(content, sentence, tmp_path):
 
 def test_a_folder_without_parts(tmp_path):
     (tmp_path / "letters.txt").write_text("a")
-    with pytest.raises(TextError, match="needs files for training and validation.*It has: letters.txt"):
+    with pytest.raises(TextError, match="must have files for training and validation.*It has: letters.txt"):
         read_corpus(tmp_path)
 
 
@@ -80,8 +80,44 @@ def test_longer_contexts_help_where_there_is_something_to_know():
 def test_add_k_smoothing_of_unigrams():
     model = Markov([0, 0, 1], order=1, size=3, add=0.5)
     assert [round(model.probability(token, []) * 4.5, 9) for token in range(3)] == [2.5, 1.5, 0.5]
-    with pytest.raises(ValueError, match="Received: 0, 3, 1 ids"):
+    with pytest.raises(ValueError, match="Received: order=0, size=3, add=1.0, 1 ids"):
         Markov([1], 0, 3)
+
+
+def test_without_smoothing_what_was_never_seen_is_infinitely_surprising():
+    model = Markov([0, 1, 0, 1], order=2, size=3, add=0)
+    assert model.probability(2, [0]) == 0 and model.cross_entropy([0, 1, 2]) == math.inf
+    assert model.perplexity([0, 1, 2]) == math.inf and model.perplexity([0, 1]) < 2
+
+
+@pytest.mark.parametrize(
+    ("ids", "arguments", "sentence"),
+    [
+        ([0, 3], {"order": 1, "size": 3}, "ids must be from 0 to 2. Received: from 0 to 3"),
+        ([0, -1], {"order": 1, "size": 3}, "Received: from -1 to 0"),
+        ([0], {"order": 1, "size": 3, "add": -1}, "add 0 or more.*Received: order=1, size=3, add=-1, 1 ids"),
+        ([], {"order": 1, "size": 3}, "0 ids"),
+    ],
+)
+def test_an_n_gram_model_of_nothing(ids, arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Markov(ids, **arguments)
+    with pytest.raises(ValueError, match="an empty text is not defined"):
+        Markov([0, 1], 1, 2).perplexity([])
+
+
+@pytest.mark.parametrize("fractions", [(0.6, 0.4), (1.0, 0.0), (-0.1, 0.0)])
+def test_fractions_that_leave_nothing(fractions, tmp_path):
+    (tmp_path / "text.txt").write_text("abc")
+    with pytest.raises(TextError, match=f"together below 1. Received: {fractions[0]} and {fractions[1]}"):
+        read_corpus(tmp_path / "text.txt", *fractions)
+
+
+def test_a_text_cut_into_rows_loses_nothing(tmp_path):
+    text = "".join(map(chr, range(40, 143)))
+    (tmp_path / "text.txt").write_text(text)
+    corpus = read_corpus(tmp_path / "text.txt", valid_fraction=0.2, rows=10)
+    assert sorted(corpus.train + corpus.valid) == sorted(text)
 
 
 def test_a_one_hot_product_picks_a_row():

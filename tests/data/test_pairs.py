@@ -64,7 +64,7 @@ def test_images_stay_what_they_are(rng):
         ("Go.\tVa !\nRun!\n", "Line 2 of .* has no tab: 'Run!'"),
         ("\tVa !\n", "Line 1 of .* has an empty source"),
         ("Go.\t \n", "Line 1 of .* has an empty target"),
-        ("\n\n", "is empty. Give a file with a source, a tab and a target a line"),
+        ("\n\n", "is empty. Each line must have a source, a tab and a target"),
     ],
 )
 def test_files_of_pairs_that_are_none(text, sentence, tmp_path):
@@ -73,11 +73,23 @@ def test_files_of_pairs_that_are_none(text, sentence, tmp_path):
         rk.data.read_pairs(tmp_path / "pairs.tsv")
 
 
+def test_only_line_breaks_end_lines(tmp_path):
+    text = "\ufeffone\u2028two\tun\x85deux\r\nthree\x0c\ttrois\tmore\rfour\tquatre\n"
+    (tmp_path / "pairs.tsv").write_bytes(text.encode())
+    pairs = [("one\u2028two", "un\x85deux"), ("three", "trois"), ("four", "quatre")]
+    assert rk.data.read_pairs(tmp_path / "pairs.tsv") == pairs
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "captions.tsv").write_bytes("\ufeffa.png\tone\u2028red\r\nb.png\ttwo\x85\n".encode())
+    captions = rk.data.read_captions(tmp_path / "captions.tsv", tmp_path)
+    assert [(path.name, text) for path, text in captions] == [("a.png", "one\u2028red"), ("b.png", "two")]
+
+
 def test_there_may_be_no_file_of_pairs(tmp_path):
     with pytest.raises(TextError, match="There is no file"):
         rk.data.read_pairs(tmp_path / "nowhere.tsv")
     (tmp_path / "latin.tsv").write_bytes("Été\tsummer".encode("latin-1"))
-    with pytest.raises(TextError, match="is no UTF-8 text: byte 0 is 0xc9"):
+    with pytest.raises(TextError, match="is not UTF-8: byte 0 is 0xc9"):
         rk.data.read_pairs(tmp_path / "latin.tsv")
 
 
@@ -104,8 +116,8 @@ def test_a_caption_may_name_an_image_that_is_not_there(tmp_path):
 
 
 def test_days_are_spelled_as_their_languages_do():
-    pairs = rk.data.date_pairs(300, seed=1, most=2)
-    assert len({source for source, _ in pairs}) == 300 and pairs == rk.data.date_pairs(300, seed=1, most=2)
+    pairs = rk.data.date_pairs(300, seed=1, max_days=2)
+    assert len({source for source, _ in pairs}) == 300 and pairs == rk.data.date_pairs(300, seed=1, max_days=2)
     assert any(" and " in target for _, target in pairs) and any("août" in source for source, _ in pairs)
     for source, target in rk.data.date_pairs(100, seed=2):
         assert source[-4:] == target[-4:] and any(c.isdigit() for c in target[:-4])
@@ -113,7 +125,7 @@ def test_days_are_spelled_as_their_languages_do():
 
 def test_scenes_show_what_they_say():
     """A thing's colour is at its place, and the combinations kept apart are kept apart."""
-    seen, apart = rk.data.scenes(60, seed=1, most=1), rk.data.scenes(60, seed=2, most=2, unseen=1.0)
+    seen, apart = rk.data.scenes(60, seed=1, max_things=1), rk.data.scenes(60, seed=2, max_things=2, unseen=1.0)
     for image, caption in zip(seen.images, seen.captions, strict=True):
         words = caption.split()
         colour, row, column = COLOURS[words[2]], *divmod(PLACES.index(" ".join(words[4:])), 3)

@@ -126,5 +126,5 @@ def test_a_place_left_over_is_not_filled_by_a_finished_hypothesis():
 
 @pytest.mark.parametrize("width", [0, -1, 1.5])
 def test_a_width_that_is_none_gets_a_sentence(width):
-    with pytest.raises(ValueError, match=f"width is a number of hypotheses, 1 or more. Received: width={width}"):
+    with pytest.raises(ValueError, match=f"width must be a number of hypotheses, 1 or more. Received: width={width}"):
         Beam(width)

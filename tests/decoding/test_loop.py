@@ -101,11 +101,11 @@ def short(strategy, steps=4, drawn=None, end=None, how=generate):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (short(Greedy(), steps=0), "steps is a number of tokens.*Received: steps=0"),
+        (short(Greedy(), steps=0), "steps must be a number of tokens.*Received: steps=0"),
         (short(Sampling()), r"Sampling draws, and needs noise \[2, 4\].*Received: None"),
         (short(Sampling(), drawn=noise(0, 2, 3)), r"needs noise \[2, 4\].*Received: \[2, 3\]"),
         (short(Sampling(), drawn=noise(0, 1, 4)), r"needs noise \[2, 4\].*Received: \[1, 4\]"),
-        (short(Greedy(), end=3), "end is one of the 3 tokens, 0 to 2, or None.*Received: end=3"),
+        (short(Greedy(), end=3), "end must be one of the 3 tokens, 0 to 2, or None.*Received: end=3"),
         (short(Greedy(), end=-1), "Received: end=-1"),
         (short(Beam(2), how=stream), "Beam keeps 2 hypotheses and may drop what it gave. Use generate"),
     ],

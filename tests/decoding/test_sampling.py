@@ -112,9 +112,9 @@ def test_of_equal_tokens_the_first_are_kept(arguments):
         ({"temperature": 0}, "temperature must be more than 0; .*Greedy.*Received: temperature=0"),
         ({"temperature": -1.0}, "Received: temperature=-1.0"),
         ({"temperature": float("nan")}, "Received: temperature=nan"),
-        ({"top_k": -1}, "top_k is a number of tokens.*Received: top_k=-1"),
+        ({"top_k": -1}, "top_k must be a number of tokens.*Received: top_k=-1"),
         ({"top_k": 1.5}, "Received: top_k=1.5"),
-        ({"top_p": 0}, "top_p is a probability.*Received: top_p=0"),
+        ({"top_p": 0}, "top_p must be a probability.*Received: top_p=0"),
         ({"top_p": 1.2}, "Received: top_p=1.2"),
     ],
 )

@@ -106,13 +106,17 @@ def encoder_decoder(make):
     return keras.Model([source, target], L.Dense(3, name="logits")(y))
 
 
-for function in ("relu", "linear", "hard_sigmoid", "elu", "leaky_relu", "softsign", "softplus", "sigmoid"):
+for function in ("relu", "linear", "hard_sigmoid", "elu", "leaky_relu", "softsign", "sigmoid"):
     CASES[f"activation-native-{function}"] = Case(
         lambda f=function: sequential(
             L.LSTM(4, activation=f, return_sequences=True), L.GRU(4, activation=f), L.Dense(2)
         ),
         ["LSTM", "GRU"],
     )
+CASES["activation-softplus"] = Case(
+    lambda: sequential(L.LSTM(4, activation="softplus", return_sequences=True), L.GRU(4, activation="softplus")),
+    ["Scan", "Scan"],
+)
 for function in ("hard_sigmoid", "relu", "softsign", "tanh"):
     CASES[f"activation-recurrent-{function}"] = Case(
         lambda f=function: sequential(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.export import make
+from keras_rnnkit.export import road as make
 from keras_rnnkit.export.errors import ExportError
 from tests.export.conftest import randomised
 from tests.export.table import sequential

@@ -9,9 +9,10 @@ import pytest
 
 import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
-from keras_rnnkit.export import generated
+from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.verify import session
+from keras_rnnkit.export.generating import generation_check as generated
+from keras_rnnkit.export.generating import prompt_reader
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 
@@ -153,6 +154,7 @@ def test_the_file_says_how_it_is_run(written):
         "keras_rnnkit.mode": "generate",
         "keras_rnnkit.states": [],
         "keras_rnnkit.tokens": "x",
+        "keras_rnnkit.prompt_lengths": "prompt_lengths",
         "keras_rnnkit.strategy": "sample",
         "keras_rnnkit.beams": 1,
         "keras_rnnkit.end": END,
@@ -216,6 +218,60 @@ def test_a_bundle_generates_by_its_graph_as_by_its_steps(bundle):
     np.testing.assert_array_equal(np.stack(streamed, 1), by_steps.tokens)
 
 
+PROMPTS = [[1, 5, 4], [7], [2, 2, 6, 8, 1], [9, 4, 10]]
+
+
+@pytest.mark.parametrize("strategy", [None, Greedy(), Beam(3), Sampling(0.8, top_k=6)])
+def test_each_row_goes_on_from_its_own_prompt(bundle, strategy):
+    """Greedy and beams: as if it were alone. Sampling draws by the row, so there the graph and the loop agree."""
+    together = bundle.generate(PROMPTS, steps=7, seed=2, strategy=strategy, end=END)
+    if strategy is not None and not strategy.needs_noise:
+        for row, prompt in enumerate(PROMPTS):
+            alone = bundle.generate(prompt, steps=7, strategy=strategy, end=END)
+            n = alone.tokens.shape[-1]
+            np.testing.assert_array_equal(together.tokens[row, ..., :n], alone.tokens[0])
+            np.testing.assert_allclose(together.scores[row], alone.scores[0], atol=1e-4)
+    else:
+        options = {} if strategy is None else {"temperature": 0.8, "top_k": 6}
+        sampling = Sampling(options.get("temperature", 1.0), options.get("top_k"))
+        by_graph = bundle.generate(PROMPTS, steps=7, seed=2, **options)
+        by_steps = bundle.generate(PROMPTS, steps=7, seed=2, strategy=sampling, end=END)
+        for a, b in zip(by_graph, by_steps, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+        streamed = bundle.tokens(PROMPTS, steps=7, seed=2, strategy=sampling, end=END)
+        np.testing.assert_array_equal(np.stack(list(streamed), 1), by_steps.tokens)
+
+
+def test_what_stands_behind_a_prompt_is_never_read(written):
+    _, path = written("two layers", "greedy")
+    graph = rk.runtime.Graph(path)
+    lengths, steps = np.array([len(prompt) for prompt in PROMPTS]), np.array(6)
+    padded = [np.array([prompt + [filler] * (6 - len(prompt)) for prompt in PROMPTS], "int32") for filler in (0, 11)]
+    padded.append(np.where(np.arange(6) < lengths[:, None], padded[0], -999).astype("int32"))
+    first, *others = (
+        graph.run_checked({"x": tokens, "prompt_lengths": lengths, "steps": steps})["generated"] for tokens in padded
+    )
+    assert all(np.array_equal(first, other) for other in others)
+    alone = graph.run({"x": [PROMPTS[1]], "steps": steps})["generated"][0]
+    np.testing.assert_array_equal(first[1, : len(alone)], alone)
+
+
+def test_a_loop_that_reads_too_far_is_caught(tmp_path, monkeypatch):
+    """Lengths that are off by one, and rows that do not stop at the end of their prompt."""
+    good = prompt_reader.whole_lengths
+    for wrong in (lambda *a: good(*a) - (good(*a) > 1), lambda prompts, lengths: good(prompts, lengths * 0)):
+        monkeypatch.setattr(prompt_reader, "whole_lengths", wrong)
+        with pytest.raises(ExportError, match="than Keras|not exact"):
+            rk.export_onnx(
+                randomised(MODELS["gru"](), spread=0.9), tmp_path / "m.onnx", mode="generate", strategy="greedy"
+            )
+    monkeypatch.setattr(prompt_reader, "whole_lengths", good)
+    monkeypatch.setattr(prompt_reader, "chosen", lambda rows, a, b: a)
+    with pytest.raises(ExportError, match="than Keras|not exact"):
+        rk.export_onnx(randomised(MODELS["gru"](), spread=0.9), tmp_path / "m.onnx", mode="generate", strategy="greedy")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_bundle_generates_by_any_strategy(bundle):
     found = bundle.generate([[1, 2], [3, 4]], steps=5, strategy=Beam(3), end=END)
     assert found.tokens.shape[:2] == (2, 3) and (np.diff(found.scores, axis=1) <= 0).all()
@@ -224,7 +280,7 @@ def test_a_bundle_generates_by_any_strategy(bundle):
 
 
 def test_settings_that_make_no_sense(bundle):
-    with pytest.raises(ValueError, match="top_p is a probability"):
+    with pytest.raises(ValueError, match="top_p must be a probability"):
         bundle.generate([1], top_p=7.0)
-    with pytest.raises(rk.runtime.InputError, match="none of it empty"):
+    with pytest.raises(rk.runtime.InputError, match="one token id or more. Received: the shape"):
         bundle.generate(np.zeros((1, 0), "int32"))

@@ -2,44 +2,49 @@
 
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.export import lowering
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.lowering import Situation, built, gru, lstm, vanilla
+from keras_rnnkit.export.lowering import operators as lowering
+from keras_rnnkit.export.lowering.operators import LoweringContext, built, gru, lstm, rnn
 from tests.export.conftest import randomised
 from tests.export.table import CASES, sequential
 
 cells, L = rk.cells, keras.layers
 
 REFUSALS = {
-    "ONNX's LSTM has no activation 'gelu'": (lambda: cells.LSTMCell(4, activation="gelu"), Situation()),
-    "ONNX's LSTM has no projection of its output": (lambda: cells.LSTMCell(4, projection=2), Situation()),
-    "LayerNormLSTMCell is not the equation of ONNX's LSTM": (lambda: cells.LayerNormLSTMCell(4), Situation()),
-    "ONNX's GRU cannot start a row anew inside a sequence": (lambda: cells.GRUCell(4), Situation(resets=True)),
+    "ONNX's LSTM has no activation 'gelu'": (lambda: cells.LSTMCell(4, activation="gelu"), LoweringContext()),
+    "softplus overflows inside onnxruntime's GRU": (
+        lambda: cells.GRUCell(4, activation="softplus"),
+        LoweringContext(),
+    ),
+    "ONNX's LSTM has no projection of its output": (lambda: cells.LSTMCell(4, projection=2), LoweringContext()),
+    "LayerNormLSTMCell is not the equation of ONNX's LSTM": (lambda: cells.LayerNormLSTMCell(4), LoweringContext()),
+    "ONNX's GRU cannot start a row anew inside a sequence": (lambda: cells.GRUCell(4), LoweringContext(resets=True)),
     "onnxruntime runs its GRU in float32, and this layer computes in float64": (
         lambda: cells.GRUCell(4),
-        Situation(dtype=np.dtype(np.float64)),
+        LoweringContext(dtype=np.dtype(np.float64)),
     ),
     "ZoneoutCell changes more than the projected input, which ONNX's GRU has no place for": (
         lambda: cells.ZoneoutCell(cells.GRUCell(4)),
-        Situation(),
+        LoweringContext(),
     ),
     "1 - softsign is no gate of ONNX's LSTM": (
         lambda: cells.CoupledLSTMCell(4, recurrent_activation="softsign"),
-        Situation(),
+        LoweringContext(),
     ),
-    "lowering='scan' was asked for": (lambda: cells.VanillaCell(4), Situation(prefer="scan")),
+    "lowering='scan' was asked for": (lambda: cells.VanillaCell(4), LoweringContext(prefer="scan")),
     "onnxruntime's RNN operator is slower than a Scan from 4 rows on, and batch=32; lowering='native' takes it all the "
-    "same": (lambda: cells.VanillaCell(4), Situation(batch=32)),
+    "same": (lambda: cells.VanillaCell(4), LoweringContext(batch=32)),
 }
 
 
 @pytest.mark.parametrize("sentence", REFUSALS)
 def test_a_scan_says_why_it_is_one(sentence):
-    cell, situation = REFUSALS[sentence]
-    choice = lowering.choose(built(cell(), 3), situation)
+    cell, context = REFUSALS[sentence]
+    choice = lowering.choose(built(cell(), 3), context)
     assert (choice.name, choice.reason) == ("Scan", sentence)
 
 
@@ -53,6 +58,17 @@ def test_the_batch_decides_between_operator_and_scan(batch, prefer, name, tmp_pa
 def test_a_batch_said_by_the_model_decides_too(tmp_path):
     report = rk.export_onnx(sequential(L.SimpleRNN(4), batch_size=16), tmp_path / "model.onnx", verify=False)
     assert report.rows[0].lowering == "Scan"
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e4])
+@pytest.mark.parametrize("layer", [rk.GRU, rk.VanillaRNN])
+def test_softplus_of_large_inputs_is_finite(layer, scale, tmp_path, rng):
+    model = sequential(layer(4, activation="softplus", return_sequences=True))
+    rk.export_onnx(model, tmp_path / "model.onnx")
+    x = (rng.normal(size=(2, 5, model.input_shape[-1])) * scale).astype("float32")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (found,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(model(x)), rtol=1e-4, atol=1e-5)
 
 
 class OwnGatesCell(cells.LSTMCell):
@@ -92,7 +108,7 @@ SWAPS = {
         lambda: rk.Recurrent(cells.PeepholeLSTMCell(4)),
     ),
 }
-lstm_form, gru_form = lstm.form, gru.form
+lstm_form, gru_form = lstm.operator_weights, gru.operator_weights
 
 
 def swapped(form, count, a, b):
@@ -114,14 +130,14 @@ def test_swapped_gates_turn_the_export_red_and_name_the_layer(name, tmp_path, mo
     module, form, layer = SWAPS[name]
     model = randomised(keras.Sequential([keras.Input((None, 3)), L.Dense(3), layer(), L.Dense(2)]))
     culprit = model.layers[1].name
-    monkeypatch.setattr(module, "form", form)
+    monkeypatch.setattr(module, "operator_weights", form)
     with pytest.raises(ExportError, match=f"not exact.*It begins in the layer '{culprit}', whose output differs by"):
         rk.export_onnx(model, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_of_two_layers_the_one_that_is_wrong_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(gru, "form", SWAPS["gru"][1])
+    monkeypatch.setattr(gru, "operator_weights", SWAPS["gru"][1])
     model = randomised(sequential(L.LSTM(4, return_sequences=True, name="good"), L.GRU(4, name="bad")))
     with pytest.raises(ExportError, match="It begins in the layer 'bad'"):
         rk.export_onnx(model, tmp_path / "model.onnx")
@@ -140,4 +156,4 @@ def cells_in(model):
 
 
 def test_vanilla_says_for_whom_it_is_fast():
-    assert "up to three rows" in vanilla.REASON
+    assert "up to three rows" in rnn.REASON

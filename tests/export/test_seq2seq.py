@@ -120,7 +120,7 @@ def test_weights_in_fewer_bits_translate_too(exported):
         ("abcdefghabc", "Source 0 has 11 steps, and the model takes 10 at most"),
         ("", "Source 0 is empty"),
         ([], "There is no source"),
-        ([[4, 99]], "Tokens are 0 to 11"),
+        ([[4, 99]], "Tokens must be 0 to 11"),
         ([["a"]], "the numbers of its tokens"),
     ],
 )

@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.verify import session
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 

@@ -15,6 +15,13 @@ def gru(**kwargs):
     return layer
 
 
+class Unregistered(keras.layers.Layer):
+    state_size = 3
+
+    def call(self, x, states):
+        return x, states
+
+
 CASES = {
     "rank": (lambda: rk.LSTM(4)(np.ones((2, 5))), r"\[batch, time, features\].*\(2, 5\).*Embedding.*x\[..., None\]"),
     "width": (lambda: gru()(np.ones((2, 5, 7))), r"built for 3 features.*Received: 7 features.*\[batch, time, 3\]"),
@@ -52,7 +59,7 @@ CASES = {
     "stack-empty": (lambda: rk.Stack([]), r"at least one layer"),
     "stack-of-cells": (lambda: rk.Stack([rk.cells.GRUCell(4)]), r"Stack takes recurrent layers.*rk.Recurrent"),
     "stack-num": (lambda: rk.Stack([rk.GRU(4)], num_layers=3), r"list of 1 layers and num_layers=3"),
-    "stack-num-zero": (lambda: rk.Stack(rk.GRU(4), num_layers=0), r"`num_layers` must be a positive integer"),
+    "stack-num-zero": (lambda: rk.Stack(rk.GRU(4), num_layers=0), r"how often the layer is repeated.*num_layers=0"),
     "stack-states": (
         lambda: rk.Stack(rk.LSTM(4), num_layers=2)(X, initial_state=[np.zeros((2, 4))] * 3),
         r"has 4 states, \[2, 2\].*with 3",
@@ -64,6 +71,39 @@ CASES = {
     "residual-width": (
         lambda: rk.Residual(rk.GRU(4, return_sequences=True))(X),
         r"3 input features and 4 from layer.*units to 3",
+    ),
+    "residual-dense": (
+        lambda: rk.Residual(keras.layers.Dense(3)),
+        r"Residual takes a recurrent layer.*x \+ layer\(x\)",
+    ),
+    "residual-direction": (
+        lambda: rk.Residual(rk.Bidirectional(rk.GRU(3, return_sequences=True)), go_backwards=True),
+        r"a Bidirectional has no direction of its own",
+    ),
+    "stack-true": (lambda: rk.Stack(rk.GRU(3), num_layers=True), r"must be a positive integer.*num_layers=True"),
+    "stack-last-residual": (
+        lambda: rk.Stack([rk.Residual(rk.GRU(3, return_sequences=True))], return_sequences=False),
+        r"ends in the Residual 'residual.*', which returns every step",
+    ),
+    "stack-lambda": (
+        lambda: rk.Stack(rk.GRU(3, activation=lambda x: x, name="g"), num_layers=2),
+        r"^Stack repeats 'g' by its config, which holds a Python lambda.*named function",
+    ),
+    "bidirectional-lambda": (
+        lambda: rk.Bidirectional(rk.GRU(3, activation=lambda x: x, name="g")),
+        r"^Bidirectional makes both directions from the config of 'g', which holds a Python lambda",
+    ),
+    "bidirectional-unknown": (
+        lambda: rk.Bidirectional(rk.Recurrent(Unregistered(), name="g")),
+        r"^Bidirectional makes both directions.*holds 'Unregistered', which Keras does not know",
+    ),
+    "reset-mask-stock": (
+        lambda: rk.Stack([keras.layers.GRU(3, name="stock")])(X, reset_mask=np.zeros((2, 5), bool)),
+        r"received `reset_mask`, but 'stock' inside it is a GRU that cannot restart.*rk.convert",
+    ),
+    "reset-mask-shape": (
+        lambda: rk.Bidirectional(rk.GRU(3))(X, reset_mask=np.zeros(2, bool)),
+        r"`reset_mask` needs one value for each row and step.*Received: reset_mask of shape \(2,\)",
     ),
     "residual-last": (lambda: rk.Residual(rk.GRU(4)), r"returns only its last.*return_sequences=True"),
     "bidirectional-states": (
@@ -85,6 +125,7 @@ def built(layer, width):
     return layer
 
 
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`:UserWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input_gets_a_sentence(name):
     provoke, sentence = CASES[name]

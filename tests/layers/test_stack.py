@@ -107,6 +107,9 @@ def test_bidirectional_equals_keras(merge_mode, return_sequences):
             same(keras.tree.flatten(ours(X, mask=mask)), keras.tree.flatten(stock(X, mask=mask)))
 
 
+@pytest.mark.skipif(
+    not hasattr(keras.src.backend, "bidirectional_lstm"), reason="This Keras runs the two layers always."
+)
 @pytest.mark.parametrize(
     ("arguments", "fused"),
     [({}, True), ({"projection": 2}, False), ({"learn_initial_state": True}, False), ({"kernel": "scan"}, False)],
@@ -153,6 +156,80 @@ def test_masks_flow_through(layer):
     model = keras.Model(tokens, last)
     long, short = np.array([[3, 5, 2, 0, 0]]), np.array([[3, 5, 2]])
     same(model(long), model(short))
+
+
+def test_resets_reach_both_directions():
+    """Two sequences in one row are two rows: neither direction sees across."""
+    starts = np.zeros((4, 7), bool)
+    starts[:, 3] = True
+    layers = [
+        rk.Bidirectional(rk.GRU(5, return_sequences=True)),
+        rk.Bidirectional(rk.Stack(rk.LSTM(5), num_layers=2, return_sequences=True), merge_mode="sum"),
+        rk.Stack([rk.Bidirectional(rk.GRU(3)), rk.GRU(4)], return_sequences=True),
+        rk.Residual(rk.Bidirectional(rk.GRU(3, return_sequences=True))),
+    ]
+    for layer in layers:
+        y = numbers(layer(X, reset_mask=starts))[0]
+        if not isinstance(layer, rk.Stack):  # its upper layer carries no state over either, but reads forward only
+            same(y[:, :3], layer(X[:, :3]))
+        same(y[:, 3:], layer(X[:, 3:]))
+
+
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_a_reset_mask_without_resets_changes_nothing(merge_mode, return_sequences):
+    layer = rk.Bidirectional(rk.LSTM(5, return_sequences=return_sequences, return_state=True), merge_mode=merge_mode)
+    state = [np.full((4, 5), 0.1 * i, "float32") for i in range(4)]
+    for first in (None, state):
+        same(
+            keras.tree.flatten(layer(X, initial_state=first, mask=MASK, reset_mask=np.zeros((4, 7), bool))),
+            keras.tree.flatten(layer(X, initial_state=first, mask=MASK)),
+        )
+
+
+def test_a_residual_layer_reads_backwards_step_by_step():
+    inner = rk.GRU(6, return_sequences=True, go_backwards=True)
+    same(rk.Residual(inner)(X), X[:, ::-1] + numbers(inner(X))[0])
+    turned = rk.Residual(rk.GRU(6, return_sequences=True), go_backwards=True)
+    assert turned.go_backwards and rk.Residual.from_config(turned.get_config()).go_backwards
+
+
+def test_both_directions_of_a_residual_layer_add_the_input_of_their_own_step():
+    both = rk.Bidirectional(rk.Residual(rk.GRU(6, return_sequences=True)), merge_mode=None)
+    ahead, behind = both(X)
+    same(ahead, X + numbers(both.forward_layer.layer(X))[0])
+    same(behind, X + numbers(both.backward_layer.layer(X))[0][:, ::-1])
+
+
+def test_residual_layers_in_stacks_and_encoders_carry_their_states():
+    residual = rk.Residual(rk.LSTM(6, return_sequences=True))
+    assert residual.state_size == [6, 6]
+    stack = rk.Stack([rk.GRU(6), residual], return_state=True)
+    whole, *last = stack(X)
+    first, *states = stack(X[:, :3])
+    second, *states = stack(X[:, 3:], initial_state=states)
+    same([np.concatenate(numbers([first, second]), axis=1), *states], [whole, *last])
+    encoder = rk.Encoder([rk.GRU(6), rk.Bidirectional(rk.Residual(rk.GRU(6, return_sequences=True)))])
+    assert [tuple(state.shape) for state in encoder(X).states] == [(4, 6)] * 3
+    stateful = rk.Residual(rk.GRU(6, return_sequences=True, stateful=True))
+    first = numbers(stateful(X))[0]
+    assert np.abs(numbers(stateful(X))[0] - first).max() > 1e-4
+    stateful.reset_states()
+    same(stateful(X), first)
+
+
+def test_a_list_of_cells_carries_and_resets():
+    cells = [rk.cells.GRUCell(5), rk.cells.LSTMCell(3)]
+    for layer in (rk.Recurrent(cells, stateful=True), rk.Stack([rk.Recurrent(cells, stateful=True)])):
+        first = numbers(layer(X))[0]
+        assert np.abs(numbers(layer(X))[0] - first).max() > 1e-4
+        layer.reset_states()
+        same(layer(X), first)
+    both = rk.Bidirectional(rk.Recurrent([rk.cells.GRUCell(5), rk.cells.LSTMCell(3)], stateful=True))
+    first = numbers(both(X))[0]
+    assert len(both.states) == 6
+    both.reset_states()
+    same(both(X), first)
 
 
 def test_configs_round_trip():

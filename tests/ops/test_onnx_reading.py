@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from keras_rnnkit.export.emitter import Emitter
+from keras_rnnkit.export.writing.emitter import Emitter
 from keras_rnnkit.ops import activations
 from keras_rnnkit.ops import numpy as nops
 from keras_rnnkit.ops import onnx as oops
@@ -68,6 +68,19 @@ def test_activations_are_those_of_keras(name):
     x = np.linspace(-7, 7, 57, dtype="float32").reshape(3, 19)
     (found,), _ = evaluated(lambda x: oops.activation(function, x), [x])
     np.testing.assert_allclose(found, keras.ops.convert_to_numpy(function(x)), atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", activations.EQUATIONS)
+def test_activations_of_large_inputs_are_those_of_keras(name):
+    """Softplus computed as log(1 + exp(x)) would be infinite from x = 89 on."""
+    function = keras.activations.get(name)
+    x = np.float32([[-1e30, -1e5, -1e3, -104, -90, -50, -20, 0, 20, 50, 90, 104, 1e3, 1e5, 1e30]])
+    expected = keras.ops.convert_to_numpy(function(x))
+    (found,), _ = evaluated(lambda x: oops.activation(function, x), [x])
+    with np.errstate(over="ignore"):  # of exp itself
+        by_numpy = oops.numpy_ops.activation(function, x)
+    for readings in (found, by_numpy):
+        np.testing.assert_allclose(readings, expected, rtol=1e-4, atol=1e-6)
 
 
 INDEXINGS = {

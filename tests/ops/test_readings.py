@@ -38,6 +38,7 @@ CALLS = {
     "minimum": lambda ops: ops.minimum(X, 0.1),
     "where": lambda ops: ops.where(X > 0, X, ops.zeros_like(X)),
     "cast": lambda ops: ops.cast(IDS, X),
+    "widen": lambda ops: ops.widen(ops.cast(X, np.float16(0))),
     "activation": lambda ops: ops.activation(keras.activations.silu, X),
     "sum": lambda ops: ops.sum(X, keepdims=True),
     "mean": lambda ops: ops.mean(X, axis=0),

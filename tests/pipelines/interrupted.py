@@ -1,4 +1,4 @@
-"""Training that ends before anything is exported, and what is left of it."""
+"""Runs of pipelines that are interrupted after training, and the weights they leave."""
 
 from unittest.mock import Mock, patch
 
@@ -7,7 +7,7 @@ import pytest
 
 
 def trained(pipeline, settings):
-    """The best weights, of a run that is interrupted when it has trained."""
+    """The best weights of a run that is interrupted before its export."""
     with patch.object(pipeline, "export", Mock(side_effect=KeyboardInterrupt)), pytest.raises(KeyboardInterrupt):
         pipeline.run(settings)
     with np.load(settings.best) as kept:

@@ -33,10 +33,10 @@ def small(text, out, **changes):
         "batch": 4,
         "steps": 10,
         "epochs": 2,
-        "rate": 0.02,
+        "learning_rate": 0.02,
         "length": 20,
     }
-    return Settings(data=text, out=out, valid=0.1, **{**arguments, **changes})
+    return Settings(data=text, out=out, valid_fraction=0.1, **{**arguments, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_it_goes_on_where_it_stopped(text, trained, tmp_path):
             "tied": True,
             "embedding": 0,
             "optimizer": "sgd",
-            "rate": 0.5,
+            "learning_rate": 0.5,
             "schedule": "halving",
             "init": 0.1,
         },
@@ -100,7 +100,14 @@ def test_it_goes_on_where_it_stopped(text, trained, tmp_path):
             "warmup": 3,
         },
         {"mixed": True, "cell": "peephole_lstm", "zoneout": 0.1, "schedule": "plateau"},
-        {"unit": "subword", "most": 270, "cell": "vanilla", "varied": True, "patience": 1, "optimizer": "rmsprop"},
+        {
+            "unit": "subword",
+            "max_tokens": 270,
+            "cell": "vanilla",
+            "varied": True,
+            "patience": 1,
+            "optimizer": "rmsprop",
+        },
     ],
 )
 def test_other_settings(text, tmp_path, changes):
@@ -109,13 +116,22 @@ def test_other_settings(text, tmp_path, changes):
     np.testing.assert_allclose([sequence, stream], keras, rtol=1e-3)
 
 
+@pytest.mark.parametrize("length", [101, 99 * 4 + 1, 100 * 4 + 1, 499 * 4 + 4])
+def test_nearly_all_of_the_validation_text_is_used(length, text, tmp_path):
+    """Four rows in windows of at most 50 steps; 99 tokens in a row were one window, with half of the text left out."""
+    settings = small(text, tmp_path, steps=50)
+    windows = language_model.validation_windows(np.arange(length), settings)
+    used = sum(x.size for x, _ in windows.batches())
+    assert windows.steps <= 50 and used >= 0.96 * (length - 1)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"cell": "elman"}, "Received: cell='elman'. Expected one of lstm, gru"),
         ({"tied": True, "embedding": 3}, "embedding=3, units=8. Make them equal"),
         ({"varied": True, "order": "random"}, "--varied needs --order sequential"),
-        ({"forget_bias": 0.5}, "forget_bias is 0 or 1"),
+        ({"forget_bias": 0.5}, "forget_bias must be 0 or 1"),
     ],
 )
 def test_settings_that_make_no_sense(text, tmp_path, changes, sentence):
@@ -137,5 +153,5 @@ def test_help_loads_no_framework():
 def test_a_text_that_is_too_short_is_a_sentence(tmp_path):
     (tmp_path / "short.txt").write_text("to be or not to be")
     done = command("--data", tmp_path / "short.txt", "--out", tmp_path / "out")
-    assert done.returncode == 2 and "50 rows of 50 steps take 2501 tokens. Received: a text of 17" in done.stderr
+    assert done.returncode == 2 and "50 rows of 50 steps need 2501 tokens. Received: a text of 17" in done.stderr
     assert "Traceback" not in done.stderr

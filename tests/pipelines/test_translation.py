@@ -10,8 +10,8 @@ from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import captioning, translation
 from pipelines.captioning import Settings as Captioning
-from pipelines.judging import respelled, scores
-from pipelines.seeing import network_of
+from pipelines.evaluation import respelled, scores
+from pipelines.image_encoder import network_of
 from pipelines.translation import Settings
 from tests.pipelines.interrupted import same, trained
 
@@ -22,7 +22,7 @@ SMALL = {"units": 12, "embedding": 8, "saved_model": False, "beam": 3}
 def translated(tmp_path_factory):
     """(metrics, folder) of days, with the comparison and all that costs little."""
     folder = tmp_path_factory.mktemp("translation")
-    settings = Settings(count=200, valid=20, test=24, epochs=1, out=folder, feeding=True, **SMALL)
+    settings = Settings(count=200, valid_count=20, test_count=24, epochs=1, out=folder, feeding=True, **SMALL)
     return translation.run(settings), folder
 
 
@@ -50,7 +50,9 @@ def test_pairs_of_a_file_and_going_on(tmp_path):
     """Two epochs are one, an interruption and another; words, sampling, averages and smoothing by their flags."""
     pairs = rk.data.date_pairs(60, seed=3, languages=["de"])
     (tmp_path / "pairs.tsv").write_text("\n".join("\t".join(pair) for pair in pairs))
-    known = dict(data=tmp_path / "pairs.tsv", unit="word", valid=8, test=8, attention="dot", sampling=0.2, **SMALL)
+    known = dict(
+        data=tmp_path / "pairs.tsv", unit="word", valid_count=8, test_count=8, attention="dot", sampling=0.2, **SMALL
+    )
     known |= {"average": 0.9, "smoothing": 0.1, "cell": "lstm", "limit": 12, "reverse": True}
     whole = translation.run(Settings(**known, schedule="constant", epochs=2, out=tmp_path / "whole"))
     known |= {"schedule": "constant", "out": tmp_path / "parts"}
@@ -62,7 +64,7 @@ def test_pairs_of_a_file_and_going_on(tmp_path):
 
 
 def test_scenes_are_captioned_in_three_ways(tmp_path):
-    settings = Captioning(count=64, valid=16, test=40, epochs=1, size=32, out=tmp_path, **SMALL)
+    settings = Captioning(count=64, valid_count=16, test_count=40, epochs=1, size=32, out=tmp_path, **SMALL)
     metrics = captioning.run(settings)
     assert metrics["same_in_keras"] == {"greedy": 40, "beam 3": 40}
     ways = ("attention, greedy", "attention, beam 3", "condition, greedy", "initial, greedy")
@@ -75,34 +77,34 @@ def test_images_of_a_folder_are_captioned(tmp_path):
     """Several captions an image, a network of keras.applications that learns from nothing."""
     from PIL import Image
 
-    found = rk.data.scenes(12, seed=5, size=40, most=1)
+    found = rk.data.scenes(12, seed=5, size=40, max_things=1)
     lines = []
     for i, (image, caption) in enumerate(zip(found.images, found.captions, strict=True)):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
         lines += [f"{i}.png\t{caption}", f"{i}.png\tThere is {caption}"]
     (tmp_path / "captions.tsv").write_text("\n".join(lines))
-    known = {"images": tmp_path, "captions": tmp_path / "captions.tsv", "valid": 2, "test": 3, "epochs": 1}
+    known = {"images": tmp_path, "captions": tmp_path / "captions.tsv", "valid_count": 2, "test_count": 3, "epochs": 1}
     known |= {"size": 32, "rows": 8}
     metrics = captioning.run(Captioning(**known, way="condition", out=tmp_path / "out", **SMALL))
     assert metrics["test"] == 3 and "exact, unseen" not in metrics["condition, greedy"]
     assert np.isfinite(metrics["condition, beam 3"]["bleu"])
     with pytest.raises(SettingsError, match="names 12 images, and 20 are to be held out"):
-        captioning.run(Captioning(**known | {"valid": 10, "test": 10}, out=tmp_path / "out", **SMALL))
-    with pytest.raises(SettingsError, match="of mobilenet_v2 are not at hand: .*Give a file"):
+        captioning.run(Captioning(**known | {"valid_count": 10, "test_count": 10}, out=tmp_path / "out", **SMALL))
+    with pytest.raises(SettingsError, match="of mobilenet_v2 cannot be loaded: .*Give a file"):
         network_of("mobilenet_v2", 32, str(tmp_path / "none.weights.h5"))
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Settings(units=0), "units is 1 or more. Received: units=0"),
-        (lambda: Settings(units=7, attention="dot"), "share the units of dot attention"),
+        (lambda: Settings(units=0), "units must be 1 or more. Received: units=0"),
+        (lambda: Settings(units=7, attention="dot"), "units must be even: two directions share them"),
         (lambda: Settings(cell="rnn"), "cell='rnn'. Expected one of lstm"),
-        (lambda: Settings(dropout=1.5), "dropout is a part"),
-        (lambda: Captioning(images="x"), "both --images FOLDER and --captions FILE"),
+        (lambda: Settings(dropout=1.5), "dropout must be a fraction"),
+        (lambda: Captioning(images="x"), "need both --images FOLDER and --captions FILE"),
         (lambda: Captioning(network="vgg"), "network='vgg'. Expected small, mobilenet_v2"),
         (lambda: Captioning(weights="imagenet"), "Name one of keras.applications"),
-        (lambda: Captioning(size=8), "32 pixels or more"),
+        (lambda: Captioning(size=8), "must be 32 pixels or more"),
     ],
 )
 def test_settings_that_cannot_be(make, sentence):
@@ -116,7 +118,9 @@ def test_pairs_that_are_too_few_or_too_long(tmp_path):
         translation.run(Settings(data=tmp_path / "pairs.tsv", out=tmp_path / "out"))
     with pytest.raises(SettingsError, match="All pairs are longer than 1 tokens"):
         translation.run(
-            Settings(data=tmp_path / "pairs.tsv", out=tmp_path / "out", unit="word", limit=1, valid=2, test=2)
+            Settings(
+                data=tmp_path / "pairs.tsv", out=tmp_path / "out", unit="word", limit=1, valid_count=2, test_count=2
+            )
         )
     with pytest.raises(TextError, match="There is no file"):
         translation.run(Settings(data=tmp_path / "none.tsv", out=tmp_path / "out"))

@@ -42,7 +42,7 @@ def test_padding_is_no_target():
 
 def test_too_few_words_and_a_part_out_of_range(tmp_path):
     (tmp_path / "list.txt").write_text("to\nbe")
-    with pytest.raises(rk.text.TextError, match="has 2 different words; it takes 20"):
+    with pytest.raises(rk.text.TextError, match="has 2 different words. Give a list of 20"):
         words.run(Settings(data=tmp_path / "list.txt", out=tmp_path))
     with pytest.raises(SettingsError, match="between 0 and 1. Received: 1.5"):
         Settings(held_out=1.5)

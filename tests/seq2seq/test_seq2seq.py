@@ -157,7 +157,7 @@ def test_tokens_that_are_not_shown_change_nothing():
 
 def test_scheduled_sampling_rises_and_wants_a_decoder_that_is_ready():
     rise = rk.seq2seq.ScheduledSampling(0.5, over=10, decay="inverse_sigmoid")
-    parts = [rise.part(i) for i in range(30)]
+    parts = [rise.fraction(i) for i in range(30)]
     assert parts[0] == 0.0 and parts == sorted(parts) and parts[-1] == pytest.approx(0.5, abs=1e-3)
     ready, not_ready = (model_of("dot", deep=False, scheduled_sampling=flag) for flag in (True, False))
     for model in (ready, not_ready):
@@ -193,11 +193,11 @@ def test_features_may_be_the_source(rng):
     ("source", "sentence"),
     [
         ([[4, 5, 6, 7]], "Source 0 has 4 steps, and the model takes 3 at most"),
-        ([[4], [99]], "Tokens are 0 to 11. Received: 99 to 99 in source 1"),
+        ([[4], [99]], "Tokens must be 0 to 11. Received: 99 to 99 in source 1"),
         ([[4], []], "Source 1 is empty"),
         ([], "There is no source"),
         ([[0, 0]], "Source 0 is empty"),
-        ([[0.5]], "the numbers of its tokens. Received: float64 in source 0"),
+        ([[0.5]], "the ids of its tokens. Received: float64 in source 0"),
     ],
 )
 def test_sources_that_cannot_be_read(source, sentence):
@@ -211,7 +211,6 @@ def test_sources_that_cannot_be_read(source, sentence):
         (lambda: rk.Decoder(rk.Bidirectional(rk.GRU(4)), 9, 4), "layers that read forwards"),
         (lambda: rk.Decoder(rk.GRU(4, go_backwards=True), 9, 4), "go_backwards=True"),
         (lambda: rk.Decoder(rk.GRU(4), 9, 4, attention="dot"), "one of rk.attention.*Received: 'dot'"),
-        (lambda: rk.Decoder(rk.GRU(4, dropout=0.2), 9, 4, input_feeding=True), r"Use Decoder\(dropout=...\)"),
         (lambda: rk.Decoder(rk.GRU(4), 9, 4, bridge="over"), "bridge='over'"),
         (lambda: rk.Encoder(rk.GRU(4), vocabulary_size=9), "both vocabulary_size and embedding_dim"),
         (lambda: rk.Seq2Seq(rk.Encoder(rk.GRU(4), 9, 4), rk.Decoder(rk.GRU(4), 9, 4), end=9), "Received: end=9"),

@@ -79,9 +79,9 @@ def tensor_of(data, kind="INT32", name="source"):
         ("/generate", {"text_input": "a" * 13}, 400, "Source 0 has 13 steps, and the model takes 12 at most"),
         ("/generate", {"text_input": ""}, 400, "Source 0 is empty"),
         ("/generate", {}, 400, '"text_input", a text, or "tokens"'),
-        ("/generate", {"tokens": [99]}, 400, "Tokens are 0 to 9"),
+        ("/generate", {"tokens": [99]}, 400, "Tokens must be 0 to 9"),
         ("/generate", {"text_input": "a", "max_tokens": 10**9}, 413, "max_tokens must be"),
-        ("/infer", tensor_of([[99]]), 400, "Tokens are 0 to 9"),
+        ("/infer", tensor_of([[99]]), 400, "must be 0 to 9"),
         ("/infer", tensor_of([[4]], name="tokens"), 400, "There is no input 'tokens'"),
         ("/infer", {"inputs": tensor_of([[4]])["inputs"] + tensor_of(0.5, "FP32", "steps")["inputs"]}, 400, "int64"),
         (

@@ -1,4 +1,4 @@
-"""Whether truncated backpropagation keeps memory where it is, however long the text: a process for each length.
+"""Peak memory of truncated backpropagation, which should not grow with the text; one process for each length.
 
 python -m tests.studies.memory
 """
@@ -16,7 +16,7 @@ BATCHES = 60
 
 
 def trained(length: int) -> float:
-    """Megabytes at most of a process that trains on a text of so many tokens, kept in a file."""
+    """Peak memory in megabytes of this process, which trains on a text of that many tokens in a file."""
     import keras
     import numpy as np
 

@@ -1,13 +1,13 @@
-"""A language model in plain TensorFlow, as one would write it by hand, to compare `pipelines/language_model.py` with.
+"""A language model in plain TensorFlow, written by hand, as a comparison for `pipelines/language_model.py`.
 
 The setting of Zaremba, Recurrent neural network regularization, 2014, "small": two LSTM layers of 200, batch 20,
 20 steps, SGD at rate 1, halved each epoch after the 4th, 13 epochs, gradient norm 5, weights from -0.1 to 0.1, states
 carried, 10,000 words. Unrolled, with x and h in one product, as in the tutorial of TensorFlow that went with the paper.
 
     python -m tests.studies.plain_loop --data text.txt
-    python pipelines/language_model.py --data text.txt --unit word --most 10000 --layers 2 --units 200 --embedding 200 \
-        --batch 20 --steps 20 --optimizer sgd --rate 1 --schedule halving --after 4 --epochs 13 --clip 5 --init 0.1 \
-        --forget-bias 0
+    python pipelines/language_model.py --data text.txt --unit word --max-tokens 10000 --layers 2 --units 200 \
+        --embedding 200 --batch 20 --steps 20 --optimizer sgd --learning-rate 1 --schedule halving --after 4 \
+        --epochs 13 --clip 5 --init 0.1 --forget-bias 0
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import tensorflow as tf
 BATCH, STEPS, UNITS, LAYERS, EPOCHS, REACH = 20, 20, 200, 2, 13, 0.1
 
 
-def read(path: Path, most: int):
-    """The numbers of the words of both parts, cut as the pipeline cuts them."""
+def read(path: Path, max_tokens: int):
+    """The numbers of the words for training and validation, split as the pipeline splits them."""
     text = path.read_text(encoding="utf-8")
     cut = round(0.95 * len(text))
     parts = [part.replace("\n", " <eos> ").split() for part in (text[:cut], text[cut:])]
     counts: dict[str, int] = {}
     for word in parts[0]:
         counts[word] = counts.get(word, 0) + 1
-    words = ["<unk>", *sorted(counts, key=lambda w: (-counts[w], w))][:most]
+    words = ["<unk>", *sorted(counts, key=lambda w: (-counts[w], w))][:max_tokens]
     numbers = {word: i for i, word in enumerate(words)}
     return [np.array([numbers.get(word, 0) for word in part], np.int32) for part in parts], len(numbers)
 
@@ -98,14 +98,14 @@ class Model(tf.Module):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--most", type=int, default=10_000, help="words that are known")
+    parser.add_argument("--max-tokens", type=int, default=10_000, help="size of the vocabulary")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    (train, valid), size = read(given.data, given.most)
+    options = parser.parse_args()
+    (train, valid), size = read(options.data, options.max_tokens)
     print(f"{len(train):,} train, {len(valid):,} valid words, {size:,} different")
-    model, best = Model(size, given.seed), math.inf
-    for epoch in range(1, given.epochs + 1):
+    model, best = Model(size, options.seed), math.inf
+    for epoch in range(1, options.epochs + 1):
         began = time.perf_counter()
         loss = model.mean(model.train, train, tf.constant(0.5 ** max(epoch - 4, 0)))
         found = model.mean(model.judge, valid)

@@ -38,11 +38,11 @@ def test_words_come_back_joined_by_spaces():
 
 
 def test_most_frequent_first_and_rare_ones_left_out():
-    vocabulary = Vocabulary.of("ccc bb a", Words(), reserved=RESERVED, least=1)
+    vocabulary = Vocabulary.of("ccc bb a", Words(), reserved=RESERVED, min_count=1)
     assert vocabulary.tokens == [*RESERVED, "a", "bb", "ccc"]
-    counted = Vocabulary.of(["x x x y y z"], Words(), reserved=["<unk>"], least=2)
+    counted = Vocabulary.of(["x x x y y z"], Words(), reserved=["<unk>"], min_count=2)
     assert counted.tokens == ["<unk>", "x", "y"] and counted.encode("z x").tolist() == [0, 1]
-    assert Vocabulary.of("x x x y y z", Words(), reserved=["<unk>"], most=2).tokens == ["<unk>", "x"]
+    assert Vocabulary.of("x x x y y z", Words(), reserved=["<unk>"], max_tokens=2).tokens == ["<unk>", "x"]
 
 
 def test_a_reserved_token_in_the_text_is_not_counted_twice():

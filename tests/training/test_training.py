@@ -350,5 +350,5 @@ def test_an_average_begins_with_the_later_part_of_the_first_steps(rng, tmp_path)
     model.save(tmp_path / "model.keras")
     loaded = rk.load_model(tmp_path / "model.keras").optimizer
     assert type(loaded) is keras.optimizers.SGD and loaded.ema_momentum == 0.6
-    with pytest.raises(ValueError, match="from 0 to 1, without 1. Received: momentum=1"):
+    with pytest.raises(ValueError, match="from 0 to below 1. Received: momentum=1"):
         rk.training.averaging(keras.optimizers.SGD(), 1)

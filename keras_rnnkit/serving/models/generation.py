@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.decoding import Beam, Generated, Greedy, Sampling, Strategy, noise
-from keras_rnnkit.decoding.loop import Turn, turns
+from keras_rnnkit.decoding.loop import TokenStep, token_steps
 from keras_rnnkit.ops import numpy as ops
 from keras_rnnkit.runtime.generation import logits_of
 from keras_rnnkit.serving.errors import ServingError, malformed, too_large
@@ -97,11 +97,11 @@ class Generation:
             last = turn
         return Generated(*self.strategy.result(ops, last.carry, last.tokens))
 
-    async def walk(self) -> AsyncIterator[Turn]:
+    async def walk(self) -> AsyncIterator[TokenStep]:
         """The turns of the loop, with others' requests between two steps."""
         drawn = noise(self.seed, 1, self.steps) if self.strategy.needs_noise else None
         logits, states = await self.scores(self.prompt, list(self.graph.start(1).values()))
-        loop = turns(ops, logits, states, self.strategy, self.steps, drawn, self.end)
+        loop = token_steps(ops, logits, states, self.strategy, self.steps, drawn, self.end)
         wide = logits.shape[-1] * self.strategy.rows > WIDE
         turn = await advanced(loop, None, wide)
         yield turn
@@ -126,7 +126,7 @@ class Generation:
         return vocabulary.decode(tokens) if vocabulary is not None else " ".join(str(int(n)) for n in tokens)
 
 
-async def advanced(loop: Generator[Turn, Any, None], scores: Any, wide: bool) -> Turn:
+async def advanced(loop: Generator[TokenStep, Any, None], scores: Any, wide: bool) -> TokenStep:
     """The next turn of the token loop; on a thread where there is much to sort."""
     return await asyncio.to_thread(loop.send, scores) if wide else loop.send(scores)
 

@@ -1,0 +1,135 @@
+"""Whether a model can be run chunk by chunk; if not, which layer looks where a stream has nothing yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from keras_rnnkit.export.checking.comparison import difference
+from keras_rnnkit.export.checking.probes import Limits
+from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.reading.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.model_calls import State
+from keras_rnnkit.export.reading.names import layer_paths
+from keras_rnnkit.export.reading.output_recorder import Call, OutputRecorder
+from keras_rnnkit.export.reading.signature import Signature
+from keras_rnnkit.export.reading.streaming import Carrier, StreamCall, run
+from keras_rnnkit.export.tracing.tensorflow_graph import first_lines
+
+ROWS, CHUNKS = 2, (5, 1, 3, 4)
+TOLERANCE = 1e-4
+
+REASONS: list[tuple[tuple[type, ...], str]] = [
+    (
+        (
+            keras.layers.Attention,
+            keras.layers.AdditiveAttention,
+            keras.layers.MultiHeadAttention,
+            keras.layers.GroupQueryAttention,
+        ),
+        "it attends over the whole input",
+    ),
+    (
+        (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalMaxPooling1D),
+        "it pools over the whole input; a recurrent layer with return_sequences=False can take its place",
+    ),
+    ((keras.layers.Flatten,), "it lays all steps side by side"),
+]
+
+
+def stream_of(model, signature: Signature) -> StreamCall:
+    """The model over a chunk; an error that names the layer if chunk by chunk would not be the whole."""
+    signature = signature.of_chunks()
+    inputs, carrier = sample(model, signature), Carrier()
+    _, calls = watched(model, signature, inputs, carrier, "a sequence")
+    if carrier.refusals:
+        raise refused(carrier.refusals[0])
+    given, parts = [start_rows(state) for state in carrier.states], []
+    for chunk in chunks(signature, inputs):
+        given, seen = watched(model, signature, chunk, Carrier(given), "a chunk")
+        parts.append(seen)
+    for number, call in enumerate(calls):
+        again = [seen[number] for seen in parts]
+        if agree(call.read, [part.read for part in again]) and not agree(call.wrote, [part.wrote for part in again]):
+            raise refused(f"the layer {call.path!r} {reason(call.layer)}")
+    return StreamCall(model, signature, carrier.states)
+
+
+def refused(why: str) -> ExportError:
+    return ExportError(f"The model cannot be streamed: {why}.")
+
+
+def start_rows(state: State, rows: int = ROWS) -> np.ndarray:
+    return np.repeat(state.start[None], rows, axis=0)
+
+
+def sample(model, signature: Signature) -> list[np.ndarray]:
+    rng, limits = np.random.default_rng(0), Limits(model)
+    return [limits.array(rng, spec, ROWS, sum(CHUNKS)) for spec in signature.inputs]
+
+
+def chunks(signature: Signature, inputs: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """The inputs chunk by chunk; those without steps are the same every time."""
+    ends = np.cumsum(CHUNKS)
+    for start, end in zip(ends - CHUNKS, ends, strict=True):
+        yield [
+            x[:, start:end] if len(spec.shape) > 1 and spec.shape[1] is None else x
+            for spec, x in zip(signature.inputs, inputs, strict=True)
+        ]
+
+
+def watched(model, signature: Signature, inputs, carrier: Carrier, what: str):
+    """The states after one run in Keras, and the calls of its layers in the order in which they ended, its own last."""
+    recorder = OutputRecorder(layer_paths(model), inside_rows=False)
+    try:
+        with tf.device("/CPU:0"), recorder.recording():
+            outputs, states = run(model, signature, inputs, carrier, LayerHooks({}))
+    except Exception as error:
+        sizes = ", ".join(str(list(x.shape)) for x in inputs)
+        path, layer = recorder.failed[0] if recorder.failed else (model.name, model)
+        if getattr(layer, "padding", "causal") != "causal":
+            raise refused(f"the layer {path!r} {reason(layer)}") from error
+        raise refused(f"the layer {path!r} cannot run on {what} of {sizes}. {first_lines(error)}") from error
+    recorder.calls.append(Call(model.name, model, list(inputs), tree.flatten(outputs)))
+    return [np.asarray(state) for state in states], recorder.calls
+
+
+def agree(whole: list[Any], parts: list[list[Any]]) -> bool:
+    return all(same(value, list(values)) for value, values in zip(whole, zip(*parts, strict=True), strict=True))
+
+
+def same(whole: Any, parts: list[Any]) -> bool:
+    return difference(np.asarray(whole), joined([np.asarray(part) for part in parts]))[1] <= TOLERANCE
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Side by side along the steps, or the last where there are none."""
+    steps = [part.shape[1] if part.ndim > 1 else None for part in parts]
+    return np.concatenate(parts, axis=1) if steps == list(CHUNKS) else parts[-1]
+
+
+def reason(layer) -> str:
+    if isinstance(layer, keras.layers.RNN) and layer.go_backwards:
+        return "reads the sequence from its end, which a stream has not reached"
+    if hasattr(layer, "kernel_size"):
+        return convolution_reason(layer)
+    known = next((text for kinds, text in REASONS if isinstance(layer, kinds)), None)
+    if known:
+        return f"cannot run on a chunk: {known}"
+    return (
+        f"({type(layer).__name__}) gives other outputs for chunks than for the whole: it looks at other steps than its "
+        "own, and has no state that could be carried"
+    )
+
+
+def convolution_reason(layer) -> str:
+    if any(n != 1 for n in layer.strides):
+        return f"skips steps (strides={layer.strides}), so what it gives depends on where a chunk begins"
+    return (
+        f"sees later steps (padding={layer.padding!r}); padding='causal' sees earlier ones only, which can be carried"
+    )

@@ -1,0 +1,1 @@
+"""From Keras to an ONNX graph in which each recurrence is one placeholder node."""

@@ -1,0 +1,13 @@
+"""The properties of a call that decide which kernel can run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CallFlags:
+    """masked: some steps are to be skipped. resets: some rows start anew inside the sequence."""
+
+    masked: bool = False
+    resets: bool = False

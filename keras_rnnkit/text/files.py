@@ -1,0 +1,76 @@
+"""Text files: all are read in the same way, and a file that is written is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class TextError(ValueError):
+    """A text or a text file that cannot be used. The message says what it is and what to do."""
+
+
+def read_text(path: str | os.PathLike, hint: str = "") -> str:
+    r"""The text of a UTF-8 file, without a byte order mark, its lines ended by "\n" whatever the file ends them with.
+
+    Arguments:
+        path: the file.
+        hint: a sentence about the file that is expected, for the error where there is none or an empty one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TextError(f"There is no file {str(path)!r}. {hint}".rstrip())
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise TextError(
+            f"{str(path)!r} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}. Convert it, for "
+            f"example with: iconv -f latin1 -t utf-8 {path.name}"
+        ) from error
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise TextError(f"{str(path)!r} is empty. {hint}".rstrip())
+    return text
+
+
+def read_lines(path: str | os.PathLike, hint: str = "") -> list[str]:
+    r"""The lines of a file as `read_text` reads it.
+
+    `str.splitlines` would also cut at characters that may stand inside a line, such as U+2028, "\x85" and "\f".
+    """
+    return read_text(path, hint).split("\n")
+
+
+def read_blocks(path: str | os.PathLike, size: int) -> Iterator[str]:
+    """The same text as `read_text`, in blocks of whole lines of about `size` characters, for files of any length."""
+    path = Path(path)
+    if not path.is_file():
+        raise TextError(f"There is no file {str(path)!r}.")
+    try:
+        with path.open(encoding="utf-8-sig", newline=None) as source:
+            while lines := source.readlines(size):
+                yield "".join(lines)
+    except UnicodeDecodeError as error:
+        raise TextError(
+            f"{str(path)!r} is not UTF-8: it has the byte 0x{error.object[error.start]:02x}. Convert it, for example "
+            f"with: iconv -f latin1 -t utf-8 {path.name}"
+        ) from error
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary path beside `path` to write to. It takes the place of `path` at the end, or is removed on an error.
+
+    A process that is killed while it writes leaves the file that was there before, and a hidden `.part` file that the
+    next one overwrites.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

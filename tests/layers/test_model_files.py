@@ -1,0 +1,118 @@
+"""Files of converted models and of stock models are interchangeable, in a new process, whatever was imported first."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_rnnkit as rk
+from tests.layers.models import X, layers
+
+NAMES = ("masked_functional", "stateful", "single_cells", "subclassed", "own_wrapper", "own_sequential")
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.train.Checkpoint is TensorFlow's")
+def test_files_are_exchanged_both_ways_in_a_new_process(tmp_path):
+    from tests.layers import exchange
+
+    for name in NAMES:
+        exchange.write(tmp_path, name)
+    command = [sys.executable, "-W", "error::DeprecationWarning:keras_rnnkit", "-m", "tests.layers.exchange", tmp_path]
+    done = subprocess.run([*command, *NAMES], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_a_file_with_a_lambda_gets_a_sentence(tmp_path):
+    path = tmp_path / "lambda.keras"
+    with pytest.warns(UserWarning, match="lambda"):
+        keras.Sequential([keras.Input((None, 4)), rk.LSTM(3, activation=lambda x: x / 2)]).save(path)
+    with pytest.raises(ValueError, match=r"The model file '.*' holds a Python lambda.*named function") as error:
+        rk.load_model(path)
+    assert str(error.value).count(". ") == 0
+
+
+def test_a_file_with_an_unregistered_cell_gets_a_sentence(tmp_path):
+    class Mean(keras.layers.Layer):
+        state_size = 4
+
+        def call(self, x, states):
+            return (x + states[0]) / 2, [(x + states[0]) / 2]
+
+    path = tmp_path / "cell.keras"
+    model = keras.Sequential([keras.Input((None, 4)), rk.Recurrent(Mean())])
+    model.save(path)
+    with pytest.raises(ValueError, match=r"holds 'Mean', which Keras does not know: import the module"):
+        rk.load_model(path)
+    loaded = rk.load_model(path, custom_objects={"Mean": Mean})
+    np.testing.assert_allclose(np.asarray(loaded(X)), np.asarray(model(X)))
+
+
+def test_other_errors_of_keras_stay_as_they_are(tmp_path):
+    path = tmp_path / "text.keras"
+    path.write_text("no model")
+    with pytest.raises(ValueError, match="does not appear|not found|not an? .*accessible"):
+        rk.load_model(path)
+
+
+def test_a_converted_subclass_saved_as_a_folder_is_converted_again(tmp_path):
+    from tests.layers.models import Reader
+
+    model = Reader()
+    model(X)
+    rk.convert(model).save(tmp_path / "folder", zipped=False)
+    assert all(row.kernel == "hoisted" for row in rk.explain(rk.load_model(tmp_path / "folder"), print_fn=None))
+    model.save(tmp_path / "stock.keras")  # what was not converted is loaded as what it is
+    assert {row.kernel for row in rk.explain(rk.load_model(tmp_path / "stock.keras"), print_fn=None)} == {"Keras' own"}
+
+
+def test_a_class_with_assets_keeps_them(tmp_path):
+    @keras.saving.register_keras_serializable(package="tests")
+    class Noted(keras.Model):
+        note = ""
+
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.reader = layers.GRU(3)
+
+        def call(self, x):
+            return self.reader(x)
+
+        def save_assets(self, folder):
+            with open(f"{folder}/note.txt", "w") as file:
+                file.write(self.note)
+
+        def load_assets(self, folder):
+            with open(f"{folder}/note.txt") as file:
+                self.note = file.read()
+
+    model = Noted()
+    model.note = "kept"
+    model(X)
+    rk.convert(model).save(tmp_path / "noted.keras")
+    loaded = rk.load_model(tmp_path / "noted.keras")
+    assert loaded.note == "kept" and isinstance(loaded.reader, rk.GRU)
+
+
+ORDERS = {  # the file of `exchange` has `import keras_rnnkit, keras`
+    "keras first": "import keras, keras_rnnkit",
+    "a module of ours that imports keras": "import keras_rnnkit.layers.recurrent, keras, keras_rnnkit as rk; rk.GRU",
+}
+
+
+def test_keras_loads_our_files_in_whichever_order_the_packages_were_imported(tmp_path):
+    keras.Sequential([keras.Input((None, 4)), rk.Bidirectional(rk.LSTM(3))]).save(tmp_path / "ours.keras")
+    for order, imports in ORDERS.items():
+        code = f"{imports}\nprint(type(keras.models.load_model({str(tmp_path / 'ours.keras')!r}).layers[0]))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+        assert "keras_rnnkit.layers.bidirectional.Bidirectional" in done.stdout, (order, done.stderr[-1500:])
+
+
+def test_an_error_of_ours_does_not_keep_keras_from_being_imported():
+    code = (
+        "import sys, keras_rnnkit as rk\nsys.modules['keras_rnnkit.keras_internals'] = None\nimport keras\n"
+        "try: rk.GRU\nexcept ImportError as error: print('raised where it is used:', error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "raised where it is used" in done.stdout, done.stderr[-1500:]

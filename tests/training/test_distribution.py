@@ -1,0 +1,41 @@
+"""Clipping on two replicas of `tf.distribute` is clipping on one device, and where it is not, `fit` says so."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def results():
+    """What `two_replicas` prints; logical devices can only be made before TensorFlow starts, so in a new process."""
+    command = [sys.executable, "-m", "tests.training.two_replicas"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", ["global_clipnorm", "clipnorm", "clipvalue", "watched, averaging"])
+def test_two_replicas_take_the_step_of_one(name, results):
+    """To 1e-7, with tokens that occur on both replicas and more than once on each."""
+    result = results[name]
+    assert result["synchronized"] <= 1e-7 and result["moved"] > 5e-3
+    assert max(result["logs"].values()) < 1e-6
+
+
+def test_without_synchronized_they_do_not(results):
+    assert results["global_clipnorm"]["stock"] > 1e-3
+
+
+def test_gradients_are_logged_and_averages_validated_on_two_replicas(results):
+    names = {"gradient_norm", "largest_gradient_norm", "clip_ratio", "val_loss", "loss"}
+    assert set(results["watched, averaging"]["logs"]) == names
+
+
+def test_fit_warns_of_a_clipped_or_watched_optimizer(results):
+    sentences = results["warnings"]
+    assert len(sentences["clips"]) == 1 and "clips (clipnorm=0.2) on each of 2 replicas" in sentences["clips"][0]
+    assert "measures gradients on each of 2 replicas" in sentences["watched"][0]
+    assert sentences["synchronized"] == sentences["plain"] == []

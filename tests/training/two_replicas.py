@@ -1,0 +1,101 @@
+"""Trains on one device and on two logical CPU devices; prints how the weights and the logs differ, as JSON."""
+
+import contextlib
+import json
+import sys
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_rnnkit import training
+from keras_rnnkit.training.distribution import warn_if_unsynchronized
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
+OPTIMIZERS = {
+    "global_clipnorm": lambda: SGD(0.1, global_clipnorm=0.05),
+    "clipnorm": lambda: SGD(0.1, clipnorm=0.02),
+    "clipvalue": lambda: Adam(0.01, clipvalue=0.005),
+    "watched, averaging": lambda: training.averaging(training.watched(SGD(0.1, global_clipnorm=0.05)), 0.9),
+}
+STRATEGY = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+RNG = np.random.default_rng(0)
+FEATURES, CLASSES = RNG.normal(size=(32, 5)).astype("float32"), RNG.integers(0, 3, size=(32, 6))
+TOKENS = RNG.integers(0, 4, size=(32, 6))  # few tokens, so that they repeat within a replica and across
+
+
+def trained(optimizer, strategy=None, weights=None):
+    """(first weights, weights, logs) of two epochs."""
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        tokens, features = keras.Input((6,), dtype="int32"), keras.Input((5,))
+        x = keras.layers.Embedding(4, 3)(tokens)
+        x = keras.layers.SimpleRNN(4, return_sequences=True)(x, initial_state=keras.layers.Dense(4)(features))
+        model = keras.Model([tokens, features], keras.layers.Dense(3)(x))
+        if weights is not None:
+            model.set_weights(weights)
+        model.compile(optimizer(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    first = model.get_weights()
+    callbacks = [training.GradientLog()] if hasattr(type(model.optimizer), "will_clip") else []
+    callbacks += [training.AveragedWeights()] if model.optimizer.use_ema else []
+    x = [TOKENS, FEATURES]
+    data = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0, "callbacks": callbacks}
+    data["validation_data"] = (x, CLASSES) if callbacks else None
+    history = model.fit(x, CLASSES, **data).history
+    return first, model.get_weights(), history
+
+
+def differences(name):
+    first, expected, logs = trained(lambda: training.synchronized(OPTIMIZERS[name]()))
+    _, ours, our_logs = trained(lambda: training.synchronized(OPTIMIZERS[name]()), STRATEGY, first)
+
+    def largest(others):
+        return max(float(np.abs(a - b).max()) for a, b in zip(expected, others, strict=True))
+
+    off = {key: float(np.abs(np.subtract(logs[key], our_logs[key])).max()) for key in logs}
+    result = {"synchronized": largest(ours), "moved": largest(first), "logs": off}
+    if name == "global_clipnorm":
+        result["stock"] = largest(trained(OPTIMIZERS[name], STRATEGY, first)[1])
+    return result
+
+
+def warned(optimizer, check):
+    """What a check of a model on two replicas warns of."""
+    with STRATEGY.scope():
+        model = keras.Sequential([keras.layers.Embedding(5, 3), keras.layers.Dense(5)])
+        model.compile(optimizer, training.NextToken())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check(model)
+    return [str(warning.message) for warning in caught if "rk.training.synchronized" in str(warning.message)]
+
+
+class Windowed:
+    """As much of `Windows` as `fit` needs."""
+
+    epoch = 0
+
+    def __len__(self):
+        return 2
+
+    def dataset(self, start):
+        return tf.data.Dataset.from_tensor_slices((TOKENS[:16], TOKENS[16:])).batch(8).skip(start)
+
+
+def main():
+    results = {name: differences(name) for name in OPTIMIZERS}
+    clips, check = SGD(0.1, clipnorm=0.2), warn_if_unsynchronized
+    results["warnings"] = {
+        "clips": warned(clips, lambda model: training.fit(model, Windowed(), 1, verbose=0)),
+        "watched": warned(training.watched(SGD(0.1)), check),
+        "synchronized": warned(training.synchronized(SGD(0.1, clipnorm=0.2)), check),
+        "plain": warned(SGD(0.1), check),
+    }
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
