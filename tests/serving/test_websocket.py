@@ -39,7 +39,7 @@ def test_a_bad_chunk_leaves_the_stream_where_it_was(address, loaded, rng):
             (b"", "a multiple of 12 bytes"),
             ("{", "not JSON"),
             ('{"inputs": {"x": [[1, 2], [3]]}}', "nested to one shape"),
-            ('{"inputs": {"x": [[[1, 2]]]}}', "has the shape [batch, time, 3]"),
+            ('{"inputs": {"x": [[[1, 2]]]}}', "must have the shape [batch, time, 3]"),
             (np.full((1, 1, 3), np.inf, "<f4").tobytes(), "NaN or infinity"),
         ):
             socket.send(bad)

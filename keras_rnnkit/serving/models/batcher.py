@@ -17,6 +17,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import onnxruntime
+
 from keras_rnnkit.runtime.graph import Graph
 from keras_rnnkit.serving.errors import ServingError, busy, too_large
 from keras_rnnkit.serving.models.cost import MARGIN, QUICK, SHORT, Cost, steps_counter
@@ -195,7 +197,9 @@ class Batcher:
         began = time.perf_counter()
         try:
             feeds = [{**request.feeds, **request.load()} if request.load else request.feeds for request in batch]
-            if len(feeds) == 1:
+            if batch[0].pace == LONG_PACE:
+                results = [finite_or_error(run_and_give_back(self.graph, feeds[0]))]
+            elif len(feeds) == 1:
                 results = [finite_or_error(self.graph.run_checked(feeds[0]))]
             else:
                 outputs = split(self.graph.run_checked(joined(feeds)), [request.rows for request in batch])
@@ -242,3 +246,11 @@ def stackable(graph: Graph) -> bool:
     another's numbers, as it does where weights of 8 bits scale their inputs by the batch."""
     free = all(shape and not isinstance(shape[0], int) for shape in graph.shapes.values())
     return free and ".int8." not in graph.path.name
+
+
+def run_and_give_back(graph: Graph, feeds: Arrays) -> Arrays:
+    """A long run, after which onnxruntime gives back the memory that it took. By itself it keeps all it ever needed, so
+    that one large request would make the server large for good."""
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return dict(zip(graph.results, graph.session.run(None, feeds, options), strict=True))

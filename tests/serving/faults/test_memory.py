@@ -12,6 +12,11 @@ ROOM = 600.0
 """Megabytes that the server, or its process for JSON, may take at the most. Before, a request of 0.9 MB took 2,400."""
 
 
+@pytest.fixture(autouse=True)
+def from_here_on(target):
+    target.forget_memory()
+
+
 def bomb(kind: str) -> bytes:
     data = {
         "texts": ["a" * 2000] + [""] * 300_000,
