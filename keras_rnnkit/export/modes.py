@@ -99,7 +99,7 @@ class Sequences:
         return self.drafts.keep(key, FileCheck(content, self.graph(), self.trial(), self.settings.tolerance))
 
     def check_rough(self, content: bytes) -> float:
-        kind, bound = self.settings.quantize, self.settings.max_error
+        kind, bound = self.settings.quantize or "", self.settings.max_error
         trial = self.rough_trial()
         return check_rough(trial.opened(content).run, trial, kind, BOUNDS[kind] if bound is None else bound)
 

@@ -55,15 +55,15 @@ def missing_in_file(content: bytes, graph: Graph, calls: list[Call], drive: Driv
 
 def first_in_trace(graph: Graph, calls: list[Call], drive: Drive, closeness: float) -> str | None:
     """The first layer that computes something else in a graph with the outputs of all layers."""
-    if graph.retrace is None:
+    if not graph.retrace:
         return None
     every = EveryLayer(graph.model_call)
     watching = graph_of(every, **graph.settings)
     chunks = drive(File(watching.model.SerializeToString()))
     expected = numbered(calls)
     for name in sorted(set(chunks[0]) & set(every.positions())):
-        array, found = expected.get(every.positions()[name]), [chunk[name] for chunk in chunks]
-        candidates = list(joined(found, array)) if array is not None else []
+        array, parts = expected.get(every.positions()[name]), [chunk[name] for chunk in chunks]
+        candidates = list(joined(parts, array)) if array is not None else []
         if array is not None and candidates and not any(close(array, x, closeness) for x in candidates):
             error = min(largest(array, x) for x in candidates)
             return f"It begins in the layer {every.path(name)!r}, whose output differs by {error:.3g}."
@@ -118,7 +118,7 @@ class EveryLayer:
     def positions(self) -> dict[str, tuple[str, int, int]]:
         """By the name of an output: the path of its layer, the number of the call, the number of the output."""
         counts: Counter[str] = Counter()
-        positions = {}
+        positions: dict[str, tuple[str, int, int]] = {}
         for i, path in enumerate(self.paths):
             positions |= {f"{i:06d}_{j}": (path, counts[path], j) for j in range(8)}
             counts[path] += 1

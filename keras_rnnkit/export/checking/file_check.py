@@ -137,7 +137,7 @@ def without_overflow(expected: Arrays, actual: Arrays) -> Arrays:
     """What Keras computes, and what the file computes where 16 bits are too few for the number."""
     return {
         name: np.where(np.isfinite(x.astype(np.float32)), x.astype(np.float32), actual[name])
-        if np.shape(actual.get(name)) == np.shape(x)
+        if name in actual and np.shape(actual[name]) == np.shape(x)
         else x
         for name, x in expected.items()
     }

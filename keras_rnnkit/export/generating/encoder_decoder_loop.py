@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -70,7 +70,7 @@ class TranslationFile(Sequences):
             return Verified()
         tolerance, trial = self.settings.tolerance, self.trial()
         verified = FileCheck(content, self.graph(), trial, tolerance, "encoder_0/")()
-        error, notes = TranslationCheck(content, trial, self.whole, self.decoding(), tolerance)()
+        error, notes = TranslationCheck(content, cast(SourceTrial, trial), self.whole, self.decoding(), tolerance)()
         return replace(verified, error=max(verified.error or 0.0, error), notes=[*verified.notes, *notes])
 
     def made_up(self, model_call) -> SourceTrial:

@@ -149,7 +149,7 @@ def sources(model: Seq2Seq) -> list[np.ndarray]:
         ]
     limits = Limits(model)
     limits.vocabulary = model.encoder.vocabulary_size
-    found = [limits.deal(rng, shape).astype("int32") for shape in shapes]
-    for source in found:
+    arrays = [limits.deal(rng, shape).astype("int32") for shape in shapes]
+    for source in arrays:
         source[0, max(1, source.shape[1] // 2) :] = 0
-    return found
+    return arrays

@@ -16,7 +16,7 @@ from keras_rnnkit.export.checking.trial import Trial
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation_check import TokenCheck, gives_probabilities
 from keras_rnnkit.export.generating.prompt_reader import UNSET, read_prompts
-from keras_rnnkit.export.generating.prompt_trial import made_up_prompts, prompt_trial
+from keras_rnnkit.export.generating.prompt_trial import PromptTrial, made_up_prompts, prompt_trial
 from keras_rnnkit.export.generating.token_loop import TokenLoop
 from keras_rnnkit.export.graph import Graph
 from keras_rnnkit.export.lowering.context import length_of
@@ -133,7 +133,7 @@ class Generations(Streams):
             return Verified()
         loop = self.drafts.keep((self.mode, "loop"), lambda: self.loop(self.step().model))
         verified = FileCheck(content, self.graph(), self.trial(), self.settings.tolerance, f"{loop.prefix}/")()
-        prompts = self.trial().with_lengths(loop.lengths)
+        prompts = cast(PromptTrial, self.trial()).with_lengths(loop.lengths)
         error, notes = TokenCheck(content, prompts, self.decoding(), loop.outputs, self.settings.tolerance)()
         return replace(verified, error=max(verified.error or 0.0, error), notes=[*verified.notes, *notes])
 
@@ -267,12 +267,12 @@ class Writer(Surroundings):
 
         loop = TokenLoop(self.root, strategy, self.how.end, noise, limit)
         carry, tokens, _ = loop.run(step, logits, states)
-        found = strategy.result(ops, carry, tokens)
+        results = strategy.result(ops, carry, tokens)
         rows = ["batch"] if strategy.rows == 1 else ["batch", strategy.rows]
         names = ["generated", "scores", "lengths"]
         check_free(names, self.taken)
         dims = [[*rows, "generated_time"], rows, rows]
-        return [(self.named(value, name), axes) for value, name, axes in zip(found, names, dims, strict=True)]
+        return [(self.named(value, name), axes) for value, name, axes in zip(results, names, dims, strict=True)]
 
     def call(self, graph: Emitter, tokens: Value, states: list[Value], fixed: dict[str, Value]):
         """(logits [R, V] after the last step, next states)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from keras_rnnkit.export.checking.sessions import File
 from keras_rnnkit.export.checking.trial import Shift
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.prompt_trial import NUMBERS, STEPS, PromptTrial
+from keras_rnnkit.export.reading.signature import Spec
 from keras_rnnkit.ops import keras as kops
 
 UNLIKELY = -1e8
@@ -38,7 +40,7 @@ class TokenCheck:
     def __init__(self, content: bytes, trial: PromptTrial, how: Any, names: list[str], tolerance: float):
         self.file, self.trial, self.how, self.names, self.tolerance = File(content), trial, how, names, tolerance
         self.reference: Reference = trial.reference
-        self.tokens = self.reference.signature.tokens()
+        self.tokens = cast(Spec, self.reference.signature.tokens())
         numbers = (float(NUMBERS["temperature"]), int(NUMBERS["top_k"]), float(NUMBERS["top_p"]))
         self.strategy: Strategy = Sampling(*numbers) if how.named == "sample" else how.strategy
 
@@ -49,9 +51,7 @@ class TokenCheck:
             outputs = self.file.run(self.trial.feeds(i))
             actual = Hypotheses(*(outputs[name] for name in self.names))
             expected, logits = self.in_keras(i, actual, None)
-            comparison = TokenComparison(
-                self.tolerance, self.scale(logits, actual), lambda i=i, actual=actual: self.moved(i, actual)
-            )
+            comparison = TokenComparison(self.tolerance, self.scale(logits, actual), partial(self.moved, i, actual))
             errors.append(comparison(expected, actual))
             notes += comparison.notes
         return max(errors), list(dict.fromkeys(notes))
@@ -72,8 +72,8 @@ class TokenCheck:
         text = Text(self, prompt, self.trial.lengths[i], weights)
         step = text.along(actual.tokens) if self.strategy.rows == 1 else text.anew
         first, states = step(None, [])
-        drawn = self.trial.feeds(i)["noise"]
-        drawn = keras.ops.convert_to_tensor(drawn) if self.strategy.needs_noise else None
+        noise = self.trial.feeds(i)["noise"]
+        drawn = keras.ops.convert_to_tensor(noise) if self.strategy.needs_noise else None
         results = generate(kops, step, first, states, self.strategy, STEPS, drawn, self.how.end)
         return Hypotheses(*(keras.ops.convert_to_numpy(x) for x in results)), np.concatenate(text.seen)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from keras_rnnkit.export.checking.probes import Limits
 from keras_rnnkit.export.checking.reference import Reference
 from keras_rnnkit.export.checking.trial import Trial, limits_of
 from keras_rnnkit.export.reading.model_calls import ModelCall
+from keras_rnnkit.export.reading.signature import Spec
 
 PROMPTS = ((6, 3), (1, 1))
 """Rows and steps of the prompts tried."""
@@ -81,7 +82,7 @@ class PromptTrial(Trial):
     def with_lengths(self, name: str) -> PromptTrial:
         """And the first prompts once more, each row with a length of its own."""
         trial = PromptTrial(self.reference, [*self.prompts, self.prompts[0]], self.inner)
-        tokens = self.prompts[0][self.reference.signature.tokens().name]
+        tokens = self.prompts[0][cast(Spec, self.reference.signature.tokens()).name]
         rows, steps = tokens.shape
         trial.lengths[-1], trial.name_of_lengths = 1 + np.arange(rows) * 2 % steps, name
         return trial

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import keras
@@ -81,7 +82,7 @@ class TranslationCheck:
                 outputs = self.file.run(self.trial.feeds(i))
                 expected = self.translated(i)
                 actual = Hypotheses(outputs["generated"], outputs["scores"], outputs["lengths"])
-                comparison = TokenComparison(self.tolerance, self.scale(i, actual), lambda i=i: self.moved(i))
+                comparison = TokenComparison(self.tolerance, self.scale(i, actual), partial(self.moved, i))
                 errors.append(comparison(Hypotheses(*expected[:3]), actual))
                 notes += comparison.notes
                 if self.model.decoder.attention is not None and not comparison.notes:
