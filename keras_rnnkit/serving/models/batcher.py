@@ -74,7 +74,7 @@ class Batcher:
         cost = self.cost.seconds(rows, self.steps(feeds))
         request = RunRequest(feeds, rows, loop.create_future(), time.perf_counter() + timeout, load, keep, order, cost)
         if self.alone(request):
-            self.finish(loop, [request], self.computed([request]))
+            self.run_alone(loop, request)
             return await request.done
         self.admit(request, timeout)
         self.waiting.append(request)
@@ -226,12 +226,15 @@ class Batcher:
             loop.call_soon(self.seen, sum(request.rows for request in batch), len(batch), waited, seconds)
         self.wake(loop)
 
+    def run_alone(self, loop, request: RunRequest) -> None:
+        self.finish(loop, [request], self.computed([request]))
+
     def run_separately(self, loop, batch: list[RunRequest]) -> None:
         """Run each for itself, where they failed together; on a thread, as together they are no longer quick."""
         pace = SHORT_PACE if SHORT_PACE not in self.running else LONG_PACE
         if pace in self.running:
-            for request in batch:
-                self.finish(loop, [request], self.computed([request]))
+            for request in batch:  # each in a turn of its own, so that others have theirs between them
+                loop.call_soon(self.run_alone, loop, request)
             return
 
         def finish(loop, batch: list[RunRequest], results: list[Any]) -> None:
