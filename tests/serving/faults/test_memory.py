@@ -114,3 +114,26 @@ def test_bodies_share_a_budget(own):
     assert len(statuses) == 40 and set(statuses) <= {400, 408, 429}
     print(f"the server took {own.memory():.0f} MB")
     assert own.memory() < ROOM
+
+
+def test_the_process_for_json_makes_way_for_a_new_one(monkeypatch):
+    """Worn out after one request, as after one that took much memory: the next one is answered by a successor."""
+    import asyncio
+
+    from keras_rnnkit.serving.http import transcoder
+
+    code = "from keras_rnnkit.serving.http import transcoder as t; t.WORN = 0; t.main()"
+    monkeypatch.setattr(transcoder, "COMMAND", ("-c", code))
+    answers = []
+
+    async def go():
+        server = transcoder.Transcoder()
+        body = json.dumps({"inputs": {"x": [1.5, 2.5]}}).encode()
+        for _ in range(3):
+            result, length = await server.run(transcoder.MESSAGE, body, 0)
+            assert json.loads(result[:length])["inputs"][0]["shape"] == [2] and server.process is None
+            answers.append(result)
+        server.close()
+
+    asyncio.run(go())
+    assert len(answers) == 3 and len(set(answers)) == 1
