@@ -12,36 +12,40 @@ from keras_rnnkit.kernels.steps import DerivedStep, step_of
 HALF_PRECISION = (tf.float16, tf.bfloat16)
 
 
-def run(recurrence, xs, carry, consts, weights, differentiable: bool):
+def run(recurrence, inputs, carry, consts, weights, differentiable: bool):
     """The carries after each step, stacked [T, B, ...].
 
     When differentiable, the gradient is ours: the loop back carries only what a step hands to the step before it,
     and the gradients of the weights come from all steps at once, one product each, after the loop.
+
+    inputs: the `LoopInputs` of the call.
     """
-    arguments = tf.nest.map_structure(tf.convert_to_tensor, (xs, carry, consts, weights))  # Keras may pass variables
-    choice = loop_choice.choose(arguments[0]["z"], differentiable)
-    dtype = arguments[1][0].dtype
+    dtype = carry[0].dtype
+    choice = loop_choice.choose(inputs, differentiable)
+    arguments = tf.nest.map_structure(tf.convert_to_tensor, (choice.xs, carry, consts, weights))
     if choice.in_float32 and dtype in HALF_PRECISION:
         arguments = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32) if x.dtype == dtype else x, arguments)
     if not differentiable:
         stacks = graph_forward(DerivedStep(recurrence, vjp), *arguments, keep=False)[0]
     elif choice.compiled:
-        stacks = run_compiled(recurrence, *arguments, choice)
+        loops = program_for(recurrence, consts, lambda r: CompiledLoops(step_of(r, vjp)))
+        stacks = run_compiled(loops, *arguments, choice)
     else:
         stacks = solve(GraphSolver(step_of(recurrence, vjp)), arguments)
     return [tf.cast(stack, dtype) for stack in stacks]
 
 
-def run_compiled(recurrence, xs, carry, consts, weights, choice):
-    """The compiled loops, over as many steps as the choice has a program for."""
-    solver = CompiledSolver(program_for(recurrence, consts, lambda r: CompiledLoops(step_of(r, vjp))))
-    if choice.capacity is None:  # the length is known, and the program is for this length
-        return solve(solver, (xs, carry, consts, weights))
+def run_compiled(loops, xs, carry, consts, weights, choice):
+    """The compiled loops. Their program may be for more steps than there are: then these are zeros, and not run."""
+    if choice.capacity is None:
+        return solve(CompiledSolver(loops), (xs, carry, consts, weights))
     length = tf.shape(tf.nest.flatten(xs)[0])[0]
     missing = choice.capacity - length
     padded = tf.nest.map_structure(lambda x: tf.pad(x, [[0, missing], *[[0, 0]] * (x.shape.rank - 1)]), xs)
-    stacks = solve(solver.of(length), (padded, carry, consts, weights))
-    return [stack[:length] for stack in stacks]
+    if isinstance(choice.capacity, int):  # tf.pad has lost what we know
+        padded = tf.nest.map_structure(lambda x: tf.ensure_shape(x, [choice.capacity, *x.shape[1:]]), padded)
+    stacks = solve(CompiledSolver(loops, length), (padded, carry, consts, weights))
+    return [stack[: choice.steps] for stack in stacks]
 
 
 def solve(solver, arguments):
@@ -139,16 +143,15 @@ class CompiledSolver(GraphSolver):
         self.loops = loops
         self.length = length
 
-    def of(self, length):
-        """The same for the first `length` steps."""
-        return CompiledSolver(self.loops, length)
-
     def forward(self, xs, carry, consts, weights):
+        weights = self.step.recurrence.in_loop(weights)
         return self.loops.forward(*untaped(xs, carry, consts, weights), self.steps_of(xs))
 
     def backward(self, xs, carry, consts, weights, stacks, before, saved, upstream):
-        xs = self.step.read_back(xs)
-        arrays = untaped(xs, carry, stacks, saved, upstream, consts, weights, transposed(weights))
+        xs, weights = self.step.read_back(xs), self.step.recurrence.in_loop(weights)
+        arrays = untaped(
+            xs, carry, stacks, saved, upstream, consts, weights, transposed(map(tf.convert_to_tensor, weights))
+        )
         return self.loops.backward(*arrays, self.steps_of(upstream))
 
     def steps_of(self, xs):
@@ -158,7 +161,7 @@ class CompiledSolver(GraphSolver):
 def untaped(*arrays):
     """The arrays, of which no tape knows: the gradient is ours, and TensorFlow cannot derive one of a compiled loop
     for a second tape around the first."""
-    return tf.nest.map_structure(tf.stop_gradient, arrays)
+    return tf.nest.map_structure(lambda x: tf.stop_gradient(tf.convert_to_tensor(x)), arrays)
 
 
 def graph_forward(step, xs, carry, consts, weights, keep: bool):

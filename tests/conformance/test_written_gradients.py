@@ -10,7 +10,9 @@ from keras_rnnkit.kernels.steps import has_written_gradient
 from keras_rnnkit.ops import keras as kops
 from tests.conformance.table import TABLE, D, U
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the formulas are pure; one tape will do")
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="the formulas are pure; one tape will do"
+)
 
 FUNCTIONS = [{"activation": a, "recurrent_activation": r} for a, r in zip(SLOPES, reversed(SLOPES), strict=True)]
 CELLS = {
