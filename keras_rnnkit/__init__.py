@@ -98,7 +98,7 @@ def _load(module: str, name: str) -> Any:
     try:
         if name not in _FRAMEWORK_FREE:
             importlib.import_module("keras")  # before any module of ours, so that Keras knows all our classes
-            registration.register_with_keras()
+            registration.register_after_import()
         return importlib.import_module(f"keras_rnnkit.{module}")
     except ModuleNotFoundError as error:
         if error.name in _EXTRAS:

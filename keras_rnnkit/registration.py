@@ -52,7 +52,7 @@ def found_by_others(name: str, path, target) -> importlib.machinery.ModuleSpec |
 
 
 def register_after_import() -> None:
-    """Register our classes, unless one of our modules is importing Keras at this moment: it cannot be used yet.
+    """Register our classes now that Keras is imported, unless one of our modules is still being imported itself.
 
     An error of ours, for example about a version of Keras that is too old, must not keep anybody from importing Keras;
     it is raised again where something of ours is used.

@@ -182,7 +182,7 @@ def test_a_mask_set_on_a_loss_is_the_one_that_its_mean_counts():
             internals.set_keras_mask(values, keras.ops.convert_to_tensor([True, False]))
             return values
 
-    assert float(Marked()(X, X)) == 1.0
+    assert float(Marked()(X, X)) == pytest.approx(1.0)
 
 
 def test_a_policy_is_replaced_on_the_layer_alone():

@@ -292,7 +292,7 @@ def test_term_under_load_loses_nothing_that_was_accepted(bundles, tmp_path):
     threads = [threading.Thread(target=load) for _ in range(8)]
     for thread in threads:
         thread.start()
-    time.sleep(0.5)
+    until(lambda: len(answered) > 16, 20)
     server.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     ready = httpx.get(f"http://127.0.0.1:{port}/v2/health/ready")

@@ -9,14 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from keras_rnnkit.serving.errors import malformed, too_large
-from keras_rnnkit.serving.models.datatypes import DATATYPES, NAMES
+from keras_rnnkit.serving.models.datatypes import BY_DTYPE, DATATYPES, all_finite
 
 HEADER = "inference-header-content-length"
 LARGEST = 2**28
@@ -168,7 +167,7 @@ def untyped(name: str, value: Any) -> np.ndarray:
 
 
 def finite(name: str, array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if not all_finite(array):
         raise malformed(f"The input {name!r} holds NaN or infinity.")
     return array
 
@@ -183,8 +182,7 @@ def parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------------- answers
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """How an output is sent: as bytes behind the JSON, or in it; all of it, or so many of the best classes."""
 
     binary: bool
@@ -229,7 +227,7 @@ def encoded(
         if how.classes:
             outputs.append(classified(name, array, how, labels, chunks))
             continue
-        entry: dict[str, Any] = {"name": name, "datatype": NAMES[array.dtype.name], "shape": list(array.shape)}
+        entry: dict[str, Any] = {"name": name, "datatype": BY_DTYPE[array.dtype], "shape": list(array.shape)}
         if how.binary:
             chunks.append(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
             entry["parameters"] = {"binary_data_size": len(chunks[-1])}

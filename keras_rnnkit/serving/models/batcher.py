@@ -22,7 +22,8 @@ import numpy as np
 
 from keras_rnnkit.runtime.graph import Graph
 from keras_rnnkit.serving.errors import ServingError, busy, too_large
-from keras_rnnkit.serving.models.cost import MARGIN, QUICK, SHORT, Cost, step_axes, steps_of
+from keras_rnnkit.serving.models.cost import MARGIN, QUICK, SHORT, Cost, steps_counter
+from keras_rnnkit.serving.models.datatypes import all_finite
 from keras_rnnkit.serving.models.workers import Workers
 
 Arrays = dict[str, np.ndarray]
@@ -89,8 +90,7 @@ class Batcher:
         self.max_batch, self.max_queue = max_batch, max_queue
         self.batching = batching and stackable(graph)
         self.seen = seen
-        self.axes = step_axes(graph)
-        self.steps = steps or (lambda feeds: steps_of(self.axes, feeds))
+        self.steps = steps or steps_counter(graph)
         self.waiting: deque[Request] = deque()
         self.running: dict[str, list[Request]] = {}  # what runs on threads, by pace
         self.scheduled = False
@@ -224,12 +224,13 @@ class Batcher:
         """What each request gets; an exception for all of them. Runs on any thread."""
         began = time.perf_counter()
         try:
-            feeds = [{**request.feeds, **(request.load() if request.load else {})} for request in batch]
+            feeds = [{**request.feeds, **request.load()} if request.load else request.feeds for request in batch]
             if len(feeds) == 1:
-                outputs = [self.graph.run_checked(feeds[0])]
+                results = [finite_or_error(self.graph.run_checked(feeds[0]))]
             else:
                 outputs = split(self.graph.run_checked(joined(feeds)), [request.rows for request in batch])
-            return [finite_or_error(each) for each in outputs], time.perf_counter() - began
+                results = [finite_or_error(each) for each in outputs]
+            return results, time.perf_counter() - began
         except Exception as error:  # it goes to those who wait
             return error
 
@@ -281,7 +282,7 @@ def deliver(request: Request, result: Arrays | BaseException) -> None:
 def finite_or_error(outputs: Arrays) -> Arrays | ServingError:
     """The outputs, or what the client is told where one of them is not finite."""
     for name, array in outputs.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if not all_finite(array):
             sentence = f"The model's {name!r} is NaN or infinite for this input. Its state is as it was before."
             return ServingError(422, "not_finite", sentence)
     return outputs

@@ -18,7 +18,7 @@ from keras_rnnkit.serving.models.batcher import Arrays, Batcher
 from keras_rnnkit.serving.models.cost import Cost, cost_of
 from keras_rnnkit.serving.models.datatypes import NAMES
 from keras_rnnkit.serving.models.sessions import Sessions
-from keras_rnnkit.serving.models.translator import cost_of_translator, steps_counter
+from keras_rnnkit.serving.models.translator import cost_of_translator, translation_steps
 from keras_rnnkit.serving.models.workers import Workers
 from keras_rnnkit.serving.observability.metrics import Metrics
 from keras_rnnkit.serving.settings import Settings
@@ -61,7 +61,7 @@ class ServedModel:
 
     def translator_of(self, mode: str) -> Batcher:
         graph = self.bundle.graph(mode)
-        return self.batcher(mode, cost_of_translator(graph), steps_counter(graph))
+        return self.batcher(mode, cost_of_translator(graph), translation_steps(graph))
 
     def end_of_text(self) -> int | None:
         """The token that ends a generation, if one does: a model of lines may go on after the end of one."""
@@ -121,7 +121,10 @@ class ServedModel:
 
     async def prepared(self, graph: Graph, inputs: Arrays) -> tuple[Arrays, int]:
         """`checked`, on a thread where there is much to look at."""
-        if sum(array.nbytes for array in inputs.values()) > LARGE:
+        size = 0
+        for array in inputs.values():
+            size += array.nbytes
+        if size > LARGE:
             return await asyncio.to_thread(self.checked, graph, inputs)
         return self.checked(graph, inputs)
 
