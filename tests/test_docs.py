@@ -6,17 +6,21 @@ prints; `...` in it stands for anything. A block with a title that begins with "
     ```python title="Needs a running server"
 
 is shown with that title and is not run here; its syntax and the names of keras_rnnkit in it are checked.
-In `sh`, `console`, `shell` and `bash` blocks, and in `code` of the text, each rnnkit command, pipeline, extra and address
-of the server must exist, and each option must be one of its command.
+In `sh`, `console`, `shell` and `bash` blocks, and in `code` of the text, each rnnkit command, pipeline, extra and
+address of the server must exist, and each option must be one of its command.
 """
 
 import ast
 import contextlib
 import doctest
+import functools
 import importlib
+import importlib.util
 import io
+import json
 import re
 import shlex
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -152,11 +156,20 @@ def pipelines() -> dict[str, set[str]]:
     """The options of each pipeline: the fields of its settings."""
     table = {}
     for path in sorted((ROOT / "pipelines").glob("*.py")):
-        if re.search(r"^def main\(|^    start\(", path.read_text(encoding="utf-8"), re.MULTILINE):
-            module = importlib.import_module(f"pipelines.{path.stem}")
-            options = {f"--{field.name.replace('_', '-')}" for field in fields(module.Settings)}
+        if re.search(r"^def main\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+            options = {f"--{field.name.replace('_', '-')}" for field in fields(module_at(path).Settings)}
             table[path.stem] = options | {f"--no-{option[2:]}" for option in options} | {"--help", "-h"}
     return table
+
+
+@functools.cache
+def module_at(path: Path):
+    """The module in a file, under a name that is this test's own."""
+    spec = importlib.util.spec_from_file_location(f"documented_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look up their annotations there
+    spec.loader.exec_module(module)
+    return module
 
 
 def shell_lines(block: Block) -> Iterator[str]:
@@ -302,3 +315,28 @@ def test_links_and_pictures_lead_to_files(page):
     targets = [*re.findall(r"\]\(([^)\s#]+)", text), *re.findall(r'(?:src|srcset)="([^"]+)"', text)]
     local = [target for target in targets if not re.match(r"[a-z]+:", target)]
     assert not [target for target in local if not ((ROOT / page).parent / target).exists()]
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+def drawing():
+    return module_at(ROOT / "docs" / "pictures" / "draw.py")
+
+
+def test_the_diagram_is_what_its_script_draws():
+    assert (ROOT / "docs" / "pictures" / "road.svg").read_text(encoding="utf-8") == drawing().road()
+
+
+def test_the_chart_shows_every_row_of_a_measurement():
+    from keras_rnnkit.bench.export import Row
+    from keras_rnnkit.timing import Times
+
+    fast, slow = Times(0.2, 0.1, 0.3), Times(2.0, 1.9, 2.2)
+    rows = [("LSTM", fast, fast), ("slower than stock", fast, slow), ("GRU", slow, fast), ("refused", None, fast)]
+    measured = [Row(model, stock, ours, 0.0, 0.0, 1, 1, 0.1).to_dict() for model, stock, ours in rows]
+    settings = {"batch": 1, "steps": 100, "units": 64}
+    content = {"machine": "a machine, tensorflow 2", "settings": settings, "rows": measured}
+    chart = drawing().speed(json.loads(json.dumps(content)))
+    assert all(f">{label}<" in chart for label in ("LSTM", "slower than stock", "GRU", "refused", "fails"))
+    assert all(f">{label}<" in chart for label in ("0.2 ms, 1.00x", "2 ms, 0.10x", "0.2 ms, 10.0x", "0.2 ms"))
