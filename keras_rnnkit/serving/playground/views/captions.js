@@ -13,7 +13,9 @@ export function captionsView(model) {
   const { shape } = model.description.source;
   const problem = problemBox();
   const picture = attentionPicture();
-  const results = element("div", { className: "view" }, element("p", { className: "quiet" }, "Choose an image, and its caption appears here."));
+  const results = element("div", { className: "view" });
+  const below = panel("Caption", element("div", { className: "split" }, picture.canvas, results));
+  below.hidden = true;
   const runner = new Runner(problem, []);
   const samples = sampleButtons((canvas) => caption(canvas));
   const drop = dropZone((file) => runner.run(async (signal) => describe(await imageOf(file), signal)));
@@ -25,6 +27,7 @@ export function captionsView(model) {
 
   async function describe(image, signal) {
     const input = resized(image, shape);
+    below.hidden = false;
     picture.show(input);
     results.replaceChildren(element("p", { className: "quiet" }, "Looking…"));
     const hypotheses = await model.translate(pixelsOf(input, shape[2] ?? 3), { signal });
@@ -36,12 +39,7 @@ export function captionsView(model) {
   }
 
   return {
-    node: element(
-      "div",
-      { className: "view" },
-      panel("Image", samples, drop, problem.node),
-      panel("Caption", element("div", { className: "split" }, picture.canvas, results)),
-    ),
+    node: element("div", { className: "view" }, panel("Image", samples, drop, problem.node), below),
     stop: () => runner.stop(),
   };
 }

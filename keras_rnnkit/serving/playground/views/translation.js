@@ -53,7 +53,7 @@ function attentionPanel(attention) {
   const read = ([before, value]) => readout.replaceChildren(before, element("b", {}, value));
   return panel(
     "Attention",
-    element("p", { className: "quiet" }, "A row for each token of the translation; the darker a cell is against the ground, the more the model looked at that token of the source."),
+    element("p", { className: "quiet" }, "Each row is a token of the translation. The stronger the colour of a cell, the more the model looked at that token of the source."),
     element("div", { className: "scroll" }, heatmap(attention, read)),
     readout,
   );

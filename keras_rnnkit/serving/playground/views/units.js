@@ -21,7 +21,7 @@ export function unitsPanel(model, text) {
   if (lastOutput) layer.value = lastOutput.name;
   const button = element("button", { type: "button", onclick: () => runner.run(colour) }, "Colour the text");
   const slider = element("input", { type: "range", min: 0, value: 0, oninput: () => show(slider.valueAsNumber) });
-  const number = element("output", { className: "mono" });
+  const number = element("span", { className: "mono" }); // an <output> would take the label from the slider
   const top = element("div", { className: "chips", role: "group", "aria-label": "Units that react most" });
   const place = element("div", {});
   const readout = element("p", { className: "readout" });
@@ -51,7 +51,7 @@ export function unitsPanel(model, text) {
   function show(index) {
     unit = index;
     slider.value = index;
-    number.textContent = `${index} of ${activations.units}`;
+    number.textContent = `${index} (0 to ${activations.units - 1})`;
     for (const chip of top.children) chip.setAttribute("aria-pressed", String(Number(chip.value) === index));
     const values = activations.tokens.map((_, token) => activations.value(token, unit));
     const largest = Math.max(...values.map(Math.abs), 1e-9);
