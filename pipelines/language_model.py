@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.text import Text
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.recurrent import CELLS, layer_of
+from keras_rnnkit.runs.reporting import write_report
+from keras_rnnkit.runs.settings import Learning
 from keras_rnnkit.settings import SettingsError
-from pipelines.recurrent import CELLS, layer_of
-from pipelines.reporting import write_report
-from pipelines.settings import Learning
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def recurrent(settings: Settings, place: int, stateful: bool):
 
 def learner(settings: Settings, size: int):
     """The model to train. Its states are carried from batch to batch."""
-    from pipelines.optimization import prepare
+    from keras_rnnkit.runs.optimization import prepare
 
     prepare(settings)
     model = build(settings, size, settings.batch, stateful=settings.order == "sequential")
@@ -181,8 +181,8 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Train; the best weights are kept in a file. Returns the logs of every epoch."""
-    from pipelines.optimization import optimizer_of
-    from pipelines.progress import EpochReport
+    from keras_rnnkit.runs.optimization import optimizer_of
+    from keras_rnnkit.runs.progress import EpochReport
 
     windows = rk.data.Windows(
         parts["train"], settings.batch, settings.steps, settings.order, settings.seed, varied=settings.varied
@@ -300,6 +300,6 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

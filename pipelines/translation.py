@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.table import Table
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from keras_rnnkit.runs.length_report import by_length, lengths_table, plot_lengths
+from keras_rnnkit.runs.optimization import prepare
+from keras_rnnkit.runs.pictures import heatmaps
+from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.sequences import RESERVED, target_of, train, write_metrics
+from keras_rnnkit.runs.settings import Training
 from keras_rnnkit.settings import SettingsError
-from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.length_report import by_length, lengths_table, plot_lengths
-from pipelines.optimization import prepare
-from pipelines.pictures import heatmaps
-from pipelines.recurrent import layer_of
-from pipelines.sequences import RESERVED, target_of, train, write_metrics
-from pipelines.settings import Training
 
 
 @dataclass(frozen=True)
@@ -289,6 +289,6 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

@@ -19,11 +19,11 @@ import numpy as np
 from rich.console import Console
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.reporting import write_report
+from keras_rnnkit.runs.settings import Learning
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.vocabulary import BEGIN, END, PADDING
-from pipelines.recurrent import layer_of
-from pipelines.reporting import write_report
-from pipelines.settings import Learning
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def build(settings: Settings, size: int):
 
 def learner(settings: Settings, size: int):
     """The model to train."""
-    from pipelines.optimization import prepare
+    from keras_rnnkit.runs.optimization import prepare
 
     prepare(settings)
     return build(settings, size)
@@ -128,8 +128,8 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """The logs of every epoch; the best weights are kept in a file. Each epoch has the words in an order of its own."""
-    from pipelines.optimization import optimizer_of
-    from pipelines.progress import EpochReport
+    from keras_rnnkit.runs.optimization import optimizer_of
+    from keras_rnnkit.runs.progress import EpochReport
 
     (x, y), held_out = parts["train"], parts["test"]
     batches = -(-len(x) // settings.batch)
@@ -185,6 +185,6 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from keras_rnnkit.runs.recurrent import CELLS
 from keras_rnnkit.settings import SettingsError
-from pipelines.recurrent import CELLS
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import numpy as np
 from rich.console import Console
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.optimization import optimizer_of
+from keras_rnnkit.runs.progress import EpochReport
+from keras_rnnkit.runs.reporting import plot_curves
+from keras_rnnkit.runs.settings import Training
 from keras_rnnkit.text.files import replacing
-from pipelines.optimization import optimizer_of
-from pipelines.progress import EpochReport
-from pipelines.reporting import plot_curves
-from pipelines.settings import Training
 
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
 

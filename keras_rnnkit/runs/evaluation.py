@@ -9,7 +9,7 @@ from rich.console import Console
 
 import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy
-from pipelines.settings import Training
+from keras_rnnkit.runs.settings import Training
 
 SAME = 1e-4
 """Two translations count as the same where their scores differ by less: the model rates them equally."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keras_rnnkit as rk
-from pipelines.settings import Learning
+from keras_rnnkit.runs.settings import Learning
 
 
 def prepare(settings: Learning) -> None:
