@@ -5,15 +5,10 @@ python pipelines/translation.py --data pairs.tsv --unit subword --attention gene
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from rich.console import Console
@@ -26,12 +21,12 @@ from keras_rnnkit.runs.optimization import prepare
 from keras_rnnkit.runs.pictures import heatmaps
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.sequences import RESERVED, target_of, train, write_metrics
-from keras_rnnkit.runs.settings import Training
+from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.settings import SettingsError
 
 
 @dataclass(frozen=True)
-class Settings(Training):
+class Settings(PairSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[
@@ -65,8 +60,18 @@ class Settings(Training):
     reverse: Annotated[bool, "Read sources from their end to their beginning (Sutskever 2014)."] = False
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/translation")
 
-    PLACE = (*Training.PLACE, "test_count", "compare")
-    COUNTS = (*Training.COUNTS, "days", "count", "valid_count", "test_count", "limit", "tokens", "rows", "max_tokens")
+    MAY_DIFFER = (*PairSettings.MAY_DIFFER, "test_count", "compare")
+    COUNTS = (
+        *PairSettings.COUNTS,
+        "days",
+        "count",
+        "valid_count",
+        "test_count",
+        "limit",
+        "tokens",
+        "rows",
+        "max_tokens",
+    )
     BY_DATA = {
         "rows": (128, 32),
         "units": (128, 256),
@@ -86,6 +91,11 @@ class Settings(Training):
     @property
     def own_data(self) -> bool:
         return self.data is not None
+
+    @property
+    def packages(self):
+        texts = {"translate": ("sacrebleu",) if self.own_data else ("sacrebleu", "babel")}
+        return {**super().packages, **texts, **({"text": ("tokenizers",)} if self.kind == "subword" else {})}
 
     @property
     def compares(self) -> bool:
