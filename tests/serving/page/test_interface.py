@@ -52,7 +52,9 @@ def test_the_python_works(snippets):
     """In one process, as its start takes longer than all requests."""
     codes = [languages["Python"] for languages in snippets.values()]
     program = "import json, sys\nfor code in json.load(sys.stdin):\n    exec(code, {})\n    print('-----')"
-    ended = subprocess.run([sys.executable, "-c", program], input=json.dumps(codes), capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], input=json.dumps(codes), capture_output=True, text=True, timeout=60
+    )
     assert ended.returncode == 0, ended.stderr[-2000:]
     answers = ended.stdout.split("-----\n")
     assert len(answers) == len(codes) + 1

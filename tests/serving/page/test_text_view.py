@@ -87,7 +87,9 @@ def test_errors_are_sentences(writer, fields, sentence):
 
 
 def test_the_text_is_copied(writer):
-    writer.driver.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
+    writer.driver.execute_cdp_cmd(
+        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    )
     settle(writer, prompt="to be", tokens=5, temperature=0)
     writer.press("Write")
     writer.wait(DONE)
