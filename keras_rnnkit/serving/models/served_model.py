@@ -17,6 +17,7 @@ from keras_rnnkit.serving.errors import malformed, too_large
 from keras_rnnkit.serving.models.batcher import Arrays, Batcher
 from keras_rnnkit.serving.models.cost import Cost, cost_of
 from keras_rnnkit.serving.models.datatypes import NAMES
+from keras_rnnkit.serving.models.description import description
 from keras_rnnkit.serving.models.sessions import Sessions
 from keras_rnnkit.serving.models.translator import cost_of_translator, translation_steps
 from keras_rnnkit.serving.models.workers import Workers
@@ -184,19 +185,8 @@ class ServedModel:
         }
 
     def detailed(self) -> dict[str, Any]:
-        """The metadata, and what the playground wants to know besides."""
-        return {
-            **self.metadata,
-            "streams": self.step is not None,
-            "generates": self.vocabulary is not None and self.step is not None,
-            "translates": self.translator is not None and self.bundle.sources.vocabulary is not None,
-            "tokens": len(self.vocabulary) if self.vocabulary is not None else None,
-            "unit": self.vocabulary.unit.name if self.vocabulary is not None else None,
-            "states": [
-                {"name": s["input"], "size": int(np.prod(s["shape"]))}
-                for s in (self.step.graph.states if self.step else [])
-            ],
-        }
+        """The metadata, and what the page shows besides."""
+        return {**self.metadata, **description(self)}
 
 
 def check_range(graph: Graph, inputs: Mapping[str, Any]) -> None:

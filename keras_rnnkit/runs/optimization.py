@@ -1,0 +1,32 @@
+"""What the settings of a pipeline say about training: seeds, precision and the optimizer."""
+
+from __future__ import annotations
+
+import keras_rnnkit as rk
+from keras_rnnkit.runs.settings import TrainingSettings
+
+
+def prepare(settings: TrainingSettings) -> None:
+    """Set threads, seeds and the precision. Call it before anything is built."""
+    import keras
+    import tensorflow as tf
+
+    if settings.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if settings.mixed else "float32")
+
+
+def optimizer_of(settings: TrainingSettings, steps: int):
+    """The optimizer with its learning rate, clipping and average of weights.
+
+    Arguments:
+        settings: the settings of the pipeline.
+        steps: steps in an epoch.
+    """
+    from keras_rnnkit.training.schedules import OPTIMIZERS
+
+    s = settings
+    rate = rk.training.schedule(s.schedule, s.learning_rate, steps, s.epochs, s.after, s.factor, s.warmup)
+    optimizer = rk.training.watched(OPTIMIZERS[s.optimizer](rate, global_clipnorm=s.clip or None))
+    return rk.training.averaging(optimizer, s.average) if s.average else optimizer
