@@ -11,6 +11,7 @@ from keras_rnnkit.cells.base import Cell, argument_names
 from keras_rnnkit.cells.gru import GRUCell
 from keras_rnnkit.cells.lstm import LSTMCell
 from keras_rnnkit.cells.vanilla import VanillaCell
+from keras_rnnkit.layers.arguments import documented
 from keras_rnnkit.layers.recurrent import Recurrent
 
 
@@ -31,6 +32,7 @@ class Facade(Recurrent):
         _, *named, rest = inspect.signature(cls.host.__init__).parameters.values()
         ours = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d) for n, d in cls.additions.items()]
         cls.__signature__ = inspect.Signature([*named, *ours, rest])
+        cls.__doc__ = documented(cls.__doc__ or "", cls.__signature__.parameters)
 
     def __init__(self, *args, **kwargs):
         arguments = dict(self.__signature__.bind(*args, **kwargs).arguments)
@@ -77,7 +79,7 @@ class VanillaRNN(Facade, keras.layers.SimpleRNN):
 
     The equation is in `rk.cells.VanillaCell`.
 
-    Arguments Keras does not have: kernel, learn_initial_state, and the call arguments of `Recurrent`.
+    Keras does not have kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> rk.VanillaRNN(8, activation="relu", recurrent_initializer="identity")(keras.ops.ones([2, 5, 3])).shape
@@ -94,8 +96,7 @@ class LSTM(Facade, keras.layers.LSTM):
 
     The equation is in `rk.cells.LSTMCell`.
 
-    Arguments Keras does not have: projection (width of the output, smaller than the memory), kernel,
-    learn_initial_state, and the call arguments of `Recurrent`.
+    Keras does not have projection, kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> y, h, c = rk.LSTM(8, projection=4, return_state=True)(keras.ops.ones([2, 5, 3]))
@@ -118,7 +119,7 @@ class GRU(Facade, keras.layers.GRU):
 
     The equation is in `rk.cells.GRUCell`; both resets are there.
 
-    Arguments Keras does not have: kernel, learn_initial_state, and the call arguments of `Recurrent`.
+    Keras does not have kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> rk.GRU(8, return_sequences=True)(keras.ops.ones([2, 5, 3])).shape
