@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_rnnkit.kernels import graph_loops, loop_choice
+from keras_rnnkit.kernels import graph_loops, loop_choice, row_groups
 from keras_rnnkit.kernels.compiled_loops import CompiledLoops, TransposedProducts, transposed
 from keras_rnnkit.kernels.programs import program_for
 from keras_rnnkit.kernels.steps import DerivedStep, WrittenStep, step_of
@@ -21,6 +21,21 @@ def run(recurrence, inputs, carry, consts, weights, differentiable: bool):
 
     inputs: the `LoopInputs` of the call.
     """
+    if differentiable and inputs.mask is not None and compiles(inputs) and row_groups.pays(recurrence, inputs):
+
+        def run_rows(steps, carry, consts):
+            return run_all(recurrence, inputs.of(steps, carry), carry, consts, weights, differentiable)
+
+        return row_groups.run(run_rows, inputs.steps, inputs.active, carry, consts)
+    return run_all(recurrence, inputs, carry, consts, weights, differentiable)
+
+
+def compiles(inputs) -> bool:
+    return loop_choice.why_not_compiled(inputs.length) is None
+
+
+def run_all(recurrence, inputs, carry, consts, weights, differentiable: bool):
+    """`run`, all rows in one loop."""
     dtype = carry[0].dtype
     choice = loop_choice.choose(inputs, differentiable)
     arguments = tf.nest.map_structure(tf.convert_to_tensor, (choice.xs, carry, consts, weights))
@@ -123,8 +138,13 @@ class GraphSolver:
         xs, carry, consts, weights = arrays
         before = [tf.concat([first[None], stack[:-1]], axis=0) for first, stack in zip(carry, stacks, strict=True)]
         d_carry, d = self.backward(xs, carry, consts, weights, stacks, before, saved, upstream)
-        d_consts, d_weights = self.step.after_loop(xs, saved, before, d, consts, weights)
+        ran = [self.steps_that_ran(arrays) for arrays in (xs, saved, before, d)]
+        d_consts, d_weights = self.step.after_loop(*ran, consts, weights)
         return {name: d["z"] if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
+
+    def steps_that_ran(self, arrays):
+        """The arrays without the steps that a program holds room for and did not run."""
+        return arrays
 
     def backward(self, xs, carry, consts, weights, stacks, before, saved, upstream):
         products = TransposedProducts(weights, transposed(weights))
@@ -152,6 +172,9 @@ class CompiledSolver(GraphSolver):
         super().__init__(loops.step)
         self.loops = loops
         self.length = length
+
+    def steps_that_ran(self, arrays):
+        return cut(arrays, self.length)
 
     def forward(self, xs, carry, consts, weights):
         weights = self.step.recurrence.in_loop(weights)
@@ -181,8 +204,13 @@ class TapedSolver:
         (d_carry, d_consts, d_weights), (d_z, d_products) = self.loops.backward(*known, steps_of(xs, self.length))
         d_weights = list(d_weights)
         for place, (factor, _), d in zip(self.loops.order, kept, d_products, strict=True):
+            factor, d = cut((factor, d), self.length)
             d_weights[place] += tf.matmul(rows(factor), rows(d), transpose_a=True)
         return {name: d_z if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
+
+
+def cut(arrays, length):
+    return arrays if length is None else tf.nest.map_structure(lambda x: x[:length], arrays)
 
 
 def rows(x):

@@ -53,7 +53,7 @@ def choose(inputs, differentiable: bool) -> LoopChoice:
     in_float32 = not tf.config.list_logical_devices("GPU")
     if not differentiable or why_not_compiled(inputs.length):
         return LoopChoice(False, inputs.first(), in_float32)
-    xs = inputs.first(None if inputs.mask is None else longest(inputs.mask))
+    xs = inputs.first(None if inputs.mask is None else longest(inputs.active))
     first = tf.nest.flatten(xs["z"])[0]
     if has_program(inputs.length, first.shape[2:]):
         capacity = None if inputs.mask is None else inputs.length
@@ -62,12 +62,12 @@ def choose(inputs, differentiable: bool) -> LoopChoice:
     return LoopChoice(True, xs, in_float32, rounded_up(steps), steps)
 
 
-def longest(mask):
-    """The steps up to the last valid one of any row, one at least: what is behind them changes nothing."""
+def longest(active):
+    """The steps up to the last active one of any row, one at least: what is behind them changes nothing."""
     import tensorflow as tf
 
-    times = tf.range(1, tf.shape(mask)[0] + 1)
-    return tf.maximum(tf.reduce_max(tf.where(tf.reduce_any(mask, axis=1), times, 0)), 1)
+    times = tf.range(1, tf.shape(active)[0] + 1)
+    return tf.maximum(tf.reduce_max(tf.where(tf.reduce_any(active, axis=1), times, 0)), 1)
 
 
 _lengths: dict[tuple, set[int]] = {}

@@ -27,6 +27,15 @@ class LoopInputs:
         self.length = keras.tree.flatten(steps)[0].shape[0]
         self.mask = steps.get("mask")
 
+    @property
+    def active(self):
+        """The steps [T, B] that may change something: the valid ones, and resets, which act on masked steps too."""
+        return self.mask | self.steps["reset"] if "reset" in self.steps else self.mask
+
+    def of(self, steps, carry) -> LoopInputs:
+        """The same for other steps and states."""
+        return LoopInputs(self.recurrence, steps, carry, self.weights, self.training)
+
     def first(self, count=None):
         """The first steps, or all; the input product is one for all of them."""
         xs = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from keras_rnnkit.cells.base import Cell, argument_names
 from keras_rnnkit.cells.gru import GRUCell
 from keras_rnnkit.cells.lstm import LSTMCell
 from keras_rnnkit.cells.vanilla import VanillaCell
+from keras_rnnkit.layers.arguments import documented
 from keras_rnnkit.layers.recurrent import Recurrent
 
 Function = str | dict[str, Any] | Callable[..., Any] | None
@@ -39,8 +39,8 @@ class Facade(Recurrent):
         _, *named, rest = inspect.signature(cls.host.__init__).parameters.values()
         ours = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d) for n, d in cls.additions.items()]
         cls.__signature__ = inspect.Signature([*named, *ours, rest])
-        if "host" in vars(cls):
-            cls.__doc__ = f"{inspect.getdoc(cls)}\n\n{described_arguments(cls.host)}"
+        if "host" in vars(cls):  # a user's subclass has its own docstring
+            cls.__doc__ = documented(cls.__doc__ or "", cls.__signature__.parameters)
 
     def __init__(self, *args, **kwargs):
         arguments = dict(self.__signature__.bind(*args, **kwargs).arguments)
@@ -72,12 +72,6 @@ class Facade(Recurrent):
         return cls(**config)
 
 
-def described_arguments(host: type) -> str:
-    """The arguments in the docstring of a Keras layer, for `help`."""
-    section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", inspect.getdoc(host) or "", re.DOTALL | re.MULTILINE)
-    return f"Arguments of `keras.layers.{host.__name__}`:\n{section[1].rstrip()}" if section else ""
-
-
 def checked_use_cudnn(use_cudnn):
     if use_cudnn not in ("auto", True, False):
         raise ValueError(
@@ -93,7 +87,7 @@ class VanillaRNN(Facade, keras.layers.SimpleRNN):
 
     The equation is in `rk.cells.VanillaCell`.
 
-    Arguments Keras does not have: kernel, learn_initial_state, and the call arguments of `Recurrent`.
+    Keras does not have kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> rk.VanillaRNN(8, activation="relu", recurrent_initializer="identity")(keras.ops.ones([2, 5, 3])).shape
@@ -144,8 +138,7 @@ class LSTM(Facade, keras.layers.LSTM):
 
     The equation is in `rk.cells.LSTMCell`.
 
-    Arguments Keras does not have: projection (width of the output, smaller than the memory), kernel,
-    learn_initial_state, and the call arguments of `Recurrent`.
+    Keras does not have projection, kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> y, h, c = rk.LSTM(8, projection=4, return_state=True)(keras.ops.ones([2, 5, 3]))
@@ -206,7 +199,7 @@ class GRU(Facade, keras.layers.GRU):
 
     The equation is in `rk.cells.GRUCell`; both resets are there.
 
-    Arguments Keras does not have: kernel, learn_initial_state, and the call arguments of `Recurrent`.
+    Keras does not have kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> rk.GRU(8, return_sequences=True)(keras.ops.ones([2, 5, 3])).shape

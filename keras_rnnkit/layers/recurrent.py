@@ -29,6 +29,8 @@ class Recurrent(keras.layers.RNN):
         cell: a cell of `keras_rnnkit.cells`, any Keras cell, or a list of cells to stack in one loop.
         kernel: "auto" (the fastest that can), "cudnn", "hoisted" or "scan"; `rk.explain(model)` says which runs.
         learn_initial_state: start from trained states instead of zeros.
+        memory: "keep" what the way back of training needs of each step, or "checkpoint": keep the states of about
+            sqrt(T) steps and compute the others again, with far less memory and somewhat more time.
 
     Call arguments, besides those of `keras.layers.RNN` (sequences [B, T, D], initial_state, mask, training):
         reset_mask: booleans [B, T]; where true, the row's states go back to where they start before that step, to

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.kernels import loop_choice, programs
+from keras_rnnkit.kernels import loop_choice, programs, row_groups
 from tests.conformance.table import built, sequences, starts
 from tests.conformance.test_gradients import gradients, tensorflow_gradients
 
@@ -36,6 +36,15 @@ def test_gradients_are_those_of_the_plain_loop(name, memory, rng):
     arguments = [sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64")]
     for mask in MASKS.values() if name in ("lstm", "layernorm-lstm") else [None]:
         agree(*of_both_kernels(layer, arguments, mask=mask), 1e-10)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "layernorm-lstm"])
+@pytest.mark.parametrize("mask", ["right-padded", "any"])
+def test_rows_in_groups_of_their_lengths(name, mask, rng, monkeypatch):
+    monkeypatch.setattr(row_groups, "FEWEST_ROWS", 2)
+    layer = built(name, rng, "float64", learn_initial_state=True)
+    arguments = [sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64")]
+    agree(*of_both_kernels(layer, arguments, mask=MASKS[mask], reset_mask=rng.random((3, T)) < 0.1), 1e-10)
 
 
 @pytest.mark.parametrize("name", ["lstm", "layernorm-lstm"])
