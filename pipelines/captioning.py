@@ -5,35 +5,30 @@ python pipelines/captioning.py --images folder --captions captions.tsv --network
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from keras_rnnkit.runs.image_encoder import NETWORKS, network_of, pooled
+from keras_rnnkit.runs.optimization import prepare
+from keras_rnnkit.runs.pictures import attention_on_images, contact_sheet
+from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.sequences import RESERVED, target_of, train, write_metrics
+from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.settings import SettingsError
-from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.image_encoder import NETWORKS, network_of, pooled
-from pipelines.optimization import prepare
-from pipelines.pictures import attention_on_images, contact_sheet
-from pipelines.recurrent import layer_of
-from pipelines.sequences import RESERVED, target_of, train, write_metrics
-from pipelines.settings import Training
 
 WAYS = ("attention", "condition", "initial")
 
 
 @dataclass(frozen=True)
-class Settings(Training):
+class Settings(PairSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     images: Annotated[Path | None, "A folder of images. Default: drawn scenes of coloured shapes."] = None
@@ -62,8 +57,8 @@ class Settings(Training):
     learning_rate: Annotated[float, "Learning rate."] = 2e-3
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/captioning")
 
-    PLACE = (*Training.PLACE, "test_count", "compare")
-    FRACTIONS = (*Training.FRACTIONS, "unshown", "grey")
+    MAY_DIFFER = (*PairSettings.MAY_DIFFER, "test_count", "compare")
+    FRACTIONS = (*PairSettings.FRACTIONS, "unshown", "grey")
     BY_DATA = {"unshown": (0.5, 0.0), "grey": (0.4, 0.0)}
 
     def __post_init__(self):
@@ -82,6 +77,10 @@ class Settings(Training):
     @property
     def own_data(self) -> bool:
         return self.images is not None
+
+    @property
+    def packages(self):
+        return {**super().packages, "images": ("PIL",)}
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -258,6 +257,6 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

@@ -6,28 +6,23 @@ python pipelines/language_model.py --data text.txt --unit word --cell lstm --lay
 from __future__ import annotations
 
 import math
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.recurrent import CELLS, layer_of
+from keras_rnnkit.runs.reporting import write_report
+from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.settings import SettingsError
-from pipelines.recurrent import CELLS, layer_of
-from pipelines.reporting import write_report
-from pipelines.settings import Learning
 
 
 @dataclass(frozen=True)
-class Settings(Learning):
+class Settings(TrainingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[
@@ -71,9 +66,9 @@ class Settings(Learning):
     temperature: Annotated[float, "Temperature of the sample."] = 0.8
     export: Annotated[bool, "Write the bundle."] = True
 
-    PLACE = (*Learning.PLACE, "checkpoint_every", "start", "length", "temperature", "export")
+    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "checkpoint_every", "start", "length", "temperature", "export")
     COUNTS = ("layers", "units", "batch", "steps", "epochs", "length")
-    FRACTIONS = (*Learning.FRACTIONS, "recurrent_dropout", "zoneout", "valid_fraction", "test_fraction")
+    FRACTIONS = (*TrainingSettings.FRACTIONS, "recurrent_dropout", "zoneout", "valid_fraction", "test_fraction")
 
     def __post_init__(self):
         super().__post_init__()
@@ -86,6 +81,11 @@ class Settings(Learning):
             raise SettingsError(f"forget_bias must be 0 or 1, the values that Keras has. Received: {self.forget_bias}.")
         if self.varied and self.order == "random":
             raise SettingsError("Windows of varied length follow each other: --varied needs --order sequential.")
+
+    @property
+    def packages(self):
+        needed = {**super().packages, **({"text": ("tokenizers",)} if self.unit == "subword" else {})}
+        return needed if self.export else {extra: names for extra, names in needed.items() if extra != "export"}
 
 
 def run(settings: Settings) -> dict:
@@ -167,7 +167,7 @@ def recurrent(settings: Settings, place: int, stateful: bool):
 
 def learner(settings: Settings, size: int):
     """The model to train. Its states are carried from batch to batch."""
-    from pipelines.optimization import prepare
+    from keras_rnnkit.runs.optimization import prepare
 
     prepare(settings)
     model = build(settings, size, settings.batch, stateful=settings.order == "sequential")
@@ -181,8 +181,8 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """Train; the best weights are kept in a file. Returns the logs of every epoch."""
-    from pipelines.optimization import optimizer_of
-    from pipelines.progress import EpochReport
+    from keras_rnnkit.runs.optimization import optimizer_of
+    from keras_rnnkit.runs.progress import EpochReport
 
     windows = rk.data.Windows(
         parts["train"], settings.batch, settings.steps, settings.order, settings.seed, varied=settings.varied
@@ -193,9 +193,9 @@ def train(model, parts, settings: Settings, console: Console) -> list[dict[str, 
 
     path, place = settings.out / "training.ckpt", None
     if settings.resume:
-        place = rk.training.resume(model, path, settings.learned)
+        place = rk.training.resume(model, path, settings.of_checkpoint)
         console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
-    keeper = rk.training.Checkpoint(path, settings.learned, settings.checkpoint_every, place=place)
+    keeper = rk.training.Checkpoint(path, settings.of_checkpoint, settings.checkpoint_every, place=place)
     callbacks = [rk.training.GradientLog(), keeper]
     if settings.schedule == "plateau":
         callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
@@ -300,6 +300,6 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

@@ -5,33 +5,28 @@ python pipelines/translation.py --data pairs.tsv --unit subword --attention gene
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from keras_rnnkit.runs.length_report import by_length, lengths_table, plot_lengths
+from keras_rnnkit.runs.optimization import prepare
+from keras_rnnkit.runs.pictures import heatmaps
+from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.sequences import RESERVED, target_of, train, write_metrics
+from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.settings import SettingsError
-from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.length_report import by_length, lengths_table, plot_lengths
-from pipelines.optimization import prepare
-from pipelines.pictures import heatmaps
-from pipelines.recurrent import layer_of
-from pipelines.sequences import RESERVED, target_of, train, write_metrics
-from pipelines.settings import Training
 
 
 @dataclass(frozen=True)
-class Settings(Training):
+class Settings(PairSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[
@@ -65,8 +60,18 @@ class Settings(Training):
     reverse: Annotated[bool, "Read sources from their end to their beginning (Sutskever 2014)."] = False
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/translation")
 
-    PLACE = (*Training.PLACE, "test_count", "compare")
-    COUNTS = (*Training.COUNTS, "days", "count", "valid_count", "test_count", "limit", "tokens", "rows", "max_tokens")
+    MAY_DIFFER = (*PairSettings.MAY_DIFFER, "test_count", "compare")
+    COUNTS = (
+        *PairSettings.COUNTS,
+        "days",
+        "count",
+        "valid_count",
+        "test_count",
+        "limit",
+        "tokens",
+        "rows",
+        "max_tokens",
+    )
     BY_DATA = {
         "rows": (128, 32),
         "units": (128, 256),
@@ -86,6 +91,11 @@ class Settings(Training):
     @property
     def own_data(self) -> bool:
         return self.data is not None
+
+    @property
+    def packages(self):
+        texts = {"translate": ("sacrebleu",) if self.own_data else ("sacrebleu", "babel")}
+        return {**super().packages, **texts, **({"text": ("tokenizers",)} if self.kind == "subword" else {})}
 
     @property
     def compares(self) -> bool:
@@ -289,6 +299,6 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

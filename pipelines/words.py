@@ -6,28 +6,23 @@ python pipelines/words.py --data names.txt --count 30
 from __future__ import annotations
 
 import math
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from rich.console import Console
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.reporting import write_report
+from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.vocabulary import BEGIN, END, PADDING
-from pipelines.recurrent import layer_of
-from pipelines.reporting import write_report
-from pipelines.settings import Learning
 
 
 @dataclass(frozen=True)
-class Settings(Learning):
+class Settings(TrainingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[Path | None, "A file with one word per line. Default: the words of Python's documentation."] = None
@@ -43,9 +38,9 @@ class Settings(Learning):
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/words")
 
     unit = "char"
-    PLACE = (*Learning.PLACE, "count", "temperature")
-    COUNTS = (*Learning.COUNTS, "batch", "count")
-    FRACTIONS = (*Learning.FRACTIONS, "zoneout")
+    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "count", "temperature")
+    COUNTS = (*TrainingSettings.COUNTS, "batch", "count")
+    FRACTIONS = (*TrainingSettings.FRACTIONS, "zoneout")
 
     def __post_init__(self):
         super().__post_init__()
@@ -120,7 +115,7 @@ def build(settings: Settings, size: int):
 
 def learner(settings: Settings, size: int):
     """The model to train."""
-    from pipelines.optimization import prepare
+    from keras_rnnkit.runs.optimization import prepare
 
     prepare(settings)
     return build(settings, size)
@@ -128,17 +123,17 @@ def learner(settings: Settings, size: int):
 
 def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
     """The logs of every epoch; the best weights are kept in a file. Each epoch has the words in an order of its own."""
-    from pipelines.optimization import optimizer_of
-    from pipelines.progress import EpochReport
+    from keras_rnnkit.runs.optimization import optimizer_of
+    from keras_rnnkit.runs.progress import EpochReport
 
     (x, y), held_out = parts["train"], parts["test"]
     batches = -(-len(x) // settings.batch)
     model.compile(optimizer_of(settings, batches), rk.training.NextToken(ignore=0))
     path, place = settings.out / "training.ckpt", None
     if settings.resume:
-        place = rk.training.resume(model, path, settings.learned)
+        place = rk.training.resume(model, path, settings.of_checkpoint)
         console.print(f"resumed   epoch {place['epoch'] + 1}")
-    keeper = rk.training.Checkpoint(path, settings.learned, place=place)
+    keeper = rk.training.Checkpoint(path, settings.of_checkpoint, place=place)
     callbacks = [rk.training.GradientLog(), keeper]
     if settings.average:
         callbacks.append(rk.training.AveragedWeights())
@@ -185,6 +180,6 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

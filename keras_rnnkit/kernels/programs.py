@@ -99,6 +99,11 @@ class SharedRecurrence(Recurrence):
     def read(self, weights, by_gates: bool = False):
         return self.equation.read(weights)
 
+    def in_loop(self, weights):
+        """The weights with zeros for those that no step reads: their shapes must not ask for a program of their own."""
+        unread = {self.equation.places.get(name) for name in getattr(self.cell, "read_before_the_loop", ())}
+        return [0.0 if i in unread else w for i, w in enumerate(weights)]
+
     def with_added(self, d_weights, by_name):
         places = {self.equation.places[name]: array for name, array in by_name.items()}
         return [d + places[i] if i in places else d for i, d in enumerate(d_weights)]

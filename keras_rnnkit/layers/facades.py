@@ -31,7 +31,7 @@ class Facade(Recurrent):
 
     host: type[keras.layers.RNN]
     cell_class: type[Cell]
-    additions: dict[str, Any] = {"kernel": "auto", "learn_initial_state": False}
+    additions: dict[str, Any] = {"kernel": "auto", "learn_initial_state": False, "memory": "keep"}
     """Arguments that Keras does not have, with their defaults."""
 
     def __init_subclass__(cls, **kwargs):

@@ -42,10 +42,11 @@ class Recurrent(keras.layers.RNN):
     TensorShape([2, 5, 8])
     """
 
-    def __init__(self, cell, kernel="auto", learn_initial_state=False, **kwargs):
+    def __init__(self, cell, kernel="auto", learn_initial_state=False, memory="keep", **kwargs):
         keras.layers.RNN.__init__(self, cell, **kwargs)
         self._kernel = kernels.check_name(kernel)
         self.learn_initial_state = learn_initial_state
+        self.memory = kernels.check_memory(memory)
         self.supports_masking = True
         self.learned_states: Any = None
         object.__setattr__(self, "_adopted", (None, None))
@@ -183,6 +184,7 @@ class Recurrent(keras.layers.RNN):
             **super().get_config(),
             "kernel": self.kernel,
             "learn_initial_state": self.learn_initial_state,
+            "memory": self.memory,
         }
 
 

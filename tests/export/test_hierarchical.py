@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_rnnkit as rk
-from keras_rnnkit.export.checking.comparison import session
+from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.reading.folding import treats_rows_alone
 from tests.export.conftest import randomised

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.evaluation import respelled, scores
+from keras_rnnkit.runs.image_encoder import network_of
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import captioning, translation
 from pipelines.captioning import Settings as Captioning
-from pipelines.evaluation import respelled, scores
-from pipelines.image_encoder import network_of
 from pipelines.translation import Settings
 from tests.pipelines.interrupted import same, trained
 

@@ -9,7 +9,6 @@ import pytest
 
 import keras_rnnkit as rk
 from tests.serving.conftest import running
-from tests.serving.test_page import BROWSER, browsing
 
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
 
@@ -96,13 +95,3 @@ def tensor_of(data, kind="INT32", name="source"):
 def test_what_cannot_be_translated(http, path, asked, status, sentence):
     response = http.post(path, json=asked)
     assert response.status_code == status and sentence in json.loads(response.text)["error"], response.text
-
-
-@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
-def test_the_page_shows_where_the_model_looked(folder, settings, tmp_path):
-    with running(replace(settings, folder=folder)) as (address, _), browsing(address, tmp_path) as page:
-        assert page.value("at('translating').hidden") is False and page.value("at('tensor').hidden") is True
-        page.value("at('source').value = 'abcfed'; at('translate').click()")
-        page.wait("at('targets').children.length === 5 && at('looks').rows.length > 1")
-        assert page.value("at('looks').rows[0].cells.length") == 7
-        assert page.value("at('status').hidden") is True and not page.complaints

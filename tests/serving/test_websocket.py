@@ -39,7 +39,7 @@ def test_a_bad_chunk_leaves_the_stream_where_it_was(address, loaded, rng):
             (b"", "a multiple of 12 bytes"),
             ("{", "not JSON"),
             ('{"inputs": {"x": [[1, 2], [3]]}}', "nested to one shape"),
-            ('{"inputs": {"x": [[[1, 2]]]}}', "has the shape [batch, time, 3]"),
+            ('{"inputs": {"x": [[[1, 2]]]}}', "must have the shape [batch, time, 3]"),
             (np.full((1, 1, 3), np.inf, "<f4").tobytes(), "NaN or infinity"),
         ):
             socket.send(bad)
@@ -60,10 +60,10 @@ def test_sessions_end_with_their_connections(address, server):
         socket.recv()
         socket.send(np.ones((1, 1, 3), "<f4").tobytes())
         socket.recv()
-        assert any(str(name).startswith("websocket-") for name in sessions.known)
+        assert any(str(name).startswith("websocket-") for name in sessions.by_name)
     from tests.serving.test_generation import until
 
-    until(lambda: not any(str(name).startswith("websocket-") for name in sessions.known))
+    until(lambda: not any(str(name).startswith("websocket-") for name in sessions.by_name))
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class Reference:
         return by_name(self.model_call, outputs, after)
 
     def in_a_graph(self, inputs: list[Any], states: Iterable[Any] = ()) -> Arrays:
-        """The same inside a `tf.function`, traced once for all sizes."""
+        """The same inside a `tf.function`."""
         if self._graph is None:
             self._graph = traced(self)
         with tf.device("/CPU:0"):
@@ -113,7 +113,10 @@ def arrays(values: Mapping[str, Any]) -> Arrays:
 
 
 def traced(reference: Reference) -> Callable:
-    """The model as a function of TensorFlow, for any size if it can be traced so, otherwise for each size anew."""
+    """The model as a function of TensorFlow, traced for each size.
+
+    It is not traced for free sizes: Keras' TimeDistributed then computes something else than it does eagerly.
+    """
     count = len(reference.signature.inputs)
 
     def function(*tensors):
@@ -121,15 +124,7 @@ def traced(reference: Reference) -> Callable:
         named = reference._call(list(tensors[:count]), tensors[count:], (), states_too=not streams)
         return {name: tf.convert_to_tensor(value) for name, value in named.items()}
 
-    kinds = [(s.shape, s.dtype) for s in reference.signature.inputs]
-    kinds += [(v.shape, keras.backend.standardize_dtype(v.dtype)) for _, v in reference.states]
-    specs = [tf.TensorSpec(shape, dtype) for shape, dtype in kinds]
-    free = tf.function(function, input_signature=specs, autograph=False)
-    try:
-        free.get_concrete_function()
-        return free
-    except Exception:  # some layers of Keras need to know how many steps there are
-        return tf.function(function, autograph=False)
+    return tf.function(function, autograph=False, reduce_retracing=False)
 
 
 def grouped(inputs: list[np.ndarray], batch: int) -> Iterable[list[np.ndarray]]:

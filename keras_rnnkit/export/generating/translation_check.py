@@ -38,7 +38,7 @@ class SourceReference(Reference):
             memory, states = self.model.reading(kops.convert_to_tensor(inputs[0]))
             token = kops.full((len(inputs[0]),), self.model.begin, dtype="int32")
             logits, after, attention = self.model.decoder.step(token, states, memory)
-        outputs = {**memory.known, **{f"state_{i}": state for i, state in enumerate(states)}, "logits": logits}
+        outputs = {**memory.arrays, **{f"state_{i}": state for i, state in enumerate(states)}, "logits": logits}
         outputs |= {f"next_state_{i}": state for i, state in enumerate(after)}
         return outputs | ({"attention": attention} if self.model.decoder.attention is not None else {})
 

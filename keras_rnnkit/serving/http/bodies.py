@@ -18,6 +18,8 @@ SMALL = 64 * 2**10
 """Bytes that are counted against no other request, and read as JSON on the event loop: half a millisecond."""
 MAX_TEXT = 256 * 2**10
 """Bytes of a request that holds a text or a short series."""
+MAX_IMAGE = 2**20
+"""Bytes of a request that holds an image in base64, which takes about as long to read as MAX_TEXT of numbers."""
 
 
 async def body_of(server: ServerState, request: Request, most: int | None = None) -> bytes | bytearray:
@@ -76,6 +78,6 @@ def unpacked(body: bytes | bytearray, encoding: str, most: int) -> bytes:
     return content
 
 
-async def object_of(server: ServerState, request: Request) -> dict[str, Any]:
-    """The JSON object of a request that holds a text or a short series."""
-    return wire_format.parsed(await body_of(server, request, MAX_TEXT), None)[0]
+async def object_of(server: ServerState, request: Request, most: int = MAX_TEXT) -> dict[str, Any]:
+    """The JSON object of a request that holds a text, a short series or the bytes of an image."""
+    return wire_format.parsed(await body_of(server, request, most), None)[0]

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from keras_rnnkit.serving.errors import ServingError, malformed, unavailable
 from keras_rnnkit.serving.http import wire_format
-from keras_rnnkit.serving.http.bodies import object_of
+from keras_rnnkit.serving.http.bodies import MAX_IMAGE, MAX_TEXT, object_of
 from keras_rnnkit.serving.http.errors import answer, refusal
 from keras_rnnkit.serving.http.exchange import answer_of, request_of
 from keras_rnnkit.serving.http.requests import model_of
@@ -63,7 +63,8 @@ def time_of(options: dict[str, Any], deadline: float) -> float:
 
 
 async def generate(server: ServerState, request: Request) -> Response:
-    model, asked = model_of(server, request), await object_of(server, request)
+    model = model_of(server, request)
+    asked = await object_of(server, request, MAX_IMAGE if model.details["kind"] == "captions" else MAX_TEXT)
     if model.translator is not None:
         return await generating(server, request, lambda: translation.complete(model, asked))
     wish = generation.Generation(model, asked)

@@ -27,7 +27,7 @@ HEADERS = {
 
 def read(name: str) -> bytes:
     """The content of a file of the page; its name is compared with those there are."""
-    files = {path.name: path for path in FOLDER.iterdir() if path.suffix in KINDS}
+    files = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*") if path.suffix in KINDS}
     if name not in files:
         raise unknown(f"There is no file {name[:80]!r}.")
     return files[name].read_bytes()

@@ -36,7 +36,7 @@ def routes(server: ServerState) -> list[Route | WebSocketRoute]:
         route("/v2/health/ready", protocol.ready),
         route("/metrics", protocol.metrics),
         route("/", pages.page),
-        route("/static/{file}", pages.static),
+        route("/static/{file:path}", pages.static),
         route("/docs", pages.docs),
         route("/sign-in", sign_in, "POST"),
         route("/sign-out", sign_out, "POST"),

@@ -88,6 +88,8 @@ def schemas(settings: Settings) -> dict[str, Any]:
             seed={"type": "integer", "minimum": 0},
             beam={"type": "integer", "minimum": 1, "maximum": 64},
             length_penalty=NUMBER,
+            image=thing(("shape", "data"), shape=DIMS, data={"type": "string", "description": "bytes in base64"}),
+            all_attention=TRUTH,
             parameters={"type": "object", "description": "the same numbers, as Triton's clients send them"},
         ),
         "GenerateResponse": thing(
@@ -100,10 +102,18 @@ def schemas(settings: Settings) -> dict[str, Any]:
             hypotheses=array({"type": "object"}),
         ),
         "ActivationsRequest": thing(
-            text_input=TEXT, tokens=array(WHOLE), state=TEXT, unit={"type": "integer", "minimum": 0}
+            text_input=TEXT, tokens=array(WHOLE), state=TEXT, unit={"type": "integer", "minimum": 0}, all_units=TRUTH
         ),
         "Activations": thing(
-            ("tokens", "values", "unit"), tokens=array(TEXT), values=array(NUMBER), unit=WHOLE, state=TEXT
+            ("tokens", "state", "units"),
+            tokens=array(TEXT),
+            state=TEXT,
+            units=WHOLE,
+            unit=WHOLE,
+            values=array(NUMBER),
+            scale=NUMBER,
+            data={"type": "string", "description": "with all_units: int16 in base64 [tokens, units], times scale"},
+            ranking=array(WHOLE),
         ),
         "ForecastRequest": thing(
             ("series",),

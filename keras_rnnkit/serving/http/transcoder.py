@@ -22,6 +22,7 @@ import orjson
 
 from keras_rnnkit.serving.errors import ServingError, busy, too_large
 from keras_rnnkit.serving.http import wire_format
+from keras_rnnkit.serving.models.workers import NICER
 
 FRAME = struct.Struct(">cQQ")
 REQUEST, MESSAGE, ANSWER, REPLY = b"r", b"m", b"a", b"w"
@@ -86,7 +87,10 @@ class Transcoder:
 def started() -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "keras_rnnkit.serving.http.transcoder"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICER)  # small requests go first
+    return process
 
 
 def send(pipe: IO[bytes], kind: bytes, body: Any, length: int) -> None:

@@ -45,12 +45,12 @@ def parsed(body: bytes | bytearray | memoryview, length: int | None = None) -> t
     view = memoryview(body)
     length = len(view) if length is None else length
     try:
-        found = orjson.loads(view[:length])
+        request = orjson.loads(view[:length])
     except orjson.JSONDecodeError as error:
         raise malformed(f"The request is not JSON: {error}.") from None
-    if not isinstance(found, dict):
-        raise malformed(f"The request must be a JSON object. Received: {JSON_KINDS.get(type(found), 'a value')}.")
-    return found, view[length:]
+    if not isinstance(request, dict):
+        raise malformed(f"The request must be a JSON object. Received: {JSON_KINDS.get(type(request), 'a value')}.")
+    return request, view[length:]
 
 
 def inputs(request: Mapping[str, Any], rest: memoryview) -> dict[str, np.ndarray]:
@@ -58,15 +58,15 @@ def inputs(request: Mapping[str, Any], rest: memoryview) -> dict[str, np.ndarray
     entries = request.get("inputs")
     if not isinstance(entries, list) or not entries:
         raise malformed('A request must have "inputs", a list of one tensor or more.')
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     for entry in entries:
         name, array, rest = tensor(entry, rest)
-        if name in found:
+        if name in arrays:
             raise malformed(f"The input {name[:80]!r} is in the request twice.")
-        found[name] = array
+        arrays[name] = array
     if len(rest):
         raise malformed(f"{len(rest)} bytes are left over behind the inputs. Check the binary_data_size of each.")
-    return found
+    return arrays
 
 
 def tensor(entry: Any, rest: memoryview) -> tuple[str, np.ndarray, memoryview]:
@@ -173,10 +173,10 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
-    found = entry.get("parameters") or {}
-    if not isinstance(found, dict):
-        raise malformed(f"parameters must be an object. Received: {type(found).__name__}.")
-    return found
+    options = entry.get("parameters") or {}
+    if not isinstance(options, dict):
+        raise malformed(f"parameters must be an object. Received: {type(options).__name__}.")
+    return options
 
 
 # ---------------------------------------------------------------------- answers
@@ -198,7 +198,7 @@ def wanted(request: Mapping[str, Any], names: Iterable[str]) -> dict[str, Wanted
         return dict.fromkeys(names, Wanted(everything))
     if not isinstance(entries, list):
         raise malformed('"outputs" must be a list of objects with a name.')
-    found = {}
+    chosen = {}
     for entry in entries:
         name = entry.get("name") if isinstance(entry, dict) else None
         if name not in names:
@@ -207,8 +207,8 @@ def wanted(request: Mapping[str, Any], names: Iterable[str]) -> dict[str, Wanted
         classes = options.get("classification", 0)
         if type(classes) is not int or classes < 0:
             raise malformed(f"classification must be a number of classes. Received: {str(classes)[:40]!r}.")
-        found[name] = Wanted(bool(options.get("binary_data", everything)), classes)
-    return found
+        chosen[name] = Wanted(bool(options.get("binary_data", everything)), classes)
+    return chosen
 
 
 def encoded(

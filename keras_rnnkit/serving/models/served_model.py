@@ -17,6 +17,7 @@ from keras_rnnkit.serving.errors import malformed, too_large
 from keras_rnnkit.serving.models.batcher import Arrays, Batcher
 from keras_rnnkit.serving.models.cost import Cost, cost_of
 from keras_rnnkit.serving.models.datatypes import NAMES
+from keras_rnnkit.serving.models.description import description
 from keras_rnnkit.serving.models.sessions import Sessions
 from keras_rnnkit.serving.models.translator import cost_of_translator, translation_steps
 from keras_rnnkit.serving.models.workers import Workers
@@ -87,8 +88,8 @@ class ServedModel:
             raise malformed(f"The model {self.name!r} only streams: send sequence_id and sequence_start.")
         graph = self.sequence.graph
         feeds, rows = await self.prepared(graph, inputs)
-        found = await self.sequence.run({**feeds, **graph.start(rows)}, rows, timeout)
-        return {name: found[name] for name in graph.outputs}
+        results = await self.sequence.run({**feeds, **graph.start(rows)}, rows, timeout)
+        return {name: results[name] for name in graph.outputs}
 
     async def next(self, name: Hashable, inputs: Arrays, start: bool, end: bool, timeout: float) -> Arrays:
         """The outputs for the next chunk of a stream; its state moves on only if all goes well."""
@@ -96,11 +97,11 @@ class ServedModel:
             raise malformed(f"The model {self.name!r} has no step graph, so it cannot stream. Export it with streams.")
         graph, sessions = self.step.graph, self.sessions
         feeds, rows = await self.prepared(graph, inputs)
-        session = sessions.begun(name, rows) if start else sessions.found(name, rows)
+        session = sessions.begin(name, rows) if start else sessions.get(name, rows)
         places = session.places
         session.under_way += 1
         try:
-            found = await self.step.run(
+            results = await self.step.run(
                 feeds,
                 rows,
                 timeout,
@@ -109,15 +110,15 @@ class ServedModel:
                 order=id(session),
             )
         except BaseException:
-            if start and sessions.known.get(name) is session:
+            if start and sessions.by_name.get(name) is session:
                 sessions.end(name)  # it never began
             raise
         finally:
             session.under_way -= 1
             sessions.release(session)
-        if end and sessions.known.get(name) is session:
+        if end and sessions.by_name.get(name) is session:
             sessions.end(name)
-        return {name: found[name] for name in graph.outputs}
+        return {name: results[name] for name in graph.outputs}
 
     async def prepared(self, graph: Graph, inputs: Arrays) -> tuple[Arrays, int]:
         """`checked`, on a thread where there is much to look at."""
@@ -138,11 +139,11 @@ class ServedModel:
                 raise malformed(f"There is no input {name[:80]!r}. The model has {', '.join(map(repr, graph.inputs))}.")
         for name, array in inputs.items():
             limits = (self.settings.max_rows, self.settings.max_steps)
-            for size, limit, what, wanted in zip(
+            for size, limit, axis, wanted in zip(
                 array.shape, limits, ("rows", "steps"), graph.shapes[name], strict=False
             ):
                 if size > limit and not isinstance(wanted, int):
-                    raise too_large(f"The input {name!r} has {size} {what}; this server takes {limit} at most.")
+                    raise too_large(f"The input {name!r} has {size} {axis}; this server takes {limit} at most.")
         check_range(graph, inputs)
         feeds = {name: graph.checked(name, array) for name, array in inputs.items()}
         self.check_tokens(feeds)
@@ -184,19 +185,8 @@ class ServedModel:
         }
 
     def detailed(self) -> dict[str, Any]:
-        """The metadata, and what the playground wants to know besides."""
-        return {
-            **self.metadata,
-            "streams": self.step is not None,
-            "generates": self.vocabulary is not None and self.step is not None,
-            "translates": self.translator is not None and self.bundle.sources.vocabulary is not None,
-            "tokens": len(self.vocabulary) if self.vocabulary is not None else None,
-            "unit": self.vocabulary.unit.name if self.vocabulary is not None else None,
-            "states": [
-                {"name": s["input"], "size": int(np.prod(s["shape"]))}
-                for s in (self.step.graph.states if self.step else [])
-            ],
-        }
+        """The metadata, and what the page shows besides."""
+        return {**self.metadata, **description(self)}
 
 
 def check_range(graph: Graph, inputs: Mapping[str, Any]) -> None:

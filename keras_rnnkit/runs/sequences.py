@@ -11,11 +11,9 @@ import numpy as np
 from rich.console import Console
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.reporting import plot_curves
+from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.text.files import replacing
-from pipelines.optimization import optimizer_of
-from pipelines.progress import EpochReport
-from pipelines.reporting import plot_curves
-from pipelines.settings import Training
 
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
 
@@ -25,7 +23,9 @@ def target_of(text: str, vocabulary) -> np.ndarray:
     return np.array([2, *vocabulary.encode(text), 3], np.int32)
 
 
-def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: Training, console: Console, suffix: str = ""):
+def train(
+    model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: PairSettings, console: Console, suffix: str = ""
+):
     """Train; the model then has the best weights, which are in a file too.
 
     Arguments:
@@ -34,9 +34,12 @@ def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: Training,
 
     Returns the logs of every epoch.
     """
+    from keras_rnnkit.runs.optimization import optimizer_of
+    from keras_rnnkit.runs.progress import EpochReport
+
     loss = rk.training.NextToken(ignore=0, smoothing=settings.smoothing)
     model.compile(optimizer_of(settings, len(pairs)), loss)
-    learned = settings.learned | {"suffix": suffix}
+    learned = settings.of_checkpoint | {"suffix": suffix}
     path, place = settings.out / f"training{suffix}.ckpt", None
     if settings.resume and path.exists():
         place = rk.training.resume(model, path, learned)
@@ -63,7 +66,7 @@ def restore(model, path: Path) -> None:
         model.set_weights([kept[name] for name in kept.files])
 
 
-def write_metrics(settings: Training, metrics: dict[str, Any], history, folder: Path) -> None:
+def write_metrics(settings: PairSettings, metrics: dict[str, Any], history, folder: Path) -> None:
     """Write metrics.json and curves.png."""
     folder.mkdir(parents=True, exist_ok=True)
     values = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import keras_rnnkit as rk
-from pipelines.settings import Learning
+from keras_rnnkit.runs.settings import TrainingSettings
 
 
-def prepare(settings: Learning) -> None:
+def prepare(settings: TrainingSettings) -> None:
     """Set threads, seeds and the precision. Call it before anything is built."""
     import keras
     import tensorflow as tf
@@ -17,7 +17,7 @@ def prepare(settings: Learning) -> None:
     keras.config.set_dtype_policy("mixed_bfloat16" if settings.mixed else "float32")
 
 
-def optimizer_of(settings: Learning, steps: int):
+def optimizer_of(settings: TrainingSettings, steps: int):
     """The optimizer with its learning rate, clipping and average of weights.
 
     Arguments:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from keras_rnnkit.runs.packages import TRAINING, Packages
+from keras_rnnkit.runs.recurrent import CELLS
 from keras_rnnkit.settings import SettingsError
-from pipelines.recurrent import CELLS
 
 
 @dataclass(frozen=True)
-class Learning:
+class TrainingSettings:
     """Model, training and files
 
     Each field is an option of the command.
@@ -42,13 +43,13 @@ class Learning:
     out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/model")
     resume: Annotated[bool, "Continue from the checkpoint in that folder."] = False
 
-    PLACE = ("out", "resume", "epochs", "patience", "threads")
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = ("out", "resume", "epochs", "patience", "threads")
     """Settings that may differ from those of the checkpoint."""
 
-    COUNTS = ("layers", "units", "embedding", "epochs")
+    COUNTS: ClassVar[tuple[str, ...]] = ("layers", "units", "embedding", "epochs")
     """Settings that must be 1 or more."""
 
-    FRACTIONS = ("dropout", "average")
+    FRACTIONS: ClassVar[tuple[str, ...]] = ("dropout", "average")
     """Settings that must be from 0 to below 1."""
 
     def __post_init__(self):
@@ -64,19 +65,28 @@ class Learning:
                 )
 
     @property
+    def packages(self) -> Packages:
+        """The packages that a run with these settings needs, by the extra that installs them."""
+        return TRAINING
+
+    @property
     def best(self) -> Path:
         """The file of the best weights."""
         return self.out / "best.npz"
 
     @property
-    def learned(self) -> dict:
+    def as_json(self) -> dict[str, Any]:
+        """All settings as JSON has them."""
+        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+
+    @property
+    def of_checkpoint(self) -> dict[str, Any]:
         """The settings that must be those of the checkpoint."""
-        values = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
-        return {k: v for k, v in values.items() if k not in self.PLACE}
+        return {k: v for k, v in self.as_json.items() if k not in self.MAY_DIFFER}
 
 
 @dataclass(frozen=True)
-class Training(Learning):
+class PairSettings(TrainingSettings):
     """Sequences to sequences"""
 
     layers: Annotated[int, "Recurrent layers of the decoder."] = 1
@@ -95,11 +105,11 @@ class Training(Learning):
     checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
     saved_model: Annotated[bool, "Write a SavedModel too."] = True
 
-    PLACE = (*Learning.PLACE, "checkpoint_every", "beam", "penalty", "saved_model")
-    COUNTS = (*Learning.COUNTS, "beam")
-    FRACTIONS = (*Learning.FRACTIONS, "sampling", "smoothing")
+    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "checkpoint_every", "beam", "penalty", "saved_model")
+    COUNTS = (*TrainingSettings.COUNTS, "beam")
+    FRACTIONS = (*TrainingSettings.FRACTIONS, "sampling", "smoothing")
 
-    BY_DATA = {}
+    BY_DATA: ClassVar[dict[str, tuple[Any, Any]]] = {}
     """Defaults of settings that were left out: for the built-in data, and for a user's own data."""
 
     def __post_init__(self):
@@ -112,3 +122,7 @@ class Training(Learning):
     def own_data(self) -> bool:
         """Whether the user gave data."""
         return False
+
+    @property
+    def packages(self) -> Packages:
+        return {**super().packages, "translate": ("sacrebleu",)}

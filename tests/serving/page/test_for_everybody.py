@@ -1,0 +1,83 @@
+"""Every view in both widths and themes: its picture is kept, and it has contrast, labels, and room in a narrow window."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.serving.page.conftest import KINDS
+from tests.serving.page.tour import THEMES, WIDTHS, tour, visit
+
+AUDIT = Path(__file__).with_name("audit.js").read_text()
+
+
+def audit(page) -> list[str]:
+    """What is wrong with the page as it is now, in sentences."""
+    return page.value(AUDIT[AUDIT.index("(() =>") :])
+
+
+def test_every_view_has_its_picture_and_passes_the_audit(page, tmp_path_factory, capsys):
+    folder = tmp_path_factory.mktemp("pictures")
+    models = [{"name": name, "kind": kind} for name, kind in KINDS.items()]
+    problems = {name: found for name in tour(page, models, folder) if (found := audit(page))}
+    with capsys.disabled():
+        print(f"\nPictures of the page: {folder}")
+    assert problems == {}
+    assert len(list(folder.glob("*.png"))) == len(WIDTHS) * len(THEMES) * (len(KINDS) + 1)
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "sentence"),
+    [
+        ("document.querySelector('h2').style.color = '#bbb'", "The text of <h2"),
+        ("document.querySelector('.view button:not(.primary)').style.borderColor = '#ddd'", "The border of <button"),
+        (
+            "document.querySelector('textarea').closest('label').replaceWith(document.querySelector('textarea'))",
+            "no label",
+        ),
+        ("document.querySelector('#view').style.width = '2000px'", "pixels wide"),
+        ("document.querySelector('#live').remove()", "no live region"),
+    ],
+)
+def test_the_audit_sees_what_is_wrong(page, sabotage, sentence):
+    page.choose("translator")
+    page.press("Translate")
+    page.wait("document.querySelector('.heatmap') !== null")
+    assert audit(page) == []
+    page.driver.execute_script(sabotage)
+    assert any(sentence in problem for problem in audit(page))
+
+
+def test_the_theme_can_be_chosen_and_is_remembered(page):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    page.open()
+    light = page.value(ground)
+    page.press("Theme: system")
+    page.press("Theme: light")
+    dark = page.value(ground)
+    assert light != dark
+    page.open("/docs")
+    assert page.value(ground) == dark and page.value("document.getElementById('theme').ariaLabel") == "Theme: dark"
+    page.press("Theme: dark")
+    assert page.value(ground) == light
+
+
+def test_a_model_can_be_used_with_the_keyboard_alone(page):
+    """Tab reaches the cards, the fields and the buttons, in the order in which they are seen."""
+    from selenium.webdriver.common.keys import Keys
+
+    page.choose("translator")
+    reached = []
+    for _ in range(16):
+        page.driver.switch_to.active_element.send_keys(Keys.TAB)
+        reached.append(
+            page.value("document.activeElement.getAttribute('href') ?? document.activeElement.textContent.trim()")
+        )
+        reached[-1] = reached[-1] or page.value("document.activeElement.localName")
+    places = [reached.index(name) for name in ("/docs", "#captioner", "#writer", "textarea", "Translate Ctrl+Enter")]
+    assert places == sorted(places)
+
+
+def test_no_view_asks_for_anything_from_elsewhere(page, page_server):
+    visit(page, {"name": "writer", "kind": "text"})
+    names = page.value("performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert names and all(name.startswith(f"http://{page_server[0]}/") for name in names)
