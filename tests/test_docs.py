@@ -20,10 +20,9 @@ import io
 import json
 import re
 import shlex
-import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -115,6 +114,15 @@ def test_the_names_in_examples_exist(page):
             assert not missing, f"{page}:{block.line}: {missing}"
 
 
+def test_a_wrong_example_would_be_seen():
+    block = Block(1, "text", "", "1 ...\n")
+    check_output(block, "page", "1 and more\n")
+    with pytest.raises(pytest.fail.Exception, match="Expected"):
+        check_output(block, "page", "2 and more\n")
+    tree = ast.parse("rk.cells.LSTMCell(rk.cells.LSTMCel, rk.Vocabulary)")
+    assert {name for name in names_of_ours(tree) if not resolves(name)} == {"rk.cells.LSTMCel", "rk.Vocabulary"}
+
+
 def names_of_ours(tree: ast.AST) -> Iterator[str]:
     """The dotted names that begin with `rk.`, such as rk.cells.LSTMCell."""
     for node in ast.walk(tree):
@@ -136,40 +144,22 @@ def resolves(name: str) -> bool:
 # ---------------------------------------------------------------------- commands
 
 
+@functools.cache
 def commands() -> dict[str, set[str]]:
-    """The options of each rnnkit command, by its name."""
+    """The options of each rnnkit command, by its name, such as `train words`."""
 
     def options(command) -> set[str]:
         return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
 
     def walk(group, prefix: str) -> Iterator[tuple[str, set[str]]]:
-        for name, command in group.commands.items():
+        for name in group.list_commands(None):
+            command = group.get_command(None, name)
             yield f"{prefix}{name}", options(command) | {"--help", "-h"}
-            if hasattr(command, "commands"):
+            if hasattr(command, "list_commands"):
                 yield from walk(command, f"{prefix}{name} ")
 
     root = typer.main.get_command(app)
     return {"": options(root) | {"--help", "-h"}, **dict(walk(root, ""))}
-
-
-def pipelines() -> dict[str, set[str]]:
-    """The options of each pipeline: the fields of its settings."""
-    table = {}
-    for path in sorted((ROOT / "pipelines").glob("*.py")):
-        if re.search(r"^def main\(", path.read_text(encoding="utf-8"), re.MULTILINE):
-            options = {f"--{field.name.replace('_', '-')}" for field in fields(module_at(path).Settings)}
-            table[path.stem] = options | {f"--no-{option[2:]}" for option in options} | {"--help", "-h"}
-    return table
-
-
-@functools.cache
-def module_at(path: Path):
-    """The module in a file, under a name that is this test's own."""
-    spec = importlib.util.spec_from_file_location(f"documented_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look up their annotations there
-    spec.loader.exec_module(module)
-    return module
 
 
 def shell_lines(block: Block) -> Iterator[str]:
@@ -200,25 +190,19 @@ def problem_of(line: str) -> str | None:
     if program == "rnnkit":
         return problem_of_rnnkit(words[1:])
     if program.startswith("python") and len(words) > 1 and words[1].startswith("pipelines/"):
-        return problem_of_pipeline(Path(words[1]).stem, words[2:])
+        return problem_of_rnnkit(["train", Path(words[1]).stem, *words[2:]])
     if "pip" in words[:3] and "install" in words:
         return problem_of_install(" ".join(words))
     return problem_of_address(" ".join(words)) if program == "curl" else None
 
 
 def problem_of_rnnkit(words: list[str]) -> str | None:
-    if words[:1] == ["train"]:
-        return problem_of_pipeline(words[1], words[2:]) if len(words) > 1 and words[1].islower() else None
-    table = commands()
-    name = next((name for name in (" ".join(words[:2]), *words[:1], "") if name in table), "")
-    if not name and words and not words[0].startswith("-") and words[0].islower():
-        return f"there is no command {words[0]}"
-    return unknown_options(words, table[name])
-
-
-def problem_of_pipeline(name: str, words: list[str]) -> str | None:
-    table = pipelines()
-    return unknown_options(words, table[name]) if name in table else f"there is no pipeline {name}"
+    """Words in capitals, such as NAME, stand for what the reader puts there."""
+    name, rest = "", words
+    groups = {"", *(name.partition(" ")[0] for name in commands() if " " in name)}
+    while name in groups and rest and rest[0].islower() and not rest[0].startswith("-"):
+        name, rest = f"{name} {rest[0]}".strip(), rest[1:]
+    return unknown_options(rest, commands()[name]) if name in commands() else f"there is no command {name}"
 
 
 def unknown_options(words: list[str], options: set[str]) -> str | None:
@@ -259,7 +243,7 @@ def test_commands_and_their_options_exist(page):
         ("rnnkit serve exported/ --portt 1", "it has no option --portt"),
         ("rnnkit bench export --jso x", "it has no option --jso"),
         ("rnnkit train words --epoch 3", "it has no option --epoch"),
-        ("rnnkit train wordz", "there is no pipeline wordz"),
+        ("rnnkit train wordz", "there is no command train wordz"),
         ("python pipelines/words.py --epoch 3", "it has no option --epoch"),
         ("pip install 'keras-rnnkit[trian]'", "there is no extra trian"),
         ("curl localhost:8000/v2/models/words/generat -d '{}'", "the server has no address /v2/models/words/generat"),
@@ -304,9 +288,13 @@ def test_the_reference_has_every_public_name():
 
 
 def test_every_page_is_in_the_navigation():
+    """Pages of docs/benchmarks may be linked from the page on measuring instead."""
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
     named = set(re.findall(r"[\w/]+\.md$", navigation, re.MULTILINE))
-    assert named == {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    measuring = (ROOT / "docs" / "measuring.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\((benchmarks/[\w/]+\.md)", measuring))
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert named <= pages and pages <= named | linked
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -320,8 +308,12 @@ def test_links_and_pictures_lead_to_files(page):
 # ---------------------------------------------------------------------- pictures
 
 
+@functools.cache
 def drawing():
-    return module_at(ROOT / "docs" / "pictures" / "draw.py")
+    spec = importlib.util.spec_from_file_location("draw", ROOT / "docs" / "pictures" / "draw.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_the_diagram_is_what_its_script_draws():

@@ -29,7 +29,7 @@ def titled(text: str) -> str:
     return ARGUMENTS.sub(lambda match: f"Arguments: {' '.join(match[1].replace('`', '').split())}:\n", text)
 
 
-class Doctests(Extension):
+class Docstrings(Extension):
     """A griffe extension, named in mkdocs.yml."""
 
     def on_instance(self, *, obj: Object, **kwargs) -> None:
