@@ -28,9 +28,12 @@ def test_every_view_has_its_picture_and_passes_the_audit(page, tmp_path_factory,
 @pytest.mark.parametrize(
     ("sabotage", "sentence"),
     [
-        ("document.querySelector('h2').style.color = '#bbb'", "The text of <h2"),
+        ("document.querySelector('#view h2').style.color = '#bbb'", "The text of <h2"),
         ("document.querySelector('.view button:not(.primary)').style.borderColor = '#ddd'", "The border of <button"),
-        ("document.querySelector('textarea').closest('label').replaceWith(document.querySelector('textarea'))", "no label"),
+        (
+            "document.querySelector('textarea').closest('label').replaceWith(document.querySelector('textarea'))",
+            "no label",
+        ),
         ("document.querySelector('#view').style.width = '2000px'", "pixels wide"),
         ("document.querySelector('#live').remove()", "no live region"),
     ],
@@ -66,7 +69,9 @@ def test_a_model_can_be_used_with_the_keyboard_alone(page):
     reached = []
     for _ in range(16):
         page.driver.switch_to.active_element.send_keys(Keys.TAB)
-        reached.append(page.value("document.activeElement.getAttribute('href') ?? document.activeElement.textContent.trim()"))
+        reached.append(
+            page.value("document.activeElement.getAttribute('href') ?? document.activeElement.textContent.trim()")
+        )
         reached[-1] = reached[-1] or page.value("document.activeElement.localName")
     places = [reached.index(name) for name in ("/docs", "#captioner", "#writer", "textarea", "Translate Ctrl+Enter")]
     assert places == sorted(places)

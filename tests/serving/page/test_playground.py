@@ -14,7 +14,11 @@ def test_cards_say_what_models_do(page):
     names = page.value("[...document.querySelectorAll('.card strong')].map((name) => name.textContent)")
     assert names == list(KINDS)
     text = page.text("#cards")
-    for sentence in ("Writes text, character by character", "Continues a series", "Computes fault from sensors, station"):
+    for sentence in (
+        "Writes text, character by character",
+        "Continues a series",
+        "Computes fault from sensors, station",
+    ):
         assert sentence in text
     assert page.value("document.querySelectorAll('.card[aria-current]').length") == 1
 
@@ -109,6 +113,7 @@ def test_the_token_is_asked_for_once(elsewhere, page_settings):
         page.wait("document.querySelector('.operation pre')?.textContent.includes('$RNNKIT_TOKEN')")
         page.open()
         page.wait("document.querySelectorAll('.card').length > 0")
+        page.wait("!document.querySelector('#sign-out').hidden")
         page.press("Sign out")
         page.wait("!document.querySelector('#sign-in')?.hidden")
         page.open("/metrics")

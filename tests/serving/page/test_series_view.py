@@ -24,7 +24,10 @@ def forecast(page, page_server):
 
 def test_columns_of_numbers_are_taken_and_named(forecast):
     page, _ = forecast
-    assert page.value("[...document.querySelectorAll('figcaption')].map((caption) => caption.textContent)") == ["price", "volume"]
+    assert page.value("[...document.querySelectorAll('figcaption')].map((caption) => caption.textContent)") == [
+        "price",
+        "volume",
+    ]
 
 
 def test_keys_read_the_values_of_history_and_forecast(forecast):
@@ -33,9 +36,13 @@ def test_keys_read_the_values_of_history_and_forecast(forecast):
     page, expected = forecast
     chart = page.find("svg[role=slider]")
     chart.send_keys(Keys.HOME, Keys.ARROW_RIGHT)
-    assert page.value(READOUT) == f"Step 1, history: price {SERIES[1][0]:.4g}, volume {SERIES[1][1]:.4f}".replace("0.327", "0.3270")
+    assert page.value(READOUT) == f"Step 1, history: price {SERIES[1][0]:.4g}, volume {SERIES[1][1]:.4f}".replace(
+        "0.327", "0.3270"
+    )
     chart.send_keys(Keys.END)
-    numbers = [float(text) for text in page.value("[...document.querySelectorAll('.readout b')].map((b) => b.textContent)")]
+    numbers = [
+        float(text) for text in page.value("[...document.querySelectorAll('.readout b')].map((b) => b.textContent)")
+    ]
     assert numbers == pytest.approx(expected[-1], rel=2e-3)
     assert page.value("document.querySelector('svg[role=slider]').getAttribute('aria-valuenow')") == "41"
 
@@ -52,7 +59,9 @@ def test_the_pointer_reads_values_and_marks_every_chart(forecast):
 
 def test_axes_have_round_numbers(forecast):
     page, _ = forecast
-    labels = page.value("[...document.querySelector('svg[role=slider]').querySelectorAll('text')].map((text) => text.textContent)")
+    labels = page.value(
+        "[...document.querySelector('svg[role=slider]').querySelectorAll('text')].map((text) => text.textContent)"
+    )
     numbers = [float(label) for label in labels if label != "step"]
     assert "step" in labels and len(numbers) >= 6
     assert all(len(label) <= 6 for label in labels)
@@ -98,5 +107,7 @@ def test_an_interval_is_drawn_and_read_where_the_model_has_one(page):
     page.press("Forecast")
     page.wait("document.querySelectorAll('path.interval').length === 1")
     assert "90% interval" in page.text(".legend")
-    page.driver.execute_script("document.querySelector('svg[role=slider]').dispatchEvent(new KeyboardEvent('keydown', {key: 'End'}))")
+    page.driver.execute_script(
+        "document.querySelector('svg[role=slider]').dispatchEvent(new KeyboardEvent('keydown', {key: 'End'}))"
+    )
     assert page.value(READOUT).endswith("forecast: 2.000 (90% between 1.00 to 3.50)")

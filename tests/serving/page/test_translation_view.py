@@ -18,7 +18,7 @@ def translated(page, folder):
 
 
 def cell(page, i: int, j: int) -> str:
-    return f"document.querySelector('td[data-i=\"{i}\"][data-j=\"{j}\"]')"
+    return f'document.querySelector(\'td[data-i="{i}"][data-j="{j}"]\')'
 
 
 def test_the_best_come_first_with_their_scores(translated):
@@ -26,7 +26,9 @@ def test_the_best_come_first_with_their_scores(translated):
     texts = page.value("[...document.querySelectorAll('.choice')].map((choice) => choice.children[1].textContent)")
     scores = page.value("[...document.querySelectorAll('.choice .score')].map((score) => score.textContent)")
     assert texts == [translation.text for translation in expected]
-    assert [float(score) for score in scores] == pytest.approx([translation.score for translation in expected], abs=0.006)
+    assert [float(score) for score in scores] == pytest.approx(
+        [translation.score for translation in expected], abs=0.006
+    )
 
 
 def test_cells_have_the_weights(translated):
@@ -35,7 +37,9 @@ def test_cells_have_the_weights(translated):
     assert page.value("document.querySelectorAll('.heatmap thead th').length") == 6 == weights.shape[1]
     assert page.value("document.querySelectorAll('.heatmap tbody th').length") == len(weights)
     for i, j in ((0, 0), (3, 5)):
-        page.driver.execute_script(f"{cell(page, i, j)}.dispatchEvent(new PointerEvent('pointerover', {{bubbles: true}}))")
+        page.driver.execute_script(
+            f"{cell(page, i, j)}.dispatchEvent(new PointerEvent('pointerover', {{bubbles: true}}))"
+        )
         assert page.value(READOUT).endswith(f"{weights[i, j]:.3f}")
     page.driver.execute_script(f"{cell(page, 1, 2)}.click()")  # as a touch does
     assert page.value(READOUT).endswith(f"{weights[1, 2]:.3f}")

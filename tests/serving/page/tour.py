@@ -28,7 +28,7 @@ def write_text(page: Page) -> None:
 def translate(page: Page) -> None:
     page.press("Translate")
     page.wait("document.querySelector('.heatmap td.lit, .heatmap td[data-i]') !== null")
-    page.value("document.querySelector('.heatmap td[data-i=\"2\"][data-j=\"1\"]')?.focus()")
+    page.value('document.querySelector(\'.heatmap td[data-i="2"][data-j="1"]\')?.focus()')
 
 
 def caption(page: Page) -> None:
@@ -40,7 +40,9 @@ def caption(page: Page) -> None:
 def forecast(page: Page) -> None:
     page.press("Forecast")
     page.wait("document.querySelector('svg[role=slider]') !== null")
-    page.value("document.querySelector('svg[role=slider]').dispatchEvent(new KeyboardEvent('keydown', {key: 'PageDown'}))")
+    page.value(
+        "document.querySelector('svg[role=slider]').dispatchEvent(new KeyboardEvent('keydown', {key: 'PageDown'}))"
+    )
 
 
 def compute(page: Page) -> None:
@@ -85,7 +87,10 @@ def shot(page: Page, folder: Path, view: str, width: int, theme: str) -> str:
 
 
 def main(address: str, folder: str) -> None:
-    with tempfile.TemporaryDirectory() as profile, browsing(address.removeprefix("http://").rstrip("/"), Path(profile)) as page:
+    with (
+        tempfile.TemporaryDirectory() as profile,
+        browsing(address.removeprefix("http://").rstrip("/"), Path(profile)) as page,
+    ):
         page.open()
         page.wait("document.querySelector('.card') !== null")
         models = page.driver.execute_async_script(
