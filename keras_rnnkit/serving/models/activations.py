@@ -70,9 +70,7 @@ class Activations:
 def packed(values: np.ndarray) -> dict[str, Any]:
     """The states [T, U] as base64 of little-endian int16, times `scale`; "ranking": units, the most decided first."""
     if values.size > MOST:
-        raise too_large(
-            f"{len(values)} tokens have {values.size:,} states; {MOST:,} at most are sent. Shorten the text."
-        )
+        raise too_large(f"{len(values)} tokens have {values.size:,} states; {MOST:,} at most are sent.")
     scale = max(float(np.abs(values).max()), 1e-9) / STEPS
     numbers = np.rint(values / scale).astype("<i2")
     return {

@@ -4,15 +4,15 @@ import { announce } from "./parts/announce.js";
 import { addressOf, card } from "./parts/cards.js";
 import { element } from "./parts/dom.js";
 import { facts, purpose } from "./models/model.js";
-import { serverModels, signIn, signOut } from "./models/server_model.js";
-import { captionsView } from "./views/captions.js";
-import { seriesView } from "./views/series.js";
-import { tensorsView } from "./views/tensors.js";
-import { textView } from "./views/text.js";
-import { translationView } from "./views/translation.js";
+import { isProtected, serverModels, signIn, signOut } from "./models/server_model.js";
+import { CaptionsView } from "./views/captions.js";
+import { SeriesView } from "./views/series.js";
+import { TensorsView } from "./views/tensors.js";
+import { TextView } from "./views/text.js";
+import { TranslationView } from "./views/translation.js";
 
 /** A view is made from a model, and has a node and `stop`, which ends what it runs. */
-const VIEWS = { text: textView, translation: translationView, captions: captionsView, series: seriesView, tensors: tensorsView };
+const VIEWS = { text: TextView, translation: TranslationView, captions: CaptionsView, series: SeriesView, tensors: TensorsView };
 
 const at = (id) => document.getElementById(id);
 let models = [];
@@ -21,25 +21,33 @@ let shown = null;
 /** Show the model that the address names, or the first. What the one before runs is stopped, and its view goes. */
 function showChosen({ moved = false } = {}) {
   const model = models.find((each) => addressOf(each) === location.hash) ?? models[0];
-  shown?.stop();
-  for (const link of at("cards").querySelectorAll("a")) {
-    if (link.getAttribute("href") === addressOf(model)) link.setAttribute("aria-current", "true");
-    else link.removeAttribute("aria-current");
-  }
   const { description } = model;
-  shown = (VIEWS[description.kind] ?? tensorsView)(model);
-  const head = element(
-    "header", { className: "head" },
-    element("h2", {}, description.name), element("p", { className: "quiet" }, `${purpose(description)}.`),
-    element("ul", { className: "facts", "aria-label": "Facts" }, ...facts(description).map((fact) => element("li", {}, fact))),
-  );
-  at("view").replaceChildren(head, ...shown.node.children);
+  shown?.stop();
+  markCard(addressOf(model));
+  shown = new (VIEWS[description.kind] ?? TensorsView)(model);
+  at("view").replaceChildren(heading(description), ...shown.node.children);
   document.title = `${description.name} · keras-rnnkit`;
-  at("cards").querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "center" });
   if (!moved) return;
   announce(`${description.name}: ${purpose(description)}.`);
   at("view").focus({ preventScroll: true });
   if (matchMedia("(max-width: 59.99rem)").matches) at("view").scrollIntoView();
+}
+
+function markCard(address) {
+  for (const link of at("cards").querySelectorAll("a")) {
+    const current = link.getAttribute("href") === address;
+    if (current) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+    if (current) link.scrollIntoView({ block: "nearest", inline: "center" });
+  }
+}
+
+function heading(description) {
+  return element(
+    "header", { className: "head" },
+    element("h2", {}, description.name), element("p", { className: "quiet" }, `${purpose(description)}.`),
+    element("ul", { className: "facts", "aria-label": "Facts" }, ...facts(description).map((fact) => element("li", {}, fact))),
+  );
 }
 
 async function load() {
@@ -53,6 +61,7 @@ async function load() {
   at("cards").replaceChildren(...models.map(card));
   if (models.length) showChosen();
   else complain("There is no model in the folder that is served. Export one with rk.export_bundle, and it appears here.");
+  at("sign-out").hidden = !(await isProtected());
 }
 
 function complain(sentence) {
@@ -78,7 +87,6 @@ async function enter(event) {
   at("token").value = "";
   at("sign-in").hidden = true;
   at("frame").hidden = false;
-  at("sign-out").hidden = false;
   await load();
 }
 

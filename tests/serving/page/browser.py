@@ -11,6 +11,7 @@ import pytest
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
 PATIENCE = 15
 """Seconds that a test waits for the page to show something."""
 
@@ -60,7 +61,8 @@ class Page:
     def labelled(self, label: str):
         """The control whose label begins with these words, as a person finds it."""
         return self.driver.execute_script(
-            "const label = [...document.querySelectorAll('label')].find((l) => l.textContent.trim().startsWith(arguments[0]));"
+            "const begins = (label) => label.textContent.trim().startsWith(arguments[0]);"
+            "const label = [...document.querySelectorAll('label')].find(begins);"
             "return label?.control ?? label?.querySelector('input, select, textarea')",
             label,
         )
@@ -122,14 +124,7 @@ def browsing(address: str, profile: Path):
 
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--hide-scrollbars",
-        f"--user-data-dir={profile}",
-    ):
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, Service(DRIVER))

@@ -57,7 +57,8 @@ def test_an_image_is_dropped(captioner, image):
         "const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0));"
         "const data = new DataTransfer();"
         "data.items.add(new File([bytes], 'picture.png', {type: 'image/png'}));"
-        "document.querySelector('.drop').dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}))",
+        "const dropped = new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true});"
+        "document.querySelector('.drop').dispatchEvent(dropped)",
         content,
     )
     captioner.wait("document.querySelectorAll('.choice').length === 5")

@@ -28,7 +28,7 @@ def test_every_view_has_its_picture_and_passes_the_audit(page, tmp_path_factory,
 @pytest.mark.parametrize(
     ("sabotage", "sentence"),
     [
-        ("document.querySelector('h2').style.color = '#bbb'", "The text of <h2"),
+        ("document.querySelector('#view h2').style.color = '#bbb'", "The text of <h2"),
         ("document.querySelector('.view button:not(.primary)').style.borderColor = '#ddd'", "The border of <button"),
         (
             "document.querySelector('textarea').closest('label').replaceWith(document.querySelector('textarea'))",

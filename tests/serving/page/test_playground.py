@@ -113,6 +113,7 @@ def test_the_token_is_asked_for_once(elsewhere, page_settings):
         page.wait("document.querySelector('.operation pre')?.textContent.includes('$RNNKIT_TOKEN')")
         page.open()
         page.wait("document.querySelectorAll('.card').length > 0")
+        page.wait("!document.querySelector('#sign-out').hidden")
         page.press("Sign out")
         page.wait("!document.querySelector('#sign-in')?.hidden")
         page.open("/metrics")

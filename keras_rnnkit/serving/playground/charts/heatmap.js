@@ -4,7 +4,7 @@ import { element } from "../parts/dom.js";
 
 /**
  * @param {import("../models/model.js").Attention} attention
- * @param {(sentence: string) => void} read told the value of the cell that is pointed at
+ * @param {(sentence: string, value: string) => void} read told the value of the cell that is pointed at
  */
 export function heatmap({ source, target, weights }, read) {
   const long = source.some((token) => [...token].length > 2);
@@ -26,7 +26,7 @@ export function heatmap({ source, target, weights }, read) {
     if (current) current.tabIndex = -1;
     current = cells[i][j];
     current.tabIndex = 0;
-    read([`“${visible(target[i])}” looked at “${visible(source[j])}” with a weight of `, weights[i][j].toFixed(3)]);
+    read(`“${visible(target[i])}” looked at “${visible(source[j])}” with a weight of `, weights[i][j].toFixed(3));
   }
 
   table.addEventListener("pointerover", (event) => at(event.target, light));

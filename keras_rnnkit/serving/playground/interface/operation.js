@@ -33,10 +33,11 @@ function content(operation, context, websocket) {
     method: operation.method.toUpperCase(),
     body: operation.requestBody ? bodyOf(operation, model, context.schemas) : null,
     secured: context.secured,
+    answer: answerKind(operation.responses["200"]?.content),
     websocket, model,
   };
-  const response = operation.responses["200"]?.content?.["application/json"]?.schema;
-  const sample = response ? exampleOf(response, context.schemas) : null;
+  const { schema } = operation.responses["200"]?.content?.["application/json"] ?? {};
+  const sample = schema ? exampleOf(schema, context.schemas) : null;
   const rest = operation.description ?? operation.summary.slice(firstSentence(operation.summary).length).trim();
   return element(
     "div", { className: "body" },
@@ -45,6 +46,13 @@ function content(operation, context, websocket) {
     sample ? element("details", { className: "more" }, element("summary", {}, "Form of the answer"), codeBlock(JSON.stringify(sample, null, 2))) : null,
     element("details", { className: "more" }, element("summary", {}, "Errors"), errors(operation.responses)),
   );
+}
+
+/** "json", "events", "text", or "none" where an answer has no body. */
+function answerKind(content) {
+  if (!content) return "none";
+  if (content["text/event-stream"]) return "events";
+  return content["application/json"] ? "json" : "text";
 }
 
 /** The request in the language whose tab is selected. */

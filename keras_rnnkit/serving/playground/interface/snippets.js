@@ -6,11 +6,12 @@ export const LANGUAGES = ["curl", "Python", "JavaScript"];
 
 /**
  * @param {string} language one of LANGUAGES
- * @param {{path: string, method: string, body: any, secured: boolean, websocket: boolean, model: object}} request
+ * @param {{path: string, method: string, body: any, answer: string, secured: boolean,
+ *   websocket: boolean, model: object}} request
  */
 export function snippet(language, request) {
   const table = request.websocket ? SOCKETS : REQUESTS;
-  return table[language]({ ...request, streams: request.path.endsWith("generate_stream"), url: `${location.origin}${request.path}` });
+  return table[language]({ ...request, streams: request.answer === "events", url: `${location.origin}${request.path}` });
 }
 
 const REQUESTS = {
@@ -20,18 +21,18 @@ const REQUESTS = {
     if (body) lines.push("-H 'Content-Type: application/json'", `-d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`);
     return lines.join(" \\\n  ");
   },
-  Python({ url, method, body, secured, streams }) {
-    const given = body ? [`json=${pythonOf(body)}`] : [];
-    if (secured) given.push('headers={"Authorization": f"Bearer {os.environ[\'RNNKIT_TOKEN\']}"}');
-    const call = [`"${url}"`, ...given].join(",\n    ");
+  Python({ url, method, body, secured, streams, answer }) {
+    const options = body ? [`json=${pythonOf(body)}`] : [];
+    if (secured) options.push('headers={"Authorization": f"Bearer {os.environ[\'RNNKIT_TOKEN\']}"}');
+    const call = [`"${url}"`, ...options].join(",\n    ");
     const head = `${secured ? "import os\n\n" : ""}import httpx\n\n`;
     if (streams) {
       return `${head}with httpx.stream("${method}", ${call}) as response:\n    for line in response.iter_lines():\n        if line:\n            print(line.removeprefix("data: "))`;
     }
-    const result = url.endsWith("/metrics") ? "text" : body || method === "GET" ? "json()" : "status_code";
+    const result = { json: "json()", text: "text", none: "status_code" }[answer];
     return `${head}response = httpx.${method.toLowerCase()}(\n    ${call},\n)\nprint(response.${result})`;
   },
-  JavaScript({ url, method, body, secured, streams }) {
+  JavaScript({ url, method, body, secured, streams, answer }) {
     const headers = [body ? '"Content-Type": "application/json"' : null, secured ? "Authorization: `Bearer ${token}`" : null].filter(Boolean);
     const options = [
       method === "GET" ? null : `method: "${method}"`,
@@ -41,7 +42,7 @@ const REQUESTS = {
     const call = options.length ? `"${url}", {\n  ${options.join(",\n  ")},\n}` : `"${url}"`;
     const rest = streams
       ? "for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) console.log(chunk);"
-      : `console.log(await response.${url.endsWith("/metrics") ? "text" : "json"}());`;
+      : `console.log(${{ json: "await response.json()", text: "await response.text()", none: "response.status" }[answer]});`;
     return `const response = await fetch(${call});\n${rest}`;
   },
 };

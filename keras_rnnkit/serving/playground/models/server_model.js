@@ -75,6 +75,11 @@ export async function serverModels() {
   return models.map((description) => new ServerModel(description));
 }
 
+/** Whether the server wants a token, so that a browser which is in has signed in. */
+export async function isProtected() {
+  return (await json("/openapi.json")).security !== undefined;
+}
+
 /** Let this browser in; an error says why not. */
 export async function signIn(token) {
   await request("/sign-in", { token });

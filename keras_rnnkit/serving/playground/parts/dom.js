@@ -48,12 +48,13 @@ export function numberOf(input, label) {
   const whole = input.step === "1" && !Number.isInteger(value);
   if (!Number.isFinite(value) || whole || value < Number(input.min) || (input.max !== "" && value > Number(input.max))) {
     const upper = input.max === "" ? " or more" : ` to ${input.max}`;
-    throw new Error(`${label} must be ${whole ? "a whole number, " : ""}${input.min}${upper}. Received: ${input.value || "nothing"}.`);
+    const received = input.value || "nothing";
+    throw new Error(`${label} must be ${whole ? "a whole number, " : ""}${input.min}${upper}. Received: ${received}.`);
   }
   return value;
 }
 
-/** Make a heading with the facts of a model. */
+/** A part of a view, with its title. */
 export function panel(title, ...children) {
   return element("section", { className: "panel" }, title ? element("h3", {}, title) : null, ...children);
 }
