@@ -13,6 +13,7 @@ import numpy as np
 from rich.table import Table
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.evaluation import export, in_keras, respelled, same_in_both, scores, shown
 from keras_rnnkit.runs.image_encoder import NETWORKS, network_of, pooled
 from keras_rnnkit.runs.pictures import attention_on_images, contact_sheet
@@ -23,6 +24,11 @@ from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.settings import SettingsError
 
+PICTURES = (
+    ("curves.png", "Loss after each epoch on the training and the validation data, and the norm of the gradient."),
+    ("captions.png", "Captions of test images; wrong ones are in red, with a reference below."),
+    ("attention.png", "Where the model looks at each word."),
+)
 WAYS = ("attention", "condition", "initial")
 
 
@@ -108,7 +114,7 @@ def run(settings: Settings) -> dict:
         bundle = export(models[settings.way], (None, data.words), settings, run, tolerance=1e-3)
         metrics, captions = judge(models, bundle, data, settings, run)
         report(settings, metrics, captions, history, models, bundle, data)
-        return run.complete(metrics)
+        return run.complete(metrics, PICTURES)
 
 
 def train_ways(data: Data, settings: Settings, run: Run):
@@ -255,6 +261,7 @@ def judge(models, bundle, data: Data, settings: Settings, run: Run):
         metrics[name] = scores(captions, data.wanted, parts)
         table.add_row(name, *shown(metrics[name]))
     run.console.print(table)
+    run.note(degenerate(texts[f"{settings.way}, greedy"], "captions"))
     captions = texts[f"{settings.way}, beam {settings.beam}"]
     metrics["examples"] = [{"wanted": w, "found": c} for w, c in zip(data.wanted[:20], captions, strict=False)]
     return metrics, captions

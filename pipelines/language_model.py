@@ -14,11 +14,18 @@ import numpy as np
 from rich.text import Text
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.degenerate import repetitive
 from keras_rnnkit.runs.recurrent import CELLS, layer_of
 from keras_rnnkit.runs.reporting import write_report
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.settings import SettingsError
+
+PICTURES = (
+    ("curves.png", "Loss after each epoch on the training and the validation data, and the norm of the gradient."),
+    ("units.png", "Text coloured by the activity of hidden units after each character."),
+    ("rank_frequency.png", "How often the tokens of the training text occur, by their rank."),
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,8 @@ def run(settings: Settings) -> dict:
             metrics |= export(parts["test"], vocabulary, settings, run)
         shown = best_model(settings, run, len(vocabulary), None, stateful=False)
         write_report(settings, metrics, history, vocabulary, parts, shown)
-        return run.complete(metrics)
+        run.note(repetitive(metrics.get("written", "")) if settings.export else None)
+        return run.complete(metrics, PICTURES, metrics.get("sample", ""))
 
 
 # ---------------------------------------------------------------------- data
@@ -282,7 +290,7 @@ def export(test: np.ndarray, vocabulary, settings: Settings, run: Run) -> dict:
     )
     sample = vocabulary.decode(written.tokens[0])
     run.console.print(Text.assemble("\n", (start, "bold"), sample, "\n"), soft_wrap=True)
-    return {"exported_perplexity": same, "sample": start + sample}
+    return {"exported_perplexity": same, "sample": start + sample, "written": sample}
 
 
 def main(settings: Settings) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from rich.table import Table
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.evaluation import export, in_keras, respelled, same_in_both, scores, shown
 from keras_rnnkit.runs.length_report import by_length, lengths_table, plot_lengths
 from keras_rnnkit.runs.pictures import heatmaps
@@ -23,6 +24,11 @@ from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.settings import SettingsError
 
+PICTURES = (
+    ("curves.png", "Loss after each epoch on the training and the validation data, and the norm of the gradient."),
+    ("lengths.png", "Exact translations of the test pairs, by the length of the source."),
+    ("attention.png", "The tokens of the source (across) that each token of the translation (down) attends to."),
+)
 VOCABULARIES = ("vocabulary_source", "vocabulary_target")
 
 
@@ -130,7 +136,7 @@ def run(settings: Settings) -> dict:
         bundle = export(model, (data.source, data.target), settings, run, tolerance=1e-4)
         metrics = judge(model, bundle, fixed, data, settings, run)
         report(settings, metrics, history, bundle, data)
-        return run.complete(metrics)
+        return run.complete(metrics, PICTURES)
 
 
 # ---------------------------------------------------------------------- data
@@ -279,6 +285,7 @@ def judge(model, bundle, fixed, data: Data, settings: Settings, run: Run) -> dic
         exact["fixed"] = [text == w for text, w in zip(texts, wanted, strict=True)]
         table.add_row("fixed vector, greedy", *shown(metrics["fixed"]))
     run.console.print(table)
+    run.note(degenerate([t.text for t in found["greedy"]], "translations"))
     names = {"greedy": settings.attention if settings.attention != "none" else "fixed", "fixed": "fixed vector"}
     kept = {names[name]: exact[name] for name in names if name in exact}
     metrics["by_length"] = by_length([len(source) for source in sources], kept)

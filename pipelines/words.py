@@ -13,6 +13,7 @@ from typing import Annotated
 import numpy as np
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.reporting import write_report
 from keras_rnnkit.runs.rows import Rows
@@ -20,6 +21,12 @@ from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.vocabulary import BEGIN, END, PADDING
+
+PICTURES = (
+    ("curves.png", "Loss after each epoch on the training and the validation data, and the norm of the gradient."),
+    ("units.png", "Words coloured by the activity of hidden units after each letter."),
+    ("rank_frequency.png", "How often letters occur in the training words, by their rank."),
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,8 @@ def run(settings: Settings) -> dict:
         metrics |= invented(bundle, vocabulary, words, settings, run)
         letters = {name: np.concatenate([row[row > 0] for row in x]) for name, (x, _) in parts.items()}
         write_report(settings, metrics, history, vocabulary, letters, model)
-        return run.complete(metrics)
+        run.note(degenerate(metrics["words"], "words"))
+        return run.complete(metrics, PICTURES, ", ".join(metrics["words"]))
 
 
 # ---------------------------------------------------------------------- data

@@ -45,7 +45,7 @@ class EpochReport(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.done += 1
         seconds = time.perf_counter() - self.began
-        if self.done == 1:  # it compiles the model, which must not count as speed
+        if self.bar is None or self.done == 1:  # the first one compiles the model, which must not count as speed
             self.first_batch = seconds
             return
         left = self.epoch_seconds(seconds) * (1 - self.done / self.steps)

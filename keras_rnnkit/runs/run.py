@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from keras_rnnkit.runs.settings import RunSettings
 from keras_rnnkit.settings import SettingsError
 
 PACKAGES = ("keras-rnnkit", "tensorflow", "keras", "numpy", "onnxruntime", "tf2onnx")
+
+HIDDEN = ("examples", "by_length", "sample")
 
 
 class Run:
@@ -42,12 +44,14 @@ class Run:
     """
 
     def __init__(self, settings: RunSettings, pipeline: str):
-        self.settings, self.pipeline = settings, pipeline
+        self.settings: Any = settings  # of any pipeline
+        self.pipeline = pipeline
         self.console = Console(highlight=False, soft_wrap=True)
         self.folder = RunFolder(settings.out)
         self.interruption = Interruption()
         self.record: dict[str, Any] = {}
         self.resumes = False
+        self.notes: list[str] = []
         self.began = time.perf_counter()
 
     def __enter__(self) -> Run:
@@ -122,11 +126,33 @@ class Run:
         load_best(model, self.settings.out / f"best{suffix}.npz", self.id)
         return model
 
-    def complete(self, metrics: dict[str, Any]) -> dict[str, Any]:
-        """Note that the run has ended as it should; returns the metrics with the time it took."""
+    def note(self, sentence: str | None) -> None:
+        """Print a warning about the model, and put it at the top of the report; None is no warning."""
+        if sentence is not None:
+            self.notes.append(sentence)
+            self.console.print(f"Note: {sentence}", style="bold", markup=False)
+
+    def complete(
+        self, metrics: dict[str, Any], pictures: Sequence[tuple[str, str]] = (), text: str = ""
+    ) -> dict[str, Any]:
+        """Write the page of the report and note that the run has ended as it should.
+
+        Arguments:
+            metrics: the numbers of the page; those of `HIDDEN` are too long for it.
+            pictures: names of files in the folder of the report, each with a sentence about what it shows.
+            text: a text that the model wrote.
+
+        Returns the metrics with the time that the run took.
+        """
+        from keras_rnnkit.runs.page import write_page
+
         metrics["seconds"] = time.perf_counter() - self.began
         self._write(status="complete", ended=now())
-        self.say("report", f"{self.settings.out / 'report'}   {metrics['seconds'] / 60:.1f} min in all")
+        folder = self.settings.out / "report"
+        folder.mkdir(parents=True, exist_ok=True)
+        shown = {name: value for name, value in metrics.items() if name not in HIDDEN}
+        page = write_page(folder, self.pipeline.replace("_", " "), self.record, shown, pictures, self.notes, text)
+        self.say("report", f"{page}   {metrics['seconds'] / 60:.1f} min in all")
         return metrics
 
     def _write(self, **changes: Any) -> None:

@@ -110,11 +110,11 @@ class TrainingSettings(RunSettings):
     patience: Annotated[int, "Epochs without improvement before training ends; 0 for never."] = 0
     mixed: Annotated[bool, "Compute in bfloat16."] = False
 
-    MAY_DIFFER = (*RunSettings.MAY_DIFFER, "epochs", "patience")
-    COUNTS = ("layers", "units", "embedding", "epochs")
-    FRACTIONS = ("dropout", "average")
-    POSITIVE = ("learning_rate",)
-    NOT_NEGATIVE = (*RunSettings.NOT_NEGATIVE, "after", "warmup", "clip", "patience")
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = (*RunSettings.MAY_DIFFER, "epochs", "patience")
+    COUNTS: ClassVar[tuple[str, ...]] = ("layers", "units", "embedding", "epochs")
+    FRACTIONS: ClassVar[tuple[str, ...]] = ("dropout", "average")
+    POSITIVE: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (*RunSettings.NOT_NEGATIVE, "after", "warmup", "clip", "patience")
 
     def __post_init__(self):
         super().__post_init__()
@@ -155,10 +155,16 @@ class PairSettings(TrainingSettings):
     checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
     saved_model: Annotated[bool, "Write a SavedModel too."] = True
 
-    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "checkpoint_every", "beam", "penalty", "saved_model")
-    COUNTS = (*TrainingSettings.COUNTS, "beam", "checkpoint_every")
-    FRACTIONS = (*TrainingSettings.FRACTIONS, "sampling", "smoothing")
-    NOT_NEGATIVE = (*TrainingSettings.NOT_NEGATIVE, "penalty")
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = (
+        *TrainingSettings.MAY_DIFFER,
+        "checkpoint_every",
+        "beam",
+        "penalty",
+        "saved_model",
+    )
+    COUNTS: ClassVar[tuple[str, ...]] = (*TrainingSettings.COUNTS, "beam", "checkpoint_every")
+    FRACTIONS: ClassVar[tuple[str, ...]] = (*TrainingSettings.FRACTIONS, "sampling", "smoothing")
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (*TrainingSettings.NOT_NEGATIVE, "penalty")
 
     BY_DATA: ClassVar[dict[str, tuple[Any, Any]]] = {}
     """Defaults of settings that were left out: for the built-in data, and for a user's own data."""

@@ -34,7 +34,7 @@ def test_days_are_translated_judged_and_reported(translated):
     assert sum(row["count"] for row in metrics["by_length"]) == 24
     assert set(metrics["by_length"][0]) == {"from", "to", "count", "general", "fixed vector"}
     names = {path.name for path in (folder / "report").iterdir()}
-    assert names == {"metrics.json", "curves.png", "lengths.png", "attention.png"}
+    assert names == {"index.html", "metrics.json", "curves.png", "lengths.png", "attention.png"}
     known = json.loads((folder / "report" / "metrics.json").read_text())
     assert known["settings"]["units"] == 12 and known["examples"][0]["source"]
 
@@ -69,7 +69,7 @@ def test_scenes_are_captioned_in_three_ways(tmp_path):
     ways = ("attention, greedy", "attention, beam 3", "condition, greedy", "initial, greedy")
     assert all(set(metrics[way]) == {"exact", "exact, seen", "exact, unseen", "bleu", "chrf"} for way in ways)
     names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {"metrics.json", "curves.png", "captions.png", "attention.png"}
+    assert names == {"index.html", "metrics.json", "curves.png", "captions.png", "attention.png"}
 
 
 def test_images_of_a_folder_are_captioned(tmp_path):
