@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,11 @@ import typer
 from typer.core import TyperGroup
 
 from keras_rnnkit.cli.options import options_of
-from keras_rnnkit.cli.refusals import USAGE, need, refuse
+from keras_rnnkit.cli.refusals import REFUSED, USAGE, need, refuse
 
-SENTENCES = ("TextError", "CheckpointError", "ExportError", "SettingsError")
-"""Errors whose message tells the user what to correct. Importing their classes would import TensorFlow."""
+SENTENCES = {"SettingsError": USAGE, "TextError": USAGE, "CheckpointError": USAGE, "ExportError": REFUSED}
+"""Errors whose message tells the user what to correct, with the exit code. Importing all their classes would import
+TensorFlow."""
 
 
 def pipelines_folder() -> Path:
@@ -90,13 +92,30 @@ def app_of(run: Callable[[Any], None], settings: type) -> typer.Typer:
 
 def run_command(run: Callable[[Any], None], settings: Any) -> None:
     """Run a pipeline. An error that the user can correct is one sentence without a traceback."""
+    from keras_rnnkit.runs.errors import Interrupted, RunError
     from keras_rnnkit.runs.packages import check_packages
 
     check_packages(settings.packages)
     need("train", "keras", "tensorflow")
     try:
         run(settings)
+    except Interrupted as interruption:
+        typer.echo(f"Interrupted.{how_to_resume(interruption.checkpoint)}", err=True)
+        raise typer.Exit(interruption.exit_code) from None
+    except RunError as error:
+        refuse(str(error))
     except Exception as error:
         if type(error).__name__ not in SENTENCES:
             raise
-        refuse(str(error), USAGE)
+        refuse(str(error), SENTENCES[type(error).__name__])
+
+
+def how_to_resume(checkpoint: Path | None) -> str:
+    """The command that continues training, where there is a checkpoint."""
+    if checkpoint is None or not checkpoint.exists():
+        return ""
+    program = Path(sys.argv[0])
+    start = [program.name] if program.suffix != ".py" else ["python", sys.argv[0]]
+    kept = [argument for argument in sys.argv[1:] if argument not in ("--resume", "--overwrite")]
+    command = shlex.join([*start, *kept, "--resume"])
+    return f" {checkpoint} has the state of the training. Continue with:\n\n    {command}\n"

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs.reporting import plot_curves
+from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.text.files import replacing
 
@@ -23,47 +23,29 @@ def target_of(text: str, vocabulary) -> np.ndarray:
     return np.array([2, *vocabulary.encode(text), 3], np.int32)
 
 
-def train(
-    model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: PairSettings, console: Console, suffix: str = ""
-):
-    """Train; the model then has the best weights, which are in a file too.
+def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: PairSettings, run: Run, suffix: str = ""):
+    """Train; the model then has the best weights, which are in a file too. Returns the logs of every epoch.
 
     Arguments:
         pairs, valid: the pairs to train on and to validate.
         suffix: is added to the names of the files.
-
-    Returns the logs of every epoch.
     """
-    from keras_rnnkit.runs.optimization import optimizer_of
-    from keras_rnnkit.runs.progress import EpochReport
 
-    loss = rk.training.NextToken(ignore=0, smoothing=settings.smoothing)
-    model.compile(optimizer_of(settings, len(pairs)), loss)
-    learned = settings.of_checkpoint | {"suffix": suffix}
-    path, place = settings.out / f"training{suffix}.ckpt", None
-    if settings.resume and path.exists():
-        place = rk.training.resume(model, path, learned)
-        console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
-    keeper = rk.training.Checkpoint(path, learned, settings.checkpoint_every, place=place)
-    report = EpochReport(
-        settings, console, keeper.history, pairs.tokens // len(pairs), settings.out / f"best{suffix}.npz"
+    def callbacks(done: int) -> list[Any]:
+        sampling = rk.seq2seq.ScheduledSampling
+        return [sampling(settings.sampling, len(pairs), start=done)] if settings.sampling else []
+
+    history = run.fit(
+        model,
+        pairs,
+        loss=rk.training.NextToken(ignore=0, smoothing=settings.smoothing),
+        validation_data=valid.dataset(),
+        tokens=pairs.tokens // len(pairs),
+        suffix=suffix,
+        callbacks=callbacks,
     )
-    callbacks: list[Any] = [rk.training.GradientLog(), report, keeper]
-    if settings.schedule == "plateau":
-        callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
-    if settings.sampling:
-        done = place["epoch"] * len(pairs) + place["batch"] if place else 0
-        callbacks.append(rk.seq2seq.ScheduledSampling(settings.sampling, len(pairs), start=done))
-    arguments = {"validation_data": valid.dataset(), "shuffle": False, "verbose": 0}
-    rk.training.fit(model, pairs, settings.epochs, callbacks, place, **arguments)
-    restore(model, report.path)
-    return keeper.history
-
-
-def restore(model, path: Path) -> None:
-    """Give a model the best weights, from their file."""
-    with np.load(path) as kept:
-        model.set_weights([kept[name] for name in kept.files])
+    run.restore(model, suffix)
+    return history
 
 
 def write_metrics(settings: PairSettings, metrics: dict[str, Any], history, folder: Path) -> None:

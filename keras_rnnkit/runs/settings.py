@@ -3,17 +3,88 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+from keras_rnnkit.runs.limits import (
+    BETWEEN,
+    COUNT,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    check_choices,
+    check_numbers,
+)
 from keras_rnnkit.runs.packages import TRAINING, Packages
 from keras_rnnkit.runs.recurrent import CELLS
 from keras_rnnkit.settings import SettingsError
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class RunSettings:
+    """The run: its folder, and what it shows
+
+    Each field is an option of the command.
+    """
+
+    out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/model")
+    resume: Annotated[bool, "Continue the run in that folder after an interruption."] = False
+    overwrite: Annotated[bool, "Replace the run in that folder."] = False
+    continue_from: Annotated[
+        Path | None, "Begin with the best weights and the vocabulary of the run in this folder, on other data."
+    ] = None
+    smoke: Annotated[bool, "Every stage in seconds, with a tiny model on little data; learns nothing."] = False
+    seed: Annotated[int, "Seed of all random numbers."] = 0
+    threads: Annotated[int, "Threads of one operator; 0 for all cores. 1 is often faster up to 128 units."] = 0
+
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = ("out", "resume", "overwrite", "continue_from", "threads")
+    """Settings that may differ from those of the checkpoint."""
+
+    SMOKE: ClassVar[dict[str, Any]] = {}
+    """What --smoke sets, where a setting has not been chosen."""
+
+    COUNTS: ClassVar[tuple[str, ...]] = ()
+    """Settings that must be 1 or more."""
+
+    FRACTIONS: ClassVar[tuple[str, ...]] = ()
+    """Settings that must be from 0 to below 1."""
+
+    POSITIVE: ClassVar[tuple[str, ...]] = ()
+    """Settings that must be above 0."""
+
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("seed", "threads")
+    """Settings that must be 0 or more."""
+
+    def __post_init__(self):
+        for field in fields(self):
+            if self.smoke and field.name in self.SMOKE and getattr(self, field.name) == field.default:
+                object.__setattr__(self, field.name, self.SMOKE[field.name])
+        check_choices(self)
+        limits = {"COUNTS": COUNT, "FRACTIONS": FRACTION, "POSITIVE": POSITIVE, "NOT_NEGATIVE": NOT_NEGATIVE}
+        for names, limit in limits.items():
+            check_numbers(self, getattr(self, names), limit)
+        if self.resume and self.overwrite:
+            raise SettingsError("--resume continues a run and --overwrite replaces it. Choose one of them.")
+
+    @property
+    def packages(self) -> Packages:
+        """The packages that a run with these settings needs, by the extra that installs them."""
+        return TRAINING
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """All settings as JSON has them."""
+        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+
+    @property
+    def of_checkpoint(self) -> dict[str, Any]:
+        """The settings that must be those of the checkpoint."""
+        return {k: v for k, v in self.as_json.items() if k not in self.MAY_DIFFER}
+
+
+@dataclass(frozen=True)
+class TrainingSettings(RunSettings):
     """Model, training and files
 
     Each field is an option of the command.
@@ -38,36 +109,19 @@ class TrainingSettings:
     average: Annotated[float, "Evaluate weights averaged with this momentum, such as 0.999; 0 for no average."] = 0.0
     patience: Annotated[int, "Epochs without improvement before training ends; 0 for never."] = 0
     mixed: Annotated[bool, "Compute in bfloat16."] = False
-    seed: Annotated[int, "Seed of all random numbers."] = 0
-    threads: Annotated[int, "Threads of one operator; 0 for all cores. 1 is often faster up to 128 units."] = 0
-    out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/model")
-    resume: Annotated[bool, "Continue from the checkpoint in that folder."] = False
 
-    MAY_DIFFER: ClassVar[tuple[str, ...]] = ("out", "resume", "epochs", "patience", "threads")
-    """Settings that may differ from those of the checkpoint."""
-
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = (*RunSettings.MAY_DIFFER, "epochs", "patience")
     COUNTS: ClassVar[tuple[str, ...]] = ("layers", "units", "embedding", "epochs")
-    """Settings that must be 1 or more."""
-
     FRACTIONS: ClassVar[tuple[str, ...]] = ("dropout", "average")
-    """Settings that must be from 0 to below 1."""
+    POSITIVE: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (*RunSettings.NOT_NEGATIVE, "after", "warmup", "clip", "patience")
 
     def __post_init__(self):
+        super().__post_init__()
         if self.cell not in CELLS:
             raise SettingsError(f"Received: cell={self.cell!r}. Expected one of {', '.join(CELLS)}.")
-        for name in self.COUNTS:
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be 1 or more. Received: {name}={getattr(self, name)}.")
-        for name in self.FRACTIONS:
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingsError(
-                    f"{name} must be a fraction from 0 to below 1. Received: {name}={getattr(self, name)}."
-                )
-
-    @property
-    def packages(self) -> Packages:
-        """The packages that a run with these settings needs, by the extra that installs them."""
-        return TRAINING
+        if self.schedule in ("halving", "plateau"):
+            check_numbers(self, ["factor"], BETWEEN)
 
     @property
     def best(self) -> Path:
@@ -75,14 +129,10 @@ class TrainingSettings:
         return self.out / "best.npz"
 
     @property
-    def as_json(self) -> dict[str, Any]:
-        """All settings as JSON has them."""
-        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
-
-    @property
     def of_checkpoint(self) -> dict[str, Any]:
-        """The settings that must be those of the checkpoint."""
-        return {k: v for k, v in self.as_json.items() if k not in self.MAY_DIFFER}
+        # A cosine falls to zero at the last epoch, so with another number of epochs its rate would jump.
+        epochs = {"epochs": self.epochs} if self.schedule == "cosine" else {}
+        return super().of_checkpoint | epochs
 
 
 @dataclass(frozen=True)
@@ -105,16 +155,23 @@ class PairSettings(TrainingSettings):
     checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
     saved_model: Annotated[bool, "Write a SavedModel too."] = True
 
-    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "checkpoint_every", "beam", "penalty", "saved_model")
-    COUNTS = (*TrainingSettings.COUNTS, "beam")
-    FRACTIONS = (*TrainingSettings.FRACTIONS, "sampling", "smoothing")
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = (
+        *TrainingSettings.MAY_DIFFER,
+        "checkpoint_every",
+        "beam",
+        "penalty",
+        "saved_model",
+    )
+    COUNTS: ClassVar[tuple[str, ...]] = (*TrainingSettings.COUNTS, "beam", "checkpoint_every")
+    FRACTIONS: ClassVar[tuple[str, ...]] = (*TrainingSettings.FRACTIONS, "sampling", "smoothing")
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (*TrainingSettings.NOT_NEGATIVE, "penalty")
 
     BY_DATA: ClassVar[dict[str, tuple[Any, Any]]] = {}
     """Defaults of settings that were left out: for the built-in data, and for a user's own data."""
 
     def __post_init__(self):
         for name, values in self.BY_DATA.items():
-            if getattr(self, name) is None:
+            if getattr(self, name) is None and not (self.smoke and name in self.SMOKE):
                 object.__setattr__(self, name, values[self.own_data])
         super().__post_init__()
 
