@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ def difference(gradients: list[np.ndarray], expected: list[np.ndarray]) -> float
     return max(float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-12)) for a, b in pairs)
 
 
-def fair_turns(runs: dict[str, Callable[[], object]], repeats: int, warm: int = 2) -> dict[str, Times]:
+def fair_turns(runs: Mapping[str, Callable[[], object]], repeats: int, warm: int = 2) -> dict[str, Times]:
     """The times of each run, in turns. Each turn begins with another run, so that none always follows the same."""
     names, taken = list(runs), {name: [] for name in runs}  # type: ignore[var-annotated]
     for turn in range(warm + repeats):

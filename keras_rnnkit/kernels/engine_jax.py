@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -23,7 +25,8 @@ def run(recurrence, inputs, carry, consts, weights, differentiable: bool):
         return stacks, (*arguments, stacks, saved)
 
     def solve_backward(residual, upstream):
-        return backward(recurrence, *residual, upstream)
+        everything: Any = (*residual, upstream)
+        return backward(recurrence, *everything)
 
     solve.defvjp(solve_forward, solve_backward)
     return solve(xs, carry, consts, weights)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from keras_rnnkit.kernels import graph_loops, loop_choice, row_groups
@@ -38,20 +40,20 @@ def run_all(recurrence, inputs, carry, consts, weights, differentiable: bool):
     """`run`, all rows in one loop."""
     dtype = carry[0].dtype
     choice = loop_choice.choose(inputs, differentiable)
-    arguments = tf.nest.map_structure(tf.convert_to_tensor, (choice.xs, carry, consts, weights))
+    arguments: Any = tf.nest.map_structure(tf.convert_to_tensor, (choice.xs, carry, consts, weights))
     if choice.in_float32 and dtype in HALF_PRECISION:
         arguments = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32) if x.dtype == dtype else x, arguments)
     if not differentiable:
         stacks = graph_forward(DerivedStep(recurrence, vjp), *arguments, keep=False)[0]
     elif choice.compiled:
         loops = program_for(recurrence, consts, compiled_loops_of)
-        stacks = run_compiled(loops, *arguments, choice)
+        stacks = run_compiled(loops, *arguments, choice=choice)
     else:
         stacks = solve(GraphSolver(step_of(recurrence, vjp)), arguments)
     return [tf.cast(stack, dtype) for stack in stacks]
 
 
-def run_compiled(loops, xs, carry, consts, weights, choice):
+def run_compiled(loops, xs, carry, consts, weights, *, choice):
     """The compiled loops. Their program may be for more steps than there are: then these are zeros, and not run."""
     if choice.capacity is None:
         return solve(solver_of(loops), (xs, carry, consts, weights))
@@ -108,14 +110,15 @@ def first_order(solver, arrays, stacks, saved, upstream):
     return [found.get(i) for i in range(len(flat))]
 
 
-def second_order(recurrence, arrays, real, upstream, d):
+def second_order(recurrence, arrays: Any, real, upstream, d):
     """The gradients of `first_order`, by differentiating the plain loop twice: rarely needed, so not made fast."""
     flat = tf.nest.flatten(arrays)
     with tf.GradientTape() as outer:
         outer.watch([*flat, *upstream])
         with tf.GradientTape() as inner:
             inner.watch(flat)
-            stacks = graph_forward(DerivedStep(recurrence, vjp), *tf.nest.pack_sequence_as(arrays, flat), keep=False)[0]
+            again: Any = tf.nest.pack_sequence_as(arrays, flat)
+            stacks = graph_forward(DerivedStep(recurrence, vjp), *again, keep=False)[0]
         sources = [flat[i] for i in real]
         gradients = inner.gradient(stacks, sources, output_gradients=upstream, unconnected_gradients="zero")
     targets = [*sources, *upstream]
@@ -227,7 +230,7 @@ def untaped(*arrays):
     return tf.nest.map_structure(lambda x: tf.stop_gradient(tf.convert_to_tensor(x)), arrays)
 
 
-def graph_forward(step, xs, carry, consts, weights, keep: bool):
+def graph_forward(step, xs, carry, consts, weights, *, keep: bool):
     """The carries after each step, stacked, and with `keep` the arrays that the way back needs."""
 
     def forward(x, carry):

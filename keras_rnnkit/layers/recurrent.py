@@ -194,7 +194,7 @@ def one_for_each_row(initial_state, sequences):
     """The states with a row for each row of the sequences: a single row is where all of them start."""
 
     def repeated(state):
-        shape = getattr(state, "shape", ())
+        shape: Any = getattr(state, "shape", ())
         if len(shape) != 2 or shape[0] != 1 or sequences.shape[0] == 1:
             return state
         return ops.broadcast_to(state, (ops.shape(sequences)[0], shape[1]))
