@@ -121,7 +121,7 @@ def test_weights_in_fewer_bits_translate_too(exported):
         ("", "Source 0 is empty"),
         ([], "There is no source"),
         ([[4, 99]], "Tokens must be 0 to 11"),
-        ([["a"]], "the numbers of its tokens"),
+        ([["a"]], "the ids of its tokens"),
     ],
 )
 def test_sources_that_cannot_be_read(exported, source, sentence):

@@ -13,6 +13,7 @@ from keras import tree
 from keras_rnnkit import keras_internals
 from keras_rnnkit.export.checking.comparison import Arrays, epsilon
 from keras_rnnkit.export.checking.probes import padding_values
+from keras_rnnkit.export.reading.layer_hooks import without_dropout_masks
 from keras_rnnkit.export.reading.model_calls import ModelCall, named_outputs, variables
 from keras_rnnkit.export.reading.names import layer_paths
 from keras_rnnkit.export.reading.output_recorder import Call, OutputRecorder
@@ -37,7 +38,10 @@ class Reference:
             return arrays(self._call(inputs, states, weights, states_too=True))
 
     def _call(self, inputs, states, weights, states_too: bool) -> dict[str, Any]:
-        states = list(states)
+        with without_dropout_masks():
+            return self._called(list(states), inputs, weights, states_too)
+
+    def _called(self, states, inputs, weights, states_too: bool) -> dict[str, Any]:
         pairs = [(variable, state) for (_, variable), state in zip(self.states, states, strict=bool(states))]
         if not pairs and not weights:
             return by_name(self.model_call, call(self.model, self.signature, inputs), [])
@@ -77,8 +81,8 @@ class Reference:
     def layers(self, inputs: list[np.ndarray], states: Iterable[Any] = (), weights: Iterable[Any] = ()) -> list[Call]:
         """The calls of all layers, in the order in which they ended, as a recorder sees them that only looks on."""
         recorder = OutputRecorder(layer_paths(self.model))
-        with recorder.recording():
-            self.outputs(inputs, states, weights)
+        with recorder.recording(), tf.device("/CPU:0"):
+            self._call(inputs, states, weights, states_too=False)
         return recorder.calls
 
     def moved(self, inputs: list[np.ndarray], states: Iterable[Any], seed: int, eps: float | None = None):

@@ -123,6 +123,19 @@ class LayerHooks:
         return self._rows_alone[key]
 
 
+def dropout_mask_patches() -> Iterator[Patch]:
+    """Keras keeps dropout masks on the cells, at inference too, where another thread may be training with them."""
+    for name in keras_internals.DROPOUT_MASKS:
+        yield PatchedMethod(LAYERS.RNN, name, lambda *_, **__: None)
+
+
+@contextlib.contextmanager
+def without_dropout_masks() -> Iterator[None]:
+    """Inside, this thread computes what Keras computes at inference, and writes nothing on the cells."""
+    with patched(dropout_mask_patches):
+        yield
+
+
 @contextlib.contextmanager
 def hooked(hooks: LayerHooks) -> Iterator[None]:
     """Inside, the layers that this thread calls ask `hooks`; those that other threads call run as ever."""
@@ -133,8 +146,7 @@ def hooked(hooks: LayerHooks) -> Iterator[None]:
         for name in keras_internals.FUSED_BIDIRECTIONAL:  # both directions at once, past `inner_loop`
             if hasattr(LAYERS.Bidirectional, name):
                 yield PatchedMethod(LAYERS.Bidirectional, name, lambda *_, **__: False)
-        for name in keras_internals.DROPOUT_MASKS:  # another thread may be training with them
-            yield PatchedMethod(LAYERS.RNN, name, lambda *_, **__: None)
+        yield from dropout_mask_patches()
         yield PatchedMethod(LAYERS.Layer, "__call__", hooks.layer_call)
         yield PatchedMethod(FUNCTION, "__call__", call_inline)
         yield PatchedMethod(LAYERS.TimeDistributed, "call", hooks.time_distributed)
