@@ -71,7 +71,7 @@ async def complete(model: ServedModel, request: Mapping[str, Any]) -> dict[str, 
     if targets[0].attention is not None:
         looks = [attention_of(model, target, pieces) for target in targets]
         answer["attention"] = looks[0]
-        if request.get("all_attention") is True and sum(target.attention.size for target in targets) <= MOST:
+        if request.get("all_attention") is True and sum(np.size(target.attention) for target in targets) <= MOST:
             rows = [row | {"attention": look} for row, look in zip(rows, looks, strict=True)]
     return answer | ({"hypotheses": rows} if len(rows) > 1 else {})
 

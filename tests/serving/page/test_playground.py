@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.serving.conftest import running
-from tests.serving.page.conftest import KINDS
+from tests.serving.page.bundles import KINDS
 
 
 def test_cards_say_what_models_do(page):
