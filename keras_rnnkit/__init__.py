@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from keras_rnnkit.torch_weights import from_torch, to_torch_state_dict
 
 
-def __getattr__(name: str) -> Any:
+def _resolve(name: str) -> Any:
     if name in _HOMES:
         value = getattr(_load(_HOMES[name], name), name)
     elif name in _MODULES:
@@ -88,6 +88,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'keras_rnnkit' has no attribute {name!r}. It has: {', '.join(_NAMES)}")
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # a type checker would accept every name, misspelt ones too
+    __getattr__ = _resolve
 
 
 def _load(module: str, name: str) -> Any:

@@ -64,7 +64,7 @@ def described(path: str, layer) -> Row:
     if not isinstance(layer, Recurrent):
         reason = reason_to_keep(layer) or "a stock layer; rk.convert(model) gives it our kernels"
         return Row(path, cell, "Keras' own", *exported, reason)
-    name, reason = kernels.describe(layer, kernels.CallFlags(masked=masked))
+    name, reason = kernels.describe(layer, kernels.CallFlags(masked=masked, length=known_length(layer)))
     return Row(path, cell, name, *exported, reason)
 
 
@@ -82,6 +82,12 @@ def operator_of(layer) -> str:
 def receives_mask(layer) -> bool:
     """Whether a mask reaches the layer in the model it is part of, as far as its graph tells."""
     return any(keras_internals.keras_mask(x) is not None for x in keras_internals.graph_inputs(layer))
+
+
+def known_length(layer) -> int | None:
+    """The number of steps that the layer runs in the model it is part of, where its graph tells."""
+    lengths = {x.shape[1] for x in keras_internals.graph_inputs(layer) if len(x.shape) == 3}
+    return lengths.pop() if len(lengths) == 1 else None
 
 
 def table(rows: list[Row]) -> list[str]:

@@ -226,7 +226,7 @@ def bare_copy(layer, cls: type | None = None, graph: tuple[Any, Any] | None = No
     graph: the inputs and outputs of a functional model.
     """
     cls = cls or type(layer)
-    copy = cls.__new__(cls)
+    copy: Any = cls.__new__(cls)  # type: ignore[call-overload]
     if graph is not None:
         keras.src.models.Functional.__init__(copy, *graph, name=layer.name)
     else:

@@ -5,35 +5,35 @@ python pipelines/captioning.py --images folder --captions captions.tsv --network
 
 from __future__ import annotations
 
-import os
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.degenerate import degenerate
+from keras_rnnkit.runs.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from keras_rnnkit.runs.image_encoder import NETWORKS, network_of, pooled
+from keras_rnnkit.runs.pictures import attention_on_images, contact_sheet
+from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.sequences import RESERVED, target_of, train, write_metrics
+from keras_rnnkit.runs.settings import PairSettings
+from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.settings import SettingsError
-from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.image_encoder import NETWORKS, network_of, pooled
-from pipelines.optimization import prepare
-from pipelines.pictures import attention_on_images, contact_sheet
-from pipelines.recurrent import layer_of
-from pipelines.sequences import RESERVED, target_of, train, write_metrics
-from pipelines.settings import Training
 
+PICTURES = (
+    ("curves.png", "Loss after each epoch on the training and the validation data, and the norm of the gradient."),
+    ("captions.png", "Captions of test images; wrong ones are in red, with a reference below."),
+    ("attention.png", "Where the model looks at each word."),
+)
 WAYS = ("attention", "condition", "initial")
 
 
 @dataclass(frozen=True)
-class Settings(Training):
+class Settings(PairSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     images: Annotated[Path | None, "A folder of images. Default: drawn scenes of coloured shapes."] = None
@@ -51,8 +51,8 @@ class Settings(Training):
     ] = "attention"
     compare: Annotated[bool | None, "Train the other two ways too. Default: with the drawn scenes."] = None
     rows: Annotated[int, "Images in a batch."] = 64
-    valid_count: Annotated[int, "Images for validation."] = 500
-    test_count: Annotated[int, "Images for the test."] = 1000
+    valid_count: Annotated[int | None, "Images for validation. Default: 500, or less with little data."] = None
+    test_count: Annotated[int | None, "Images for the test. Default: 1000, or less with little data."] = None
     min_count: Annotated[int, "How often a word must occur to be in the vocabulary."] = 1
     unshown: Annotated[
         float | None, "How often the previous word is hidden in training (word dropout); 0.5 with the drawn scenes."
@@ -60,11 +60,23 @@ class Settings(Training):
     grey: Annotated[float | None, "How often an image is shown in grey in training; 0.4 with the drawn scenes."] = None
     epochs: Annotated[int, "Passes over the images."] = 8
     learning_rate: Annotated[float, "Learning rate."] = 2e-3
-    out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/captioning")
+    out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/captioning")
 
-    PLACE = (*Training.PLACE, "test_count", "compare")
-    FRACTIONS = (*Training.FRACTIONS, "unshown", "grey")
-    BY_DATA = {"unshown": (0.5, 0.0), "grey": (0.4, 0.0)}
+    MAY_DIFFER = (*PairSettings.MAY_DIFFER, "images", "captions", "compare")
+    FRACTIONS = (*PairSettings.FRACTIONS, "unshown", "grey")
+    COUNTS = (*PairSettings.COUNTS, "count", "things", "rows", "valid_count", "test_count", "min_count")
+    SMOKE = {
+        "count": 64,
+        "valid_count": 16,
+        "test_count": 16,
+        "size": 32,
+        "units": 8,
+        "embedding": 8,
+        "epochs": 1,
+        "compare": False,
+        "beam": 2,
+    }
+    BY_DATA = {"valid_count": (500, None), "test_count": (1000, None), "unshown": (0.5, 0.0), "grey": (0.4, 0.0)}
 
     def __post_init__(self):
         super().__post_init__()
@@ -84,6 +96,10 @@ class Settings(Training):
         return self.images is not None
 
     @property
+    def packages(self):
+        return {**super().packages, "images": ("PIL",)}
+
+    @property
     def ways(self) -> tuple[str, ...]:
         """The ways to train; the one that is exported comes first."""
         compares = self.images is None if self.compare is None else self.compare
@@ -91,31 +107,38 @@ class Settings(Training):
 
 
 def run(settings: Settings) -> dict:
-    """images -> model -> train -> export -> evaluate -> report"""
-    console, began = Console(highlight=False, soft_wrap=True), time.perf_counter()
-    settings.out.mkdir(parents=True, exist_ok=True)
-    prepare(settings)
-    data = read(settings, console)
+    """data -> models -> train -> export -> judge -> report"""
+    with Run(settings, "captioning") as run:
+        data = read(settings, run)
+        models, history = train_ways(data, settings, run)
+        bundle = export(models[settings.way], (None, data.words), settings, run, tolerance=1e-3)
+        metrics, captions = judge(models, bundle, data, settings, run)
+        report(settings, metrics, captions, history, models, bundle, data)
+        return run.complete(metrics, PICTURES)
+
+
+def train_ways(data: Data, settings: Settings, run: Run):
+    """A model for each way, by name, and the logs of the first."""
     models, histories = {}, {}
     for way in settings.ways:
-        console.print(f"\n{way}")
+        run.console.print(f"\n{way}")
         models[way] = build(settings, data, way)
         if way != settings.way:  # all ways begin with the image encoder of the first
             models[way].encoder.network.set_weights(models[settings.way].encoder.network.get_weights())
         suffix = "" if way == settings.way else f"_{way}"
-        histories[way] = train(models[way], data.train, data.valid, settings, console, suffix)
-    bundle = export(models[settings.way], (None, data.words), settings, console, tolerance=1e-3)
-    metrics, captions = judge(models, bundle, data, settings, console)
-    metrics["seconds"] = time.perf_counter() - began
+        histories[way] = train(models[way], data.train, data.valid, settings, run, suffix)
+    return models, histories[settings.way]
+
+
+def report(settings: Settings, metrics, captions, history, models, bundle, data: Data) -> None:
+    """metrics.json, curves.png, captions.png and, with attention, attention.png."""
     folder = settings.out / "report"
-    write_metrics(settings, metrics, histories[settings.way], folder)
+    write_metrics(settings, metrics, history, folder)
     contact_sheet(data.images, captions, data.wanted, folder / "captions.png")
     if settings.way == "attention":
         images = data.images[:3]
         found = bundle.translate(images.astype("float32"), data.steps)
         attention_on_images(images, found, data.words, models["attention"].encoder.grid, folder / "attention.png")
-    console.print(f"report    {folder}   {metrics['seconds'] / 60:.1f} min in all")
-    return metrics
 
 
 # ---------------------------------------------------------------------- data
@@ -136,29 +159,34 @@ class Data:
     steps: int
 
 
-def read(settings: Settings, console: Console) -> Data:
+def read(settings: Settings, run: Run) -> Data:
     parts, unseen = (drawn if settings.images is None else own)(settings)
-    words = rk.text.Vocabulary.of(
-        [caption for _, captions in parts["train"] for caption in captions],
-        rk.text.Words(punctuation=True),
-        RESERVED,
-        settings.min_count,
+    words = run.vocabulary(
+        lambda: rk.text.Vocabulary.of(
+            [caption for _, captions in parts["train"] for caption in captions],
+            rk.text.Words(punctuation=True),
+            RESERVED,
+            settings.min_count,
+        )
     )
-    pairs = {}
-    for name, seed in (("train", settings.seed), ("valid", None)):
-        images = [image for image, captions in parts[name] for _ in captions]
-        targets = [target_of(caption.lower(), words) for _, captions in parts[name] for caption in captions]
-        pairs[name] = rk.data.Pairs(np.stack(images), targets, tokens=10**9, rows=settings.rows, width=10**6, seed=seed)
-    sizes = ", ".join(
-        f"{len(parts[name]):,} {what}"
-        for name, what in zip(parts, ("to train on", "for validation", "for the test"), strict=True)
-    )
-    console.print(f"images    {sizes}; {len(words)} words")
+    sizes = f"{len(parts['train']):,} images to train on, {len(parts['valid']):,} for validation"
+    run.begin(f"{sizes}, {len(parts['test']):,} for the test; {len(words)} words", *parts.values())
+    run.keep(words)
+    pairs = {
+        name: batches_of(parts[name], words, settings, seed)
+        for name, seed in (("train", settings.seed), ("valid", None))
+    }
     images = np.stack([image for image, _ in parts["test"]])
     wanted = [[respelled(caption, words) for caption in captions] for _, captions in parts["test"]]
-    return Data(
-        images, wanted, unseen, words, pairs["train"], pairs["valid"], max(map(len, pairs["train"].targets)) + 5
-    )
+    steps = max(map(len, pairs["train"].targets)) + 5
+    return Data(images, wanted, unseen, words, pairs["train"], pairs["valid"], steps)
+
+
+def batches_of(examples, words, settings: Settings, seed: int | None) -> rk.data.Pairs:
+    """Batches of images, each with one of its captions."""
+    images = [image for image, captions in examples for _ in captions]
+    targets = [target_of(caption.lower(), words) for _, captions in examples for caption in captions]
+    return rk.data.Pairs(np.stack(images), targets, tokens=10**9, rows=settings.rows, width=10**6, seed=seed)
 
 
 def drawn(settings: Settings):
@@ -181,16 +209,9 @@ def own(settings: Settings):
     captions: dict[Path, list[str]] = {}
     for path, caption in rk.data.read_captions(settings.captions, settings.images):
         captions.setdefault(path, []).append(caption.lower())
-    held = settings.valid_count + settings.test_count
-    if len(captions) < 2 * held:
-        raise SettingsError(
-            f"{str(settings.captions)!r} names {len(captions)} images, and {held} are to be held out. Make "
-            "--valid-count and --test-count smaller, or give more."
-        )
-    found = [(rk.data.read_image(path, settings.size), sentences) for path, sentences in captions.items()]
-    order = np.random.default_rng(settings.seed).permutation(len(found))
-    test, valid, rest = ([found[i] for i in part] for part in np.split(order, [settings.test_count, held]))
-    return {"train": rest, "valid": valid, "test": test}, None
+    valid, test = held_out_counts(len(captions), settings.valid_count, settings.test_count, str(settings.captions))
+    examples = [(rk.data.read_image(path, settings.size), sentences) for path, sentences in captions.items()]
+    return split(examples, valid, test, settings.seed, key=lambda example: example[0].tobytes()), None
 
 
 # ---------------------------------------------------------------------- model
@@ -224,10 +245,10 @@ def build(settings: Settings, data: Data, way: str):
 # ---------------------------------------------------------------------- evaluation
 
 
-def judge(models, bundle, data: Data, settings: Settings, console: Console):
+def judge(models, bundle, data: Data, settings: Settings, run: Run):
     """BLEU, chrF and exact matches on held-out images, and on combinations that were never seen."""
     images = data.images.astype("float32")
-    found, same = same_in_both(models[settings.way], bundle, images, data.words, settings, data.steps, console)
+    found, same = same_in_both(models[settings.way], bundle, images, data.words, settings, data.steps, run)
     texts = {f"{settings.way}, {name}": [t.text for t in translations] for name, translations in found.items()}
     for way in settings.ways[1:]:
         written = in_keras(models[way], images, rk.decoding.Greedy(), data.words, data.steps)
@@ -239,7 +260,8 @@ def judge(models, bundle, data: Data, settings: Settings, console: Console):
     for name, captions in texts.items():
         metrics[name] = scores(captions, data.wanted, parts)
         table.add_row(name, *shown(metrics[name]))
-    console.print(table)
+    run.console.print(table)
+    run.note(degenerate(texts[f"{settings.way}, greedy"], "captions"))
     captions = texts[f"{settings.way}, beam {settings.beam}"]
     metrics["examples"] = [{"wanted": w, "found": c} for w, c in zip(data.wanted[:20], captions, strict=False)]
     return metrics, captions
@@ -258,6 +280,6 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

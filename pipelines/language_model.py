@@ -6,28 +6,30 @@ python pipelines/language_model.py --data text.txt --unit word --cell lstm --lay
 from __future__ import annotations
 
 import math
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.degenerate import repetitive
+from keras_rnnkit.runs.recurrent import CELLS, layer_of
+from keras_rnnkit.runs.reporting import write_report
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.settings import SettingsError
-from pipelines.recurrent import CELLS, layer_of
-from pipelines.reporting import write_report
-from pipelines.settings import Learning
+
+PICTURES = (
+    ("curves.png", "Loss after each epoch on the training and the validation data, and the norm of the gradient."),
+    ("units.png", "Text coloured by the activity of hidden units after each character."),
+    ("rank_frequency.png", "How often the tokens of the training text occur, by their rank."),
+)
 
 
 @dataclass(frozen=True)
-class Settings(Learning):
+class Settings(TrainingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[
@@ -64,16 +66,19 @@ class Settings(Learning):
     clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 5.0
     patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 0
 
-    out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/language_model")
+    out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/language_model")
     checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
     start: Annotated[str | None, "The text that the sample continues."] = None
     length: Annotated[int, "Tokens of the sample."] = 300
     temperature: Annotated[float, "Temperature of the sample."] = 0.8
     export: Annotated[bool, "Write the bundle."] = True
 
-    PLACE = (*Learning.PLACE, "checkpoint_every", "start", "length", "temperature", "export")
-    COUNTS = ("layers", "units", "batch", "steps", "epochs", "length")
-    FRACTIONS = (*Learning.FRACTIONS, "recurrent_dropout", "zoneout", "valid_fraction", "test_fraction")
+    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "checkpoint_every", "start", "length", "temperature", "export")
+    COUNTS = ("layers", "units", "batch", "steps", "epochs", "length", "min_count", "max_tokens", "checkpoint_every")
+    FRACTIONS = (*TrainingSettings.FRACTIONS, "recurrent_dropout", "zoneout", "valid_fraction", "test_fraction")
+    POSITIVE = (*TrainingSettings.POSITIVE, "temperature")
+    NOT_NEGATIVE = (*TrainingSettings.NOT_NEGATIVE, "embedding", "init")
+    SMOKE = {"layers": 1, "units": 16, "embedding": 8, "batch": 8, "steps": 20, "epochs": 1, "length": 40}
 
     def __post_init__(self):
         super().__post_init__()
@@ -84,48 +89,69 @@ class Settings(Learning):
             )
         if self.forget_bias not in (0.0, 1.0):
             raise SettingsError(f"forget_bias must be 0 or 1, the values that Keras has. Received: {self.forget_bias}.")
+        if self.valid_fraction + self.test_fraction >= 1:
+            raise SettingsError(
+                "valid_fraction and test_fraction must leave text to train on: together they must be below 1. "
+                f"Received: {self.valid_fraction} and {self.test_fraction}."
+            )
         if self.varied and self.order == "random":
             raise SettingsError("Windows of varied length follow each other: --varied needs --order sequential.")
 
+    @property
+    def packages(self):
+        needed = {**super().packages, **({"text": ("tokenizers",)} if self.unit == "subword" else {})}
+        return needed if self.export else {extra: names for extra, names in needed.items() if extra != "export"}
+
 
 def run(settings: Settings) -> dict:
-    """data -> model -> train -> evaluate -> export -> report"""
-    console = Console(highlight=False, soft_wrap=True)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    vocabulary, parts = read(settings, console)
-    model = learner(settings, len(vocabulary))
-    history = train(model, parts, settings, console)
-    metrics = evaluate(parts, vocabulary, settings, console)
-    if settings.export:
-        metrics |= export(parts["test"], vocabulary, settings, console)
-    shown = best_model(settings, len(vocabulary), None, stateful=False)
-    folder = write_report(settings, metrics, history, vocabulary, parts, shown)
-    console.print(f"report    {folder}")
-    return metrics
+    """data -> model -> train -> judge -> export -> report"""
+    with Run(settings, "language_model") as run:
+        vocabulary, parts = read(settings, run)
+        model = build(settings, len(vocabulary), settings.batch, stateful=settings.order == "sequential")
+        history = train(model, parts, settings, run)
+        metrics = judge(parts, vocabulary, settings, run)
+        if settings.export:
+            metrics |= export(parts["test"], vocabulary, settings, run)
+        shown = best_model(settings, run, len(vocabulary), None, stateful=False)
+        write_report(settings, metrics, history, vocabulary, parts, shown)
+        run.note(repetitive(metrics.get("written", "")) if settings.export else None)
+        return run.complete(metrics, PICTURES, metrics.get("sample", ""))
 
 
 # ---------------------------------------------------------------------- data
 
 
-def read(settings: Settings, console: Console):
-    """The texts, the vocabulary, and the texts as numbers."""
-    from keras_rnnkit.data import read_corpus
-    from keras_rnnkit.data.corpus import spread
-    from keras_rnnkit.data.embedded import python_topics
-
-    parts_of = settings.valid_fraction, settings.test_fraction
-    rows = settings.batch if settings.spread else 1
-    if settings.data:
-        corpus = read_corpus(settings.data, *parts_of, rows)
-    else:
-        corpus = spread(python_topics(), *parts_of, "Python's help topics", rows)
-    vocabulary = rk.text.Vocabulary.of(
-        corpus.train, unit_of(corpus.train, settings), ["<unk>"], settings.min_count, settings.max_tokens
-    )
+def read(settings: Settings, run: Run):
+    """The vocabulary, and the texts as numbers."""
+    corpus = corpus_of(settings)
+    vocabulary = run.vocabulary(lambda: vocabulary_of(corpus.train, settings))
     parts = {name: vocabulary.encode(getattr(corpus, name)) for name in ("train", "valid", "test")}
     sizes = ", ".join(f"{len(ids):,} {name}" for name, ids in parts.items())
-    console.print(f"data      {corpus.source}: {sizes} {settings.unit}s, {len(vocabulary):,} different")
+    run.begin(
+        f"{corpus.source}: {sizes} {settings.unit}s, {len(vocabulary):,} different",
+        corpus.train,
+        corpus.valid,
+        corpus.test,
+    )
+    run.keep(vocabulary)
     return vocabulary, parts
+
+
+def corpus_of(settings: Settings):
+    """The texts to train on, to validate and to test."""
+    from keras_rnnkit.data.corpus import read_corpus, spread
+    from keras_rnnkit.data.embedded import python_topics
+
+    fractions = settings.valid_fraction, settings.test_fraction
+    rows = settings.batch if settings.spread else 1
+    if settings.data:
+        return read_corpus(settings.data, *fractions, rows)
+    text = python_topics()
+    return spread(text[:20_000] if settings.smoke else text, *fractions, "Python's help topics", rows)
+
+
+def vocabulary_of(text: str, settings: Settings):
+    return rk.text.Vocabulary.of(text, unit_of(text, settings), ["<unk>"], settings.min_count, settings.max_tokens)
 
 
 def unit_of(text: str, settings: Settings):
@@ -165,44 +191,26 @@ def recurrent(settings: Settings, place: int, stateful: bool):
     return layer_of(*kind, stateful=stateful, name=f"memory_{place}", **drop)
 
 
-def learner(settings: Settings, size: int):
-    """The model to train. Its states are carried from batch to batch."""
-    from pipelines.optimization import prepare
-
-    prepare(settings)
-    model = build(settings, size, settings.batch, stateful=settings.order == "sequential")
-    if settings.init:
-        rk.training.initialize_uniformly(model, settings.init, settings.seed)
-    return model
-
-
 # ---------------------------------------------------------------------- training
 
 
-def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
+def train(model, parts, settings: Settings, run: Run) -> list[dict[str, float]]:
     """Train; the best weights are kept in a file. Returns the logs of every epoch."""
-    from pipelines.optimization import optimizer_of
-    from pipelines.progress import EpochReport
-
+    if settings.init:
+        rk.training.initialize_uniformly(model, settings.init, settings.seed)
     windows = rk.data.Windows(
         parts["train"], settings.batch, settings.steps, settings.order, settings.seed, varied=settings.varied
     )
-    model.compile(optimizer_of(settings, len(windows)), rk.training.NextToken())
-    console.print(f"model     {settings.layers} x {settings.cell}({settings.units}), {model.count_params():,} weights")
-    console.print(f"kernel    {rk.explain(model, print_fn=None)[0].kernel}")
-
-    path, place = settings.out / "training.ckpt", None
-    if settings.resume:
-        place = rk.training.resume(model, path, settings.learned)
-        console.print(f"resumed   epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
-    keeper = rk.training.Checkpoint(path, settings.learned, settings.checkpoint_every, place=place)
-    callbacks = [rk.training.GradientLog(), keeper]
-    if settings.schedule == "plateau":
-        callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
-    callbacks.append(EpochReport(settings, console, keeper.history, settings.batch * settings.steps))
-    arguments = {"validation_data": validation_windows(parts["valid"], settings).dataset(), "shuffle": False}
-    rk.training.fit(model, windows, settings.epochs, callbacks, place, verbose=0, **arguments)
-    return keeper.history
+    run.say("model", f"{settings.layers} x {settings.cell}({settings.units}), {model.count_params():,} weights")
+    run.say("kernel", rk.explain(model, print_fn=None)[0].kernel)
+    held_out = validation_windows(parts["valid"], settings)
+    return run.fit(
+        model,
+        windows,
+        loss=rk.training.NextToken(),
+        validation_data=held_out.dataset(),
+        tokens=settings.batch * settings.steps,
+    )
 
 
 def validation_windows(ids: np.ndarray, settings: Settings):
@@ -218,25 +226,22 @@ def validation_windows(ids: np.ndarray, settings: Settings):
 MEASURES = {"nats": float, "perplexity": math.exp, "bits": lambda x: x / math.log(2)}
 
 
-def best_model(settings: Settings, size: int, batch: int | None, stateful: bool):
+def best_model(settings: Settings, run: Run, size: int, batch: int | None, stateful: bool):
     """A float32 model with the best weights, for any batch size."""
     import keras
 
     keras.config.set_dtype_policy("float32")
-    model = build(settings, size, batch, stateful)
-    with np.load(settings.best) as kept:
-        model.set_weights([kept[name] for name in kept.files])
-    return model
+    return run.restore(build(settings, size, batch, stateful))
 
 
-def evaluate(parts, vocabulary, settings: Settings, console: Console) -> dict:
+def judge(parts, vocabulary, settings: Settings, run: Run) -> dict:
     """Perplexity on held-out text, in one row from beginning to end, of the model and of n-gram models."""
-    model = best_model(settings, len(vocabulary), 1, stateful=True)
+    model = best_model(settings, run, len(vocabulary), 1, stateful=True)
     found = {name: nats_of(model, parts[name]) for name in ("valid", "test")}
     metrics: dict = {f"{name}_{what}": f(x) for name, x in found.items() for what, f in MEASURES.items()}
     ngrams = {n: rk.data.Markov(parts["train"], n, len(vocabulary)).perplexity(parts["test"]) for n in (1, 2, 3)}
-    console.print(f"test      perplexity {metrics['test_perplexity']:.3f}, {metrics['test_bits']:.3f} bits a token")
-    console.print("n-grams   " + ", ".join(f"{n}: {p:.3f}" for n, p in ngrams.items()))
+    run.say("test", f"perplexity {metrics['test_perplexity']:.3f}, {metrics['test_bits']:.3f} bits a token")
+    run.say("n-grams", "perplexity " + ", ".join(f"{n}: {p:.3f}" for n, p in ngrams.items()))
     return metrics | {"ngram_perplexity": ngrams}
 
 
@@ -259,9 +264,9 @@ def summed_nats(logits: np.ndarray, targets: np.ndarray) -> float:
 # ---------------------------------------------------------------------- export
 
 
-def export(test: np.ndarray, vocabulary, settings: Settings, console: Console) -> dict:
+def export(test: np.ndarray, vocabulary, settings: Settings, run: Run) -> dict:
     """Write the bundle; compare the perplexity of its graphs with Keras' on the same tokens."""
-    model = best_model(settings, len(vocabulary), None, stateful=False)
+    model = best_model(settings, run, len(vocabulary), None, stateful=False)
     modes = ["sequence", "stream", "generate"]
     folder = settings.out / "bundle"
     report = rk.export_bundle(model, folder, modes=modes, vocabulary=vocabulary, saved_model=False, tolerance=1e-4)
@@ -276,17 +281,16 @@ def export(test: np.ndarray, vocabulary, settings: Settings, console: Console) -
         )[0],
     }
     same = {name: math.exp(summed_nats(y, ids[1:]) / (len(ids) - 1)) for name, y in logits.items()}
-    console.print(
-        f"exported  {folder}, error {report.error:.1e}; perplexity "
-        + ", ".join(f"{n} {p:.4f}" for n, p in same.items())
-    )
+    run.say("exported", f"{folder}, error {report.error:.1e}")
+    numbers = ", ".join(f"{name} {value:.4f}" for name, value in same.items())
+    run.say("verified", f"perplexity of the first {len(ids) - 1:,} tokens of the test text:\n          {numbers}")
     start = settings.start or vocabulary.decode(test[:20])
     written = bundle.generate(
         vocabulary.encode(start), settings.length, seed=settings.seed, temperature=settings.temperature
     )
     sample = vocabulary.decode(written.tokens[0])
-    console.print(Text.assemble("\n", (start, "bold"), sample, "\n"), soft_wrap=True)
-    return {"exported_perplexity": same, "sample": start + sample}
+    run.console.print(Text.assemble("\n", (start, "bold"), sample, "\n"), soft_wrap=True)
+    return {"exported_perplexity": same, "sample": start + sample, "written": sample}
 
 
 def main(settings: Settings) -> None:
@@ -300,6 +304,6 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

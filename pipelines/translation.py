@@ -5,33 +5,35 @@ python pipelines/translation.py --data pairs.tsv --unit subword --attention gene
 
 from __future__ import annotations
 
-import os
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.degenerate import degenerate
+from keras_rnnkit.runs.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from keras_rnnkit.runs.length_report import by_length, lengths_table, plot_lengths
+from keras_rnnkit.runs.pictures import heatmaps
+from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.sequences import RESERVED, target_of, train, write_metrics
+from keras_rnnkit.runs.settings import PairSettings
+from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.settings import SettingsError
-from pipelines.evaluation import export, in_keras, respelled, same_in_both, scores, shown
-from pipelines.length_report import by_length, lengths_table, plot_lengths
-from pipelines.optimization import prepare
-from pipelines.pictures import heatmaps
-from pipelines.recurrent import layer_of
-from pipelines.sequences import RESERVED, target_of, train, write_metrics
-from pipelines.settings import Training
+
+PICTURES = (
+    ("curves.png", "Loss after each epoch on the training and the validation data, and the norm of the gradient."),
+    ("lengths.png", "Exact translations of the test pairs, by the length of the source."),
+    ("attention.png", "The tokens of the source (across) that each token of the translation (down) attends to."),
+)
+VOCABULARIES = ("vocabulary_source", "vocabulary_target")
 
 
 @dataclass(frozen=True)
-class Settings(Training):
+class Settings(PairSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[
@@ -44,8 +46,8 @@ class Settings(Training):
         Literal["char", "word", "subword"] | None, "What a token is; char for the built-in pairs, else subword."
     ] = None
     max_tokens: Annotated[int, "Largest vocabulary of each language; for subwords the pieces to learn."] = 4000
-    valid_count: Annotated[int, "Pairs for validation."] = 500
-    test_count: Annotated[int, "Pairs for the test."] = 1000
+    valid_count: Annotated[int | None, "Pairs for validation. Default: 500, or less with little data."] = None
+    test_count: Annotated[int | None, "Pairs for the test. Default: 1000, or less with little data."] = None
     limit: Annotated[int, "Most tokens of a source or target; longer pairs are left out."] = 100
     tokens: Annotated[int, "Most tokens in a batch, sources and targets together."] = 4096
     rows: Annotated[int | None, "Most pairs in a batch; 128 for the built-in pairs, else 32."] = None
@@ -63,17 +65,40 @@ class Settings(Training):
     epochs: Annotated[int | None, "Passes over the pairs; 3 for the built-in pairs, else 10."] = None
     learning_rate: Annotated[float | None, "Learning rate; 0.003 for the built-in pairs, else 0.001."] = None
     reverse: Annotated[bool, "Read sources from their end to their beginning (Sutskever 2014)."] = False
-    out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/translation")
+    out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/translation")
 
-    PLACE = (*Training.PLACE, "test_count", "compare")
-    COUNTS = (*Training.COUNTS, "days", "count", "valid_count", "test_count", "limit", "tokens", "rows", "max_tokens")
+    MAY_DIFFER = (*PairSettings.MAY_DIFFER, "data", "compare")
+    COUNTS = (
+        *PairSettings.COUNTS,
+        "days",
+        "count",
+        "valid_count",
+        "test_count",
+        "limit",
+        "tokens",
+        "rows",
+        "max_tokens",
+    )
     BY_DATA = {
+        "valid_count": (500, None),
+        "test_count": (1000, None),
         "rows": (128, 32),
         "units": (128, 256),
         "embedding": (64, 128),
         "dropout": (0.0, 0.2),
         "epochs": (3, 10),
         "learning_rate": (3e-3, 1e-3),
+    }
+
+    SMOKE = {
+        "count": 200,
+        "valid_count": 20,
+        "test_count": 20,
+        "units": 8,
+        "embedding": 8,
+        "epochs": 1,
+        "compare": False,
+        "beam": 2,
     }
 
     def __post_init__(self):
@@ -88,6 +113,11 @@ class Settings(Training):
         return self.data is not None
 
     @property
+    def packages(self):
+        texts = {"translate": ("sacrebleu",) if self.own_data else ("sacrebleu", "babel")}
+        return {**super().packages, **texts, **({"text": ("tokenizers",)} if self.kind == "subword" else {})}
+
+    @property
     def compares(self) -> bool:
         return (self.data is None if self.compare is None else self.compare) and self.attention != "none"
 
@@ -97,20 +127,16 @@ class Settings(Training):
 
 
 def run(settings: Settings) -> dict:
-    """pairs -> model -> train -> export -> evaluate -> report"""
-    console, began = Console(highlight=False, soft_wrap=True), time.perf_counter()
-    settings.out.mkdir(parents=True, exist_ok=True)
-    prepare(settings)
-    data = read(settings, console)
-    model = build(settings, data, settings.attention)
-    history = train(model, data.train, data.valid, settings, console)
-    fixed = compared(settings, data, console) if settings.compares else None
-    bundle = export(model, (data.source, data.target), settings, console, tolerance=1e-4)
-    metrics = judge(model, bundle, fixed, data, settings, console)
-    metrics["seconds"] = time.perf_counter() - began
-    folder = report(settings, metrics, history, bundle, data)
-    console.print(f"report    {folder}   {metrics['seconds'] / 60:.1f} min in all")
-    return metrics
+    """data -> model -> train -> export -> judge -> report"""
+    with Run(settings, "translation") as run:
+        data = read(settings, run)
+        model = build(settings, data, settings.attention)
+        history = train(model, data.train, data.valid, settings, run)
+        fixed = compared(settings, data, run) if settings.compares else None
+        bundle = export(model, (data.source, data.target), settings, run, tolerance=1e-4)
+        metrics = judge(model, bundle, fixed, data, settings, run)
+        report(settings, metrics, history, bundle, data)
+        return run.complete(metrics, PICTURES)
 
 
 # ---------------------------------------------------------------------- data
@@ -129,35 +155,45 @@ class Data:
     """Most tokens of a translation."""
 
 
-def read(settings: Settings, console: Console) -> Data:
-    held = settings.valid_count + settings.test_count
-    if settings.data:
-        pairs = rk.data.read_pairs(settings.data)
-        if len(pairs) < 2 * held:
-            raise SettingsError(
-                f"{str(settings.data)!r} has {len(pairs)} pairs, and {held} are to be held out. Make --valid-count "
-                "and --test-count smaller, or give more pairs."
-            )
-    else:
-        pairs = rk.data.date_pairs(settings.count + held, settings.seed, max_days=settings.days)
-    order = np.random.default_rng(settings.seed).permutation(len(pairs))
-    test, valid, rest = ([pairs[i] for i in part] for part in np.split(order, [settings.test_count, held]))
-    source, target = (vocabulary_of([pair[side] for pair in rest], settings) for side in (0, 1))
-    parts = {name: numbered(part, source, target, settings) for name, part in (("train", rest), ("valid", valid))}
-    test = [pair for pair in test if fits(*as_numbers(pair, source, target, settings), settings)]
-    left = len(pairs) - len(test) - sum(len(part) for part, _ in parts.values())
-    sizes = (
-        f"{len(parts['train'][0]):,} to train on, {len(parts['valid'][0]):,} for validation, {len(test):,} for the test"
+def read(settings: Settings, run: Run) -> Data:
+    texts = pairs_of(settings)
+    source, target = (
+        run.vocabulary(lambda side=side: vocabulary_of([pair[side] for pair in texts["train"]], settings), name)
+        for side, name in enumerate(VOCABULARIES)
     )
-    console.print(f"pairs     {sizes}{f', {left:,} too long' if left else ''}; {settings.kind}s")
-    console.print(f"tokens    {len(source):,} of sources, {len(target):,} of targets")
-    batch = settings.tokens, settings.rows
-    known = {
-        name: rk.data.Pairs(*parts[name], *batch, seed=seed)
+    parts = {name: numbered(texts[name], source, target, settings) for name in ("train", "valid")}
+    test = [pair for pair in texts["test"] if fits(*as_numbers(pair, source, target, settings), settings)]
+    run.begin(description(texts, parts, test, settings), *texts.values())
+    for vocabulary, name in zip((source, target), VOCABULARIES, strict=True):
+        run.keep(vocabulary, name)
+    run.say("tokens", f"{len(source):,} of sources, {len(target):,} of targets")
+    batches = {
+        name: rk.data.Pairs(*parts[name], settings.tokens, settings.rows, seed=seed)
         for name, seed in (("train", settings.seed), ("valid", None))
     }
     steps = max(map(len, parts["train"][1])) + 5
-    return Data(test, source, target, known["train"], known["valid"], steps)
+    return Data(test, source, target, batches["train"], batches["valid"], steps)
+
+
+def pairs_of(settings: Settings) -> dict[str, list[tuple[str, str]]]:
+    """The pairs for training, validation and test. No source of the test occurs in training."""
+    if settings.data:
+        pairs = list(dict.fromkeys(rk.data.read_pairs(settings.data)))
+        held_out = held_out_counts(len(pairs), settings.valid_count, settings.test_count, str(settings.data))
+    else:
+        held_out = settings.valid_count, settings.test_count
+        pairs = rk.data.date_pairs(settings.count + sum(held_out), settings.seed, max_days=settings.days)
+    return split(pairs, *held_out, settings.seed, key=lambda pair: pair[0])
+
+
+def description(texts, parts, test, settings: Settings) -> str:
+    """The sizes of the parts in words."""
+    kept = len(parts["train"][0]) + len(parts["valid"][0]) + len(test)
+    too_long = sum(map(len, texts.values())) - kept
+    return (
+        f"{len(parts['train'][0]):,} pairs to train on, {len(parts['valid'][0]):,} for validation, {len(test):,} for "
+        f"the test{f', {too_long:,} too long' if too_long else ''}; {settings.kind}s"
+    )
 
 
 def vocabulary_of(texts: list[str], settings: Settings):
@@ -220,22 +256,22 @@ def attention_of(name: str, units: int):
     return kinds[name]() if name in kinds else None
 
 
-def compared(settings: Settings, data: Data, console: Console):
+def compared(settings: Settings, data: Data, run: Run):
     """A second model without attention, trained in the same way."""
-    console.print("\nwithout attention, with a fixed vector")
+    run.console.print("\nwithout attention, with a fixed vector")
     model = build(settings, data, "none")
-    train(model, data.train, data.valid, settings, console, suffix="_fixed")
+    train(model, data.train, data.valid, settings, run, suffix="_fixed")
     return model
 
 
 # ---------------------------------------------------------------------- evaluation
 
 
-def judge(model, bundle, fixed, data: Data, settings: Settings, console: Console) -> dict:
+def judge(model, bundle, fixed, data: Data, settings: Settings, run: Run) -> dict:
     """BLEU, chrF and exact matches on the test pairs, and exact matches by the length of the source."""
     sources = [as_numbers(pair, data.source, data.target, settings)[0] for pair in data.test]
     wanted = [respelled(target, data.target) for _, target in data.test]
-    found, same = same_in_both(model, bundle, sources, data.target, settings, data.steps, console)
+    found, same = same_in_both(model, bundle, sources, data.target, settings, data.steps, run)
     table = Table("", "exact", "BLEU", "chrF", box=None, header_style="bold", pad_edge=False)
     metrics: dict[str, Any] = {"same_in_keras": same, "test": len(sources), "steps": data.steps}
     exact = {}
@@ -248,17 +284,18 @@ def judge(model, bundle, fixed, data: Data, settings: Settings, console: Console
         metrics["fixed"] = scores(texts, [[text] for text in wanted])
         exact["fixed"] = [text == w for text, w in zip(texts, wanted, strict=True)]
         table.add_row("fixed vector, greedy", *shown(metrics["fixed"]))
-    console.print(table)
+    run.console.print(table)
+    run.note(degenerate([t.text for t in found["greedy"]], "translations"))
     names = {"greedy": settings.attention if settings.attention != "none" else "fixed", "fixed": "fixed vector"}
     kept = {names[name]: exact[name] for name in names if name in exact}
     metrics["by_length"] = by_length([len(source) for source in sources], kept)
-    console.print(lengths_table(metrics["by_length"]))
+    run.console.print(lengths_table(metrics["by_length"]))
     metrics["examples"] = [
         {"source": s, "wanted": w, "found": t.text, "score": t.score}
         for (s, _), w, t in zip(data.test[:20], wanted, found[f"beam {settings.beam}"], strict=False)
     ]
     for example in metrics["examples"][:5]:
-        console.print(f"  {example['source']}  [bold]{example['found']}[/bold]")
+        run.console.print(f"  {example['source']}  [bold]{example['found']}[/bold]")
     return metrics
 
 
@@ -289,6 +326,6 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

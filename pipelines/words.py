@@ -6,28 +6,31 @@ python pipelines/words.py --data names.txt --count 30
 from __future__ import annotations
 
 import math
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from any folder
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
-from rich.console import Console
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.degenerate import degenerate
+from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.reporting import write_report
+from keras_rnnkit.runs.rows import Rows
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.vocabulary import BEGIN, END, PADDING
-from pipelines.recurrent import layer_of
-from pipelines.reporting import write_report
-from pipelines.settings import Learning
+
+PICTURES = (
+    ("curves.png", "Loss after each epoch on the training and the validation data, and the norm of the gradient."),
+    ("units.png", "Words coloured by the activity of hidden units after each letter."),
+    ("rank_frequency.png", "How often letters occur in the training words, by their rank."),
+)
 
 
 @dataclass(frozen=True)
-class Settings(Learning):
+class Settings(TrainingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[Path | None, "A file with one word per line. Default: the words of Python's documentation."] = None
@@ -40,12 +43,14 @@ class Settings(Learning):
     held_out: Annotated[float, "Fraction of the words for validation."] = 0.1
     count: Annotated[int, "Words to invent."] = 20
     temperature: Annotated[float, "Below 1 the words become more ordinary, above 1 more unusual."] = 0.8
-    out: Annotated[Path, "Folder for the bundle, the report and the checkpoint."] = Path("exported/words")
+    out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/words")
 
     unit = "char"
-    PLACE = (*Learning.PLACE, "count", "temperature")
-    COUNTS = (*Learning.COUNTS, "batch", "count")
-    FRACTIONS = (*Learning.FRACTIONS, "zoneout")
+    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "count", "temperature")
+    COUNTS = (*TrainingSettings.COUNTS, "batch", "count")
+    FRACTIONS = (*TrainingSettings.FRACTIONS, "zoneout")
+    POSITIVE = (*TrainingSettings.POSITIVE, "temperature")
+    SMOKE = {"units": 16, "embedding": 8, "epochs": 1, "count": 5}
 
     def __post_init__(self):
         super().__post_init__()
@@ -54,32 +59,39 @@ class Settings(Learning):
 
 
 def run(settings: Settings) -> dict:
-    """words -> model -> train -> evaluate -> export -> invent"""
-    console = Console(highlight=False, soft_wrap=True)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    words = read(settings)
-    vocabulary = rk.text.Vocabulary.of(words, reserved=[PADDING, BEGIN, END])
+    """data -> model -> train -> judge -> export -> invent -> report"""
+    with Run(settings, "words") as run:
+        words, parts, vocabulary = read(settings, run)
+        model = build(settings, len(vocabulary))
+        history = train(model, parts, settings, run)
+        model = best_model(settings, run, len(vocabulary))
+        metrics = {"perplexity": math.exp(min(row["val_loss"] for row in history)), "epochs": len(history)}
+        run.say("held out", f"perplexity {metrics['perplexity']:.3f} a letter of {len(parts['test'][0]):,} words")
+        bundle = export(model, vocabulary, settings)
+        run.say("exported", str(bundle.folder))
+        metrics |= invented(bundle, vocabulary, words, settings, run)
+        letters = {name: np.concatenate([row[row > 0] for row in x]) for name, (x, _) in parts.items()}
+        write_report(settings, metrics, history, vocabulary, letters, model)
+        run.note(degenerate(metrics["words"], "words"))
+        return run.complete(metrics, PICTURES, ", ".join(metrics["words"]))
+
+
+# ---------------------------------------------------------------------- data
+
+
+def read(settings: Settings, run: Run):
+    """All words, those to train on and those held out as numbers, and the vocabulary of letters."""
+    words = words_of(settings)
+    vocabulary = run.vocabulary(lambda: rk.text.Vocabulary.of(words, reserved=[PADDING, BEGIN, END]))
     held_out, training = split(words, settings)
-    console.print(
-        f"words     {len(training):,} to learn from, {len(held_out):,} held out, {len(vocabulary) - 3} letters"
-    )
     parts = {"train": padded(training, vocabulary), "test": padded(held_out, vocabulary)}
-    model = learner(settings, len(vocabulary))
-    history = train(model, parts, settings, console)
-    model = best_model(settings, len(vocabulary))
-    metrics = {"perplexity": math.exp(min(row["val_loss"] for row in history)), "epochs": len(history)}
-    console.print(f"held out  perplexity {metrics['perplexity']:.3f} a letter")
-    bundle = export(model, vocabulary, settings)
-    invented = invent(bundle, vocabulary, settings)
-    metrics |= {"words": invented, "new": sum(word not in set(words) for word in invented) / len(invented)}
-    console.print(f"invented  {metrics['new']:.0%} of them new\n\n" + ", ".join(invented) + "\n")
-    letters = {name: np.concatenate([row[row > 0] for row in x]) for name, (x, _) in parts.items()}
-    folder = write_report(settings, metrics, history, vocabulary, letters, model)
-    console.print(f"exported  {bundle.folder}\nreport    {folder}")
-    return metrics
+    letters = len(vocabulary) - 3
+    run.begin(f"{len(training):,} words to learn from, {len(held_out):,} held out, {letters} letters", words)
+    run.keep(vocabulary)
+    return words, parts, vocabulary
 
 
-def read(settings: Settings) -> list[str]:
+def words_of(settings: Settings) -> list[str]:
     """The different words of the list."""
     from keras_rnnkit.data.embedded import english_words
     from keras_rnnkit.text.files import read_lines
@@ -88,7 +100,7 @@ def read(settings: Settings) -> list[str]:
     words = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if len(words) < 20:
         raise rk.text.TextError(f"{str(settings.data)!r} has {len(words)} different words. Give a list of 20 or more.")
-    return words
+    return words[::10] if settings.smoke and not settings.data else words
 
 
 def split(words: list[str], settings: Settings) -> tuple[list[str], list[str]]:
@@ -105,6 +117,9 @@ def padded(words: list[str], vocabulary) -> tuple[np.ndarray, np.ndarray]:
     return np.where(table[:, 1:] > 0, table[:, :-1], 0), table[:, 1:]
 
 
+# ---------------------------------------------------------------------- model
+
+
 def build(settings: Settings, size: int):
     """Letters [B, T] to logits of the next ones; padding is masked."""
     import keras
@@ -118,51 +133,32 @@ def build(settings: Settings, size: int):
     return keras.Model(letters, keras.layers.Dense(size, name="logits", dtype="float32")(x), name="words")
 
 
-def learner(settings: Settings, size: int):
-    """The model to train."""
-    from pipelines.optimization import prepare
-
-    prepare(settings)
-    return build(settings, size)
+# ---------------------------------------------------------------------- training
 
 
-def train(model, parts, settings: Settings, console: Console) -> list[dict[str, float]]:
+def train(model, parts, settings: Settings, run: Run) -> list[dict[str, float]]:
     """The logs of every epoch; the best weights are kept in a file. Each epoch has the words in an order of its own."""
-    from pipelines.optimization import optimizer_of
-    from pipelines.progress import EpochReport
-
-    (x, y), held_out = parts["train"], parts["test"]
-    batches = -(-len(x) // settings.batch)
-    model.compile(optimizer_of(settings, batches), rk.training.NextToken(ignore=0))
-    path, place = settings.out / "training.ckpt", None
-    if settings.resume:
-        place = rk.training.resume(model, path, settings.learned)
-        console.print(f"resumed   epoch {place['epoch'] + 1}")
-    keeper = rk.training.Checkpoint(path, settings.learned, place=place)
-    callbacks = [rk.training.GradientLog(), keeper]
-    if settings.average:
-        callbacks.append(rk.training.AveragedWeights())
-    if settings.schedule == "plateau":
-        callbacks.append(rk.training.Plateau(settings.factor, keeper.history))
-    callbacks.append(EpochReport(settings, console, keeper.history, int((x > 0).sum()) // batches))
-    for epoch in range(place["epoch"] if place else 0, settings.epochs):
-        order = np.random.default_rng([settings.seed, epoch]).permutation(len(x))
-        arguments = {"batch_size": settings.batch, "initial_epoch": epoch, "epochs": epoch + 1, "verbose": 0}
-        model.fit(x[order], y[order], validation_data=held_out, callbacks=callbacks, shuffle=False, **arguments)
-        if model.stop_training:
-            break
-    return keeper.history
+    x, y = parts["train"]
+    rows = Rows(x, y, settings.batch, settings.seed)
+    return run.fit(
+        model,
+        rows,
+        loss=rk.training.NextToken(ignore=0),
+        validation_data=parts["test"],
+        validation_batch_size=settings.batch,
+        tokens=int((x > 0).sum()) // len(rows),
+    )
 
 
-def best_model(settings: Settings, size: int):
+def best_model(settings: Settings, run: Run, size: int):
     """A float32 model with the best weights."""
     import keras
 
     keras.config.set_dtype_policy("float32")
-    model = build(settings, size)
-    with np.load(settings.best) as kept:
-        model.set_weights([kept[name] for name in kept.files])
-    return model
+    return run.restore(build(settings, size))
+
+
+# ---------------------------------------------------------------------- export
 
 
 def export(model, vocabulary, settings: Settings):
@@ -179,12 +175,20 @@ def invent(bundle, vocabulary, settings: Settings) -> list[str]:
     return [vocabulary.decode(row[:length]) for row, length in zip(found.tokens, found.lengths, strict=True)]
 
 
+def invented(bundle, vocabulary, words: list[str], settings: Settings, run: Run) -> dict:
+    """New words, and how many of them are not in the list."""
+    found = invent(bundle, vocabulary, settings)
+    new = sum(word not in set(words) for word in found) / len(found)
+    run.say("invented", f"{len(found)} words, {new:.0%} of them not in the list\n\n" + ", ".join(found) + "\n")
+    return {"words": found, "new": new}
+
+
 def main(settings: Settings) -> None:
     """Learn a list of words and invent others like them."""
     run(settings)
 
 
 if __name__ == "__main__":
-    from pipelines.command import start
+    from keras_rnnkit.cli.training import start
 
     start(main, Settings)

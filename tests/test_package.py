@@ -65,15 +65,19 @@ def test_the_command_without_typer_names_the_extra():
     assert done.stderr == "rnnkit needs typer, which is not installed: pip install 'keras-rnnkit[train]'\n"
 
 
-@pytest.mark.parametrize(("command", "missing"), [(["demo"], "tensorflow"), (["explain", "model.keras"], "keras")])
-def test_a_command_without_keras_ends_in_one_sentence(command, missing, tmp_path):
+@pytest.mark.parametrize(
+    ("command", "missing", "extra"),
+    [(["demo"], "tensorflow", "train,export"), (["explain", "model.keras"], "keras", "train")],
+)
+def test_a_command_without_keras_ends_in_one_sentence(command, missing, extra, tmp_path):
     code = (
         f"import os, sys, zipfile; sys.path.insert(0, {str(ROOT)!r}); os.chdir({str(tmp_path)!r})\n"
         f"zipfile.ZipFile('model.keras', 'w').close(); sys.argv[1:] = {command!r}\n"
     )
     done = python(code + "from keras_rnnkit.__main__ import main; main()", ("keras", "tensorflow"))
     assert done.returncode == 1
-    assert done.stderr == f"This command needs {missing}, which is not installed: pip install 'keras-rnnkit[train]'\n"
+    sentence = f"This command needs {missing}, which is not installed: pip install 'keras-rnnkit[{extra}]'\n"
+    assert done.stderr == sentence
 
 
 def test_every_public_name_resolves():

@@ -60,3 +60,20 @@ class TranslateBench:
         for name in ("batch", "steps", "units", "beam", "repeats"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is 1 or more. Received: {name}={getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
+class TrainBench:
+    """Settings of `rnnkit bench train`."""
+
+    only: Annotated[str, "Only the rows whose name contains this, for example 'LSTM' or 'B=1'."] = ""
+    repeats: Annotated[int, "Turns; in each turn every contender runs once."] = 30
+    quick: Annotated[bool, "Tiny shapes and three turns: shows that every row runs; the times mean nothing."] = False
+    loops: Annotated[bool, "Also time our layers with the graph loop, where they take the compiled one."] = False
+    others: Annotated[bool, "Also time torch and plain JAX, where they are installed."] = True
+    json: Annotated[Path | None, "Write the rows and the machine to this file too."] = None
+    chart: Annotated[Path | None, "Draw the ratios to stock Keras as bars into this file (.svg or .png)."] = None
+
+    def __post_init__(self):
+        if self.repeats < 1:
+            raise SettingsError(f"repeats must be 1 or more. Received: repeats={self.repeats}.")

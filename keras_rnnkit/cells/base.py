@@ -212,6 +212,9 @@ class GatedCell(Cell):
 
     gate_count = 1
 
+    read_before_the_loop = ("kernel",)
+    """Weights that `project` alone reads. Layers that differ in these only can share compiled loops."""
+
     initializers_before_seed = True
     """Whether the initializers take their seeds before the dropout masks do, as in Keras' cell of the same kind.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from keras_rnnkit.bench.settings import ExportBench, ServeBench, TranslateBench
+from keras_rnnkit.bench.settings import ExportBench, ServeBench, TrainBench, TranslateBench
 from keras_rnnkit.cli.options import options_of
 from keras_rnnkit.cli.refusals import need, refuse
 from keras_rnnkit.stages import stages
@@ -49,4 +49,20 @@ def bench_translate(settings: TranslateBench) -> None:
     with stages("bench translate") as progress:
         found = table.run(settings, progress)
     for line in table.lines(found, settings):
+        typer.echo(line)
+
+
+@bench_app.command("train")
+@options_of(TrainBench)
+def bench_train(settings: TrainBench) -> None:
+    """Training steps of our layers against those of stock Keras, torch and plain JAX, gradients compared first."""
+    need("train", "keras")
+    from keras_rnnkit.bench import train as table
+
+    try:
+        with stages("bench train") as progress:
+            result = table.run(settings, progress)
+    except ValueError as error:
+        refuse(str(error))
+    for line in table.lines(result):
         typer.echo(line)

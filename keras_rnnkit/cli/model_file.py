@@ -35,7 +35,7 @@ def load(file: Path) -> Any:
     try:
         return rk.load_model(file, compile=False)
     except Exception as error:  # Keras raises a dozen kinds, according to where the file disagrees
-        refuse(f"{file} cannot be loaded: {why_not_loaded(str(error))}")
+        refuse(f"{file} cannot be loaded: {why_not_loaded(str(error.__cause__ or error))}")
 
 
 def why_not_loaded(message: str) -> str:

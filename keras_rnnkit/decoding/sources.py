@@ -42,7 +42,12 @@ def checked_source(source: Any, tokens: int | None = None, limit: int | None = N
 
 
 def check_tokens(row: np.ndarray, tokens: int, limit: int | None, number: int) -> None:
-    if row.ndim != 1 or not row.size or not np.any(row):
+    if row.ndim != 1:
+        raise SourceError(
+            f"A source must be a row of token ids, and a batch a list of them. Received: source {number} of shape "
+            f"{list(row.shape)}; for a single source write [[4, 5, 6]]."
+        )
+    if not row.size or not np.any(row):
         raise SourceError(f"Source {number} is empty. Received: {list(row.shape)}. A source must be one token or more.")
     if row.dtype.kind not in "iu":
         raise SourceError(f"A source must be the ids of its tokens. Received: {row.dtype} in source {number}.")

@@ -127,17 +127,18 @@ def vocabularies(given: Any) -> dict[str, Any]:
 
 def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) -> tuple[BundleReport, dict[str, Any]]:
     """Writes the graphs of a model that goes on from what it was given."""
-    from keras_rnnkit.export.road import made
+    from keras_rnnkit.export import road
+    from keras_rnnkit.export.drafts import Drafts
     from keras_rnnkit.export.settings import MODES, Settings, check_choice
 
-    reports, quantized, refused = {}, {}, {}
+    reports, quantized, refused, drafts = {}, {}, {}, Drafts(shared=quantize is not None)
     asked = ["sequence", "stream"] if modes is None else list(modes)
     for mode in asked:
         check_choice("modes", mode, MODES)
     for mode in asked:
         own = Settings(mode=mode, progress=partial(told, tell, mode), **settings)
         try:
-            content, report = made(model, own)
+            content, report = road.export(model, own, drafts)
         except ExportError as error:
             if modes is not None or mode == "sequence":
                 raise
@@ -146,27 +147,29 @@ def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) 
         (folder / manifests.FILES[mode]).write_bytes(content)
         reports[mode] = replace(report, path=manifests.FILES[mode])
         if quantize is not None:
-            content, report = made(model, replace(own, quantize=quantize))
+            content, report = road.export(model, replace(own, quantize=quantize), drafts)
             name = manifests.quantized_file(mode, quantize)
             (folder / name).write_bytes(content)
             quantized[mode] = replace(report, path=name)
-    saved = written_model(model, folder, settings, tell) if saved_model else None
+    saved = written_model(model, folder, settings, tell, drafts) if saved_model else None
     return BundleReport("", reports, quantized, saved, refused), {}
 
 
 def translating(model, folder: Path, modes, quantize, saved_model, settings, tell):
     """Writes the graphs of a model that reads a source first."""
+    from keras_rnnkit.export.drafts import Drafts
     from keras_rnnkit.export.generating import encoder_decoder, encoder_decoder_saved_model
     from keras_rnnkit.export.settings import Settings, check_choice
 
     for mode in modes or ():
         check_choice("modes", mode, encoder_decoder.MODES)
     own = Settings(**{"strategy": None, **settings}, quantize=quantize)
-    reports, quantized = encoder_decoder.written(model, folder, own, partial(told, tell))
+    drafts = Drafts(shared=quantize is not None)
+    reports, quantized = encoder_decoder.written(model, folder, own, partial(told, tell), drafts)
     saved = None
     if saved_model:
         tell("saved_model: tracing and verifying")
-        saved = encoder_decoder_saved_model.saved_model(model, folder / "saved_model", own)
+        saved = encoder_decoder_saved_model.saved_model(model, folder / "saved_model", own, drafts)
     return BundleReport("", reports, quantized, saved), {"translation": encoder_decoder.facts(model)}
 
 
@@ -174,12 +177,12 @@ def told(tell: Callable[[str], Any], mode: str, stage: str) -> None:
     tell(f"{mode}: {stage}")
 
 
-def written_model(model, folder: Path, settings: dict[str, Any], tell: Callable[[str], Any]):
-    from keras_rnnkit.export.saved_model import export_saved_model
+def written_model(model, folder: Path, settings: dict[str, Any], tell: Callable[[str], Any], drafts):
+    from keras_rnnkit.export import saved_model
+    from keras_rnnkit.export.settings import Settings
 
     tell("saved_model: tracing and verifying")
-    known = ("inputs", "input_names", "verify", "tolerance")
-    report = export_saved_model(model, folder / "saved_model", **{k: settings[k] for k in known if k in settings})
+    report = saved_model.saved(model, folder / "saved_model", Settings(**settings), drafts)
     return replace(report, path="saved_model")
 
 

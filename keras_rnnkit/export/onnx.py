@@ -57,13 +57,14 @@ def export_onnx(
             for few rows and for many.
         lowering: "auto", "native" (an ONNX operator wherever one is exact), or "scan" (never one).
         verify: run Keras and onnxruntime side by side on inputs of several sizes, with masks of every shape.
-        tolerance: the largest difference allowed, in proportion to the largest output where that is above 1.
+        tolerance: the largest difference allowed, in proportion to the range of the values of an output's column.
         strategy: of "generate": "sample" (inputs `noise` [batch, steps], `temperature`, `top_k`, `top_p`; top_k=1 is
             greedy), "greedy" or "beam" (input `steps`), or a `keras_rnnkit.decoding.Strategy` with its numbers.
         end: the token at which a row ends; when all have, the loop stops.
         quantize: "int8" for products of 8-bit integers, which are faster where the weights are many, or "float16" for
-            a file of half the size. The graph is verified first, with the weights as they are.
-        calibration: data as the model takes them, on which the error of quantized weights is measured.
+            a file of half the size. The graph is verified with the weights as they are, too.
+        calibration: data as the model takes them: arrays, dicts, or a list, generator or tf.data.Dataset of batches.
+            The graph is tried on some of it, and the error of quantized weights is measured on it.
         max_error: the largest such error allowed, in proportion like `tolerance`; 0.1 for int8, 0.01 for float16.
         compare: time a run beside one of `model.export(format="onnx")`, one row of a hundred steps on one thread.
         progress: a function that is told each stage as it begins.
@@ -77,7 +78,7 @@ def export_onnx(
     ([('reader', 'GRU')], True, {'reader': ['batch', 4]})
     """
     require_tensorflow()
-    from keras_rnnkit.export.road import made
+    from keras_rnnkit.export import road
     from keras_rnnkit.export.settings import Settings, silently
 
     settings = Settings(
@@ -98,7 +99,7 @@ def export_onnx(
         progress=progress or silently,
     )
     destination = files.checked(path)
-    content, report = made(model, settings)
+    content, report = road.export(model, settings)
     files.write(destination, content)
     return replace(report, path=str(destination))
 

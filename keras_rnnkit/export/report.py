@@ -8,21 +8,29 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One recurrence of the graph. error: largest difference of its output from Keras', None if not measured."""
+    """One recurrence of the graph.
+
+    error: largest error of its output, in proportion like that of the report; None if it was not measured. weights:
+    their type in the file.
+    """
 
     layer: str
     lowering: str
     reason: str
     nodes: int
     error: float | None = None
+    weights: str = "float32"
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """Of one ONNX file; prints as a table.
+    """The report of one ONNX file; prints as a table.
 
-    error: largest absolute difference of any output from Keras', over all probes; None without verification.
-    quantized: "int8" or "float16" if the weights are, and quantized_error what that changes at most.
+    error: the largest difference of any output from Keras' over all probes, in proportion to the scale of its column,
+    which is the range of the column's values, or wider where rounding alone moves them further than the tolerance.
+    This is the number that is enforced: it is at most the tolerance. None without verification.
+    quantized: "int8" or "float16" if the weights were asked for in fewer bits, and quantized_error the largest
+    difference with them, in proportion to the range of a column.
     latency: the times of a run beside those of Keras' own export, if they were asked for.
     states: (input, output) names of the states that a stateful model carries.
     """
@@ -64,7 +72,7 @@ class ExportReport:
         )
         size = size_in_short(self.size)
         if self.quantized:
-            verified += f", {in_short(self.quantized_error)} more with {self.quantized} weights"
+            verified += f", {in_short(self.quantized_error)} with {self.quantized} weights"
         return f"{self.path}: {verified}, {self.nodes} nodes, opset {self.opset}, {size}, {self.seconds:.1f} s"
 
 

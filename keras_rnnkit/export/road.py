@@ -1,133 +1,56 @@
-"""A model becomes the content of an ONNX file, with a report of what was done."""
+"""The road: a model becomes the bytes of an ONNX file, which were checked, with a report."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from typing import Any
 
 import onnx
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export import files
-from keras_rnnkit.export.checking.chunk_check import verify_chunks
-from keras_rnnkit.export.checking.comparison import Measured, only_run, verify
+from keras_rnnkit.export.checking.file_check import Verified
 from keras_rnnkit.export.checking.latency import beside_stock
-from keras_rnnkit.export.checking.probes import probes
+from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating.generation import decoding, generation
-from keras_rnnkit.export.generating.generation_check import tokens_and_scores, verify_generation
-from keras_rnnkit.export.graph import Graph, graph_of
-from keras_rnnkit.export.reading.causality import stream_of
-from keras_rnnkit.export.reading.model_calls import SequenceCall
-from keras_rnnkit.export.reading.precision import computing_in_float32
-from keras_rnnkit.export.reading.signature import check, guesses_axes, signature_of
+from keras_rnnkit.export.generating.generation import Generations
+from keras_rnnkit.export.modes import Sequences, Streams
+from keras_rnnkit.export.reading.precision import LOW, computing_in_float32
+from keras_rnnkit.export.reading.signature import check
 from keras_rnnkit.export.report import ExportReport, Row
 from keras_rnnkit.export.settings import Settings
-from keras_rnnkit.export.writing.finish import axes, every_node, name_output_axes
-from keras_rnnkit.export.writing.quantization import quantized
+from keras_rnnkit.export.writing.finish import axes, every_node
+from keras_rnnkit.export.writing.quantization import weights_of
 from keras_rnnkit.timing import Times, machine
 
-
-def made(model, settings: Settings) -> tuple[bytes, ExportReport]:
-    """The content of a file that has been verified, and the report, whose path is empty."""
-    started = time.perf_counter()
-    check(model)
-    notes: list[str] = []
-    with computing_in_float32(model) as changed:
-        settings.progress("tracing")
-        graph = traced(model, settings, notes)
-        settings.progress("verifying" if settings.verify else "running")
-        measured = tried(graph, settings)
-        rough = None
-        if settings.quantize:
-            settings.progress(f"quantizing to {settings.quantize}")
-            model_in_few_bits, rough = quantized(graph, settings.quantize, settings.calibration, settings.max_error)
-            graph = replace(graph, model=model_in_few_bits)
-        if settings.mode == "generate":
-            settings.progress("writing the loop")
-            graph, measured.error = generating(graph, settings, measured)
-    if changed:
-        notes.append("The model computes in 16 bits; the graph computes in float32 and was compared in float32.")
-    content = serialized(graph.model)
-    described = report(graph, measured, settings, len(content), time.perf_counter() - started, notes)
-    latency = None
-    if settings.compare:
-        settings.progress("timing it beside Keras' own export")
-        latency = in_words(*beside_stock(graph.model_call, content))
-    return content, replace(described, quantized=settings.quantize, quantized_error=rough, latency=latency)
+MODES = {file.mode: file for file in (Sequences, Streams, Generations)}
 
 
-def in_words(ours: Times, stock: Times | None, why: str) -> str:
-    if stock is None:
-        return f"A run takes {ours}; Keras' own export fails: {why}"
-    ratio = stock.median / ours.median
-    return f"A run takes {ours}; of Keras' own export {stock}, {ratio:.2f} times as long ({machine('onnxruntime')})"
+def export(model: Any, settings: Settings, drafts: Drafts | None = None) -> tuple[bytes, ExportReport]:
+    """The bytes of a checked file, for the caller to write, and a report whose path is empty.
 
-
-def traced(model, settings: Settings, notes: list[str]) -> Graph:
-    """The graph of a model: with free steps if it can be traced so, otherwise as it was first called."""
-    signature = signature_of(model, settings.inputs, settings.input_names)
-    if settings.mode in ("stream", "generate"):
-        return graph_of(stream_of(model, signature), **settings.of_graph)
-    try:
-        return graph_of(SequenceCall(model, signature), **settings.of_graph)
-    except ExportError:
-        if not guesses_axes(model, settings.inputs):
-            raise
-        signature = signature_of(model, input_names=settings.input_names, as_called=True)
-        graph = graph_of(SequenceCall(model, signature), **settings.of_graph)
-    shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in signature.inputs)
-    notes.append(f"The model cannot be traced with a free number of steps; it takes {shapes}, as it was first called.")
-    return graph
-
-
-def generating(step: Graph, settings: Settings, measured: Measured) -> tuple[Graph, float | None]:
-    """The graph of the token loop around a step, and the largest error of its scores.
-
-    Quantised weights may well choose other tokens than Keras; of them the error of the step tells.
+    drafts: of the other files of the same bundle.
     """
-    how = decoding(settings.strategy, settings.end, tokens_and_scores(step.model_call))
-    proto = generation(step, how)
-    comparable = settings.verify and not settings.quantize
-    error = verify_generation(step.model_call, proto, how) if comparable else measured.error
-    return replace(step, model=proto, states=[]), error
+    check(model)
+    return along(MODES[settings.mode](model, settings, drafts or Drafts()))
 
 
-def tried(graph: Graph, settings: Settings) -> Measured:
-    """The measurements of a verified graph, or none; either way the graph has run, and its outputs' axes are named."""
-    tries = probes(graph.model_call)
-    measured = verify(graph, tries, settings.tolerance) if settings.verify else only_run(graph, tries)
-    if settings.verify and graph.model_call.mode == "stream":
-        measured.error = max(measured.error or 0.0, verify_chunks(graph, settings.tolerance))
-    name_output_axes(graph.model, measured.runs)
-    return measured
-
-
-def report(graph: Graph, measured: Measured, settings: Settings, size: int, seconds: float, notes) -> ExportReport:
-    rows = [
-        Row(
-            layer=lowered.recurrence.name,
-            lowering=", ".join(lowered.lowerings),
-            reason="; ".join(dict.fromkeys(lowered.reasons)),
-            nodes=lowered.nodes,
-            error=measured.layers.get(lowered.recurrence.name),
-        )
-        for lowered in graph.lowered
-    ]
-    rows += [Row(left.name, "as traced", left.reason, 0) for left in graph.left]
-    return ExportReport(
-        mode=settings.mode,
-        rows=rows,
-        error=measured.error,
-        tolerance=settings.tolerance,
-        opset=settings.opset,
-        size=size,
-        nodes=sum(1 for _ in every_node(graph.model.graph)),
-        seconds=seconds,
-        inputs={value.name: axes(value) for value in graph.model.graph.input},
-        outputs={value.name: axes(value) for value in graph.model.graph.output},
-        states=graph.states,
-        notes=notes,
-    )
+def along(file: Sequences) -> tuple[bytes, ExportReport]:
+    """model -> read -> trace -> lower -> finish -> (quantize) -> serialize -> check those bytes."""
+    started, tell = time.perf_counter(), file.settings.progress
+    dtypes = {layer.compute_dtype for layer in keras_internals.flatten_layers(file.model)} & set(LOW)
+    with computing_in_float32(file.model):
+        tell("tracing")
+        file.graph()
+        if file.settings.quantize:
+            tell(f"quantizing to {file.settings.quantize}")
+        proto = file.written()
+        content = serialized(proto)
+        tell("verifying" if file.settings.verify else "running")
+        verified, rough = file.check(content)
+    if dtypes:
+        file.check_16_bits(content, dtypes)
+    return content, report(file, proto, content, verified, rough, dtypes, started)
 
 
 def serialized(model: onnx.ModelProto) -> bytes:
@@ -137,3 +60,59 @@ def serialized(model: onnx.ModelProto) -> bytes:
             "parts of the model by themselves."
         )
     return model.SerializeToString()
+
+
+def report(file: Sequences, proto, content: bytes, verified: Verified, rough, dtypes, started) -> ExportReport:
+    graph, settings, weights = file.graph(), file.settings, weights_of(proto, file.graph().lowered)
+    rows = [
+        Row(
+            layer=lowered.recurrence.name,
+            lowering=", ".join(lowered.lowerings),
+            reason="; ".join(dict.fromkeys(lowered.reasons)),
+            nodes=lowered.nodes,
+            error=verified.layers.get(lowered.recurrence.name),
+            weights=weights[lowered.recurrence.name],
+        )
+        for lowered in graph.lowered
+    ]
+    rows += [Row(left.name, "as traced", left.reason, 0) for left in graph.left]
+    return ExportReport(
+        mode=file.mode,
+        rows=rows,
+        error=verified.error,
+        tolerance=settings.tolerance,
+        opset=settings.opset,
+        size=len(content),
+        nodes=sum(1 for _ in every_node(proto.graph)),
+        seconds=time.perf_counter() - started,
+        inputs={value.name: axes(value) for value in proto.graph.input},
+        outputs={value.name: axes(value) for value in proto.graph.output},
+        states=[] if file.mode == "generate" else graph.states,
+        notes=list(dict.fromkeys([*file.trace().notes, *verified.notes, *file.notes, *notes(settings, rows, dtypes)])),
+        quantized=settings.quantize,
+        quantized_error=rough,
+        latency=latency(file, content) if settings.compare else None,
+    )
+
+
+def notes(settings: Settings, rows: list[Row], dtypes: set[str]) -> list[str]:
+    sentences = []
+    if dtypes:
+        sentences.append("The model computes in 16 bits; the graph computes in float32 and was compared in float32.")
+    kept = [row for row in rows if settings.quantize and row.weights != settings.quantize]
+    for dtype in dict.fromkeys(row.weights for row in kept):
+        layers = ", ".join(repr(row.layer) for row in kept if row.weights == dtype)
+        sentences.append(f"The weights of {layers} stay in {dtype}.")
+    return sentences
+
+
+def latency(file: Sequences, content: bytes) -> str:
+    file.settings.progress("timing it beside Keras' own export")
+    return in_words(*beside_stock(file.trace().model_call, content))
+
+
+def in_words(ours: Times, stock: Times | None, why: str) -> str:
+    if stock is None:
+        return f"A run takes {ours}; Keras' own export fails: {why}"
+    ratio = stock.median / ours.median
+    return f"A run takes {ours}; of Keras' own export {stock}, {ratio:.2f} times as long ({machine('onnxruntime')})"

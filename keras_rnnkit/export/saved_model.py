@@ -12,17 +12,24 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from keras_rnnkit import kernels
+from keras_rnnkit import keras_internals, kernels
 from keras_rnnkit.export import files
-from keras_rnnkit.export.checking.comparison import difference
-from keras_rnnkit.export.checking.probes import Probe, probes
+from keras_rnnkit.export.checking.comparison import Arrays, Runs, compared
+from keras_rnnkit.export.checking.culprit import CLOSE, close, largest, numbered
+from keras_rnnkit.export.checking.file_check import check_16_bits
+from keras_rnnkit.export.checking.reference import DRAWS, arrays, by_name
+from keras_rnnkit.export.checking.trial import Run, Shift
+from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.modes import Sequences, Streams
 from keras_rnnkit.export.onnx import require_tensorflow
-from keras_rnnkit.export.reading.causality import stream_of
 from keras_rnnkit.export.reading.layer_hooks import LayerHooks
 from keras_rnnkit.export.reading.model_calls import ModelCall, SequenceCall, input_names, named_outputs
-from keras_rnnkit.export.reading.precision import computing_in_float32
-from keras_rnnkit.export.reading.signature import check, signature_of
+from keras_rnnkit.export.reading.names import layer_paths
+from keras_rnnkit.export.reading.output_recorder import OutputRecorder
+from keras_rnnkit.export.reading.precision import LOW, computing_in_float32
+from keras_rnnkit.export.reading.signature import check
+from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.export.tracing.tensorflow_graph import quiet
 from keras_rnnkit.layers.traversal import recurrent_layers
 
@@ -41,8 +48,9 @@ class Plain(LayerHooks):
 
 @dataclass(frozen=True)
 class SavedModelReport:
-    """signatures: their names; error: largest absolute difference of any output from Keras', None if not measured.
+    """signatures: their names.
 
+    error: largest error of any output, in proportion like that of an `ExportReport`; None if it was not measured.
     refusal: why there is no signature for streams, None where there is one.
     """
 
@@ -87,24 +95,43 @@ def export_saved_model(
     TensorShape([2, 4])
     """
     require_tensorflow()
+    settings = Settings(inputs=inputs, input_names=input_names, verify=verify, tolerance=tolerance)
+    return saved(model, path, settings, Drafts())
+
+
+def saved(model: Any, path: str | os.PathLike, settings: Settings, drafts: Drafts) -> SavedModelReport:
+    """model -> read -> write -> load again -> check what was loaded -> give the folder its name."""
     check(model)
     destination = files.checked_folder(path, "saved_model.pb")
-    with computing_in_float32(model):
-        model_calls, refusal = forms_of(model, inputs, input_names)
-        with files.folder(destination) as folder:
-            write(folder, model, model_calls)
-            error = compare(folder, model_calls, tolerance) if verify else None
-    return SavedModelReport(str(destination), [model_call.mode for model_call in model_calls], error, refusal)
+    signatures, refusal = signatures_of(model, settings, drafts)
+    dtypes = {layer.compute_dtype for layer in keras_internals.flatten_layers(model)} & set(LOW)
+    error = None
+    with files.folder(destination) as folder:
+        with computing_in_float32(model):
+            write(folder, model, [file.call() for file in signatures])
+            if settings.verify:
+                error = max(check_loaded(folder, file, settings.tolerance) for file in signatures)
+        if dtypes and settings.verify:
+            check_in_16_bits(folder, signatures, dtypes)
+    return SavedModelReport(str(destination), [file.mode for file in signatures], error, refusal)
 
 
-def forms_of(model, inputs, input_names) -> tuple[list[ModelCall], str | None]:
+def check_in_16_bits(folder: Path, signatures: list[Sequences], dtypes: set[str]) -> None:
+    loaded = tf.saved_model.load(str(folder))
+    for file in signatures:
+        check_16_bits(by_signature(loaded.signatures[file.mode]), file.trial(), dtypes)
+
+
+def signatures_of(model, settings: Settings, drafts: Drafts) -> tuple[list[Sequences], str | None]:
     """What there is a signature for, and why not for streams."""
-    signature = signature_of(model, inputs, input_names)
-    whole: ModelCall = SequenceCall(model, signature)
-    try:
-        return [whole, stream_of(model, signature)], None
-    except ExportError as error:
-        return [whole], str(error)
+    whole, stream = Sequences(model, settings, drafts), Streams(model, settings, drafts)
+    with computing_in_float32(model):
+        whole.call()
+        try:
+            stream.call()
+        except ExportError as error:
+            return [whole], str(error)
+    return [whole, stream], None
 
 
 def write(folder: Path, model, model_calls: list[ModelCall]) -> None:
@@ -113,7 +140,7 @@ def write(folder: Path, model, model_calls: list[ModelCall]) -> None:
     names = dict(recurrent_layers(model))
     with quiet():
         for model_call in model_calls:
-            archive.add_endpoint(model_call.mode, by_name(model_call, names), input_signature=specs(model_call))
+            archive.add_endpoint(model_call.mode, named_endpoint(model_call, names), input_signature=specs(model_call))
         if not model_calls[0].states:
             structure = as_model_takes(model_calls[0])
             archive.add_endpoint("serve", as_called(model_calls[0], names), input_signature=structure)
@@ -124,12 +151,12 @@ def plain(names: dict[str, Any]) -> Plain:
     return Plain({id(layer): path for path, layer in names.items()})
 
 
-def by_name(model_call: ModelCall, names: dict[str, Any]):
+def named_endpoint(model_call: ModelCall, names: dict[str, Any]):
     """The model_call as a function from arrays in the order of `specs` to outputs by name."""
     count = len(model_call.signature.inputs)
 
-    def endpoint(*arrays):
-        values, states = model_call.run(list(arrays[:count]), list(arrays[count:]), plain(names))
+    def endpoint(*tensors):
+        values, states = model_call.run(list(tensors[:count]), list(tensors[count:]), plain(names))
         return {name: tf.identity(value) for name, value in named_outputs(model_call, values, states).items()}
 
     return endpoint
@@ -137,8 +164,8 @@ def by_name(model_call: ModelCall, names: dict[str, Any]):
 
 def as_called(model_call: ModelCall, names: dict[str, Any]):
     def serve(*packed):
-        arrays = tree.flatten(packed if model_call.signature.spread else packed[0])
-        values = model_call.run(arrays, [], plain(names))[0]
+        tensors = tree.flatten(packed if model_call.signature.spread else packed[0])
+        values = model_call.run(tensors, [], plain(names))[0]
         nested = isinstance(values, dict) and any(tree.is_nested(value) for value in values.values())
         return named_outputs(model_call, values, []) if nested else values  # a signature's outputs are a flat dict
 
@@ -161,25 +188,65 @@ def as_model_takes(model_call: ModelCall) -> list[Any]:
     return list(packed) if model_call.signature.spread else [packed]
 
 
-def compare(folder: Path, model_calls: list[ModelCall], tolerance: float) -> float:
-    """The largest absolute error of all signatures; ExportError if one is more than the tolerance."""
-    loaded = tf.saved_model.load(str(folder))
-    tries = [(model_call, probe) for model_call in model_calls for probe in probes(model_call)]
-    return max(
-        difference_of(loaded.signatures[model_call.mode], model_call, probe, tolerance) for model_call, probe in tries
-    )
+def check_loaded(path: Path, file: Sequences, tolerance: float) -> float:
+    """The largest error of a signature of the SavedModel on disk; ExportError if it is more than the tolerance."""
+    loaded, trial = tf.saved_model.load(str(path)), file.trial()
+    runs = {file.mode: by_signature(loaded.signatures[file.mode])}
+    if file.mode == Sequences.mode and hasattr(loaded, "serve"):
+        runs["serve"] = by_serving(loaded.serve, file.call())
+
+    def moved() -> list[Runs]:
+        return [trial.shifted(Shift(seed)) for seed in range(DRAWS)]
+
+    comparisons = {
+        name: compared(trial.expected(), trial.computed(run, trial.expected()), tolerance, moved)
+        for name, run in runs.items()
+    }
+    for name, comparison in comparisons.items():
+        if comparison.failure:
+            raise ExportError(
+                f"The SavedModel is not exact: of its signature {name!r} the output {comparison.failure.name!r} "
+                f"{comparison.failure.sentence} ({trial.size(comparison.failure.run)}). "
+                f"{layer_of_saved(file, loaded)} No file was written; a larger tolerance= accepts it."
+            )
+    return max(comparison.error for comparison in comparisons.values())
 
 
-def difference_of(signature, model_call: ModelCall, probe: Probe, tolerance: float) -> float:
-    arrays = [*probe.inputs, *probe.states]
-    with tf.device("/CPU:0"):
-        expected = named_outputs(model_call, *model_call.run(probe.inputs, probe.states, LayerHooks({})))
-        found = signature(**dict(zip(input_names(model_call), map(tf.constant, arrays), strict=True)))
-    errors = [difference(np.asarray(value), np.asarray(found[name])) for name, value in expected.items()]
-    worst = max(scaled for _, scaled in errors)
-    if worst > tolerance:
-        raise ExportError(
-            f"The SavedModel is not exact: its signature {model_call.mode!r} differs from Keras by {worst:.3g} on "
-            f"inputs {probe.size}, allowed are {tolerance:g}. No file was written; a larger tolerance= accepts it."
-        )
-    return max(error for error, _ in errors)
+def by_signature(signature) -> Run:
+    def run(feeds: Arrays) -> Arrays:
+        with tf.device("/CPU:0"):
+            return arrays(signature(**{name: tf.constant(x) for name, x in feeds.items()}))
+
+    return run
+
+
+def by_serving(serve, model_call: ModelCall) -> Run:
+    signature = model_call.signature
+
+    def run(feeds: Arrays) -> Arrays:
+        packed = signature.pack([tf.constant(feeds[spec.name]) for spec in signature.inputs])
+        return arrays(by_name(model_call, serve(*packed) if signature.spread else serve(packed), []))
+
+    return run
+
+
+def layer_of_saved(file: Sequences, loaded) -> str:
+    """The layer that a difference begins in: one with other weights, or one that the loop for SavedModels changes."""
+    saved = [v.numpy() for v in loaded.variables]
+    for variable in file.model.variables:
+        if not any(np.array_equal(variable.numpy(), value) for value in saved):
+            return f"It begins in {variable.path!r}, whose value in the SavedModel is another one."
+    return loop_at_fault(file) or "Every layer agrees, so it arises outside of them."
+
+
+def loop_at_fault(file: Sequences) -> str | None:
+    """The first layer that computes something else when recurrences run as loops of TensorFlow's operations."""
+    trial, recorder = file.trial(), OutputRecorder(layer_paths(file.model))
+    call = SequenceCall(file.model, file.call().signature)
+    with recorder.recording():
+        call.run(*trial.sequences_of(0), plain(dict(recurrent_layers(file.model))))
+    expected, other = numbered(trial.calls(0)), numbered(recorder.calls)
+    for key, array in expected.items():
+        if key in other and not close(array, other[key], CLOSE):
+            return f"It begins in the layer {key[0]!r}, whose output differs by {largest(array, other[key]):.3g}."
+    return None

@@ -1,4 +1,4 @@
-"""What an export can be told."""
+"""The settings of an export."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUANTIZATIONS = ("int8", "float16")
 
 
 def silently(stage: str) -> None:
-    """Progress that nobody watches."""
+    """Takes progress messages and shows none."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class Settings:
         check_opset(self.opset)
         if self.compare and self.mode != "sequence":
             raise ExportError(
-                f"Keras' own export knows whole sequences only. Received: compare=True with mode={self.mode!r}."
+                f"Keras' own export writes whole sequences only. Received: compare=True with mode={self.mode!r}."
             )
 
     @property
-    def of_graph(self) -> dict[str, Any]:
-        prefer = "int8" if self.quantize == "int8" and self.lowering == "auto" else self.lowering
-        return {"opset": self.opset, "prefer": prefer, "batch": self.batch}
+    def prefer(self) -> str:
+        """Which operators the lowering prefers; with int8 weights those that have an integer form."""
+        return "int8" if self.quantize == "int8" and self.lowering == "auto" else self.lowering
 
 
-def check_choice(argument: str, choice: str, known: tuple[str, ...]) -> None:
-    if choice not in known:
-        raise ExportError(f"Received: {argument}={choice!r}. Expected one of {', '.join(map(repr, known))}.")
+def check_choice(argument: str, choice: str, choices: tuple[str, ...]) -> None:
+    if choice not in choices:
+        raise ExportError(f"Received: {argument}={choice!r}. Expected one of {', '.join(map(repr, choices))}.")

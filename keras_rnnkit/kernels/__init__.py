@@ -7,6 +7,8 @@ from keras_rnnkit.kernels.call_flags import CallFlags
 
 TABLE = {"cudnn": cudnn, "hoisted": hoisted, "scan": scan}
 CHOICES = ("auto", *TABLE)
+MEMORY = ("keep", "checkpoint")
+"""What training does with the arrays of each step that its way back needs: keep them, or compute them again."""
 
 
 def check_name(kernel: str) -> str:
@@ -16,6 +18,15 @@ def check_name(kernel: str) -> str:
             "'auto' takes the fastest that can run the layer."
         )
     return kernel
+
+
+def check_memory(memory: str) -> str:
+    if memory not in MEMORY:
+        raise ValueError(
+            f"Unknown way with memory. Received: memory={memory!r}. Expected 'keep', or 'checkpoint' to keep the "
+            "states of a few steps only and to compute the others again on the way back."
+        )
+    return memory
 
 
 def refusals(layer, call: CallFlags) -> dict[str, str | None]:
@@ -50,4 +61,4 @@ def describe(layer, call: CallFlags) -> tuple[str, str]:
     return name, "; ".join(filter(None, [*sentences, TABLE[name].remark(layer, call)])) or "the fastest there is"
 
 
-__all__ = ["CHOICES", "TABLE", "CallFlags", "check_name", "choose", "describe", "refusals"]
+__all__ = ["CHOICES", "TABLE", "CallFlags", "check_memory", "check_name", "choose", "describe", "refusals"]

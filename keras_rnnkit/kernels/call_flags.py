@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CallFlags:
-    """masked: some steps are to be skipped. resets: some rows start anew inside the sequence."""
+    """masked: some steps are to be skipped. resets: some rows start anew inside the sequence.
+
+    length: the number of steps, where it is known beforehand.
+    """
 
     masked: bool = False
     resets: bool = False
+    length: int | None = None

@@ -2,46 +2,77 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
-from keras_rnnkit.kernels import graph_loops, loop_choice
+from keras_rnnkit.kernels import graph_loops, loop_choice, row_groups
 from keras_rnnkit.kernels.compiled_loops import CompiledLoops, TransposedProducts, transposed
 from keras_rnnkit.kernels.programs import program_for
-from keras_rnnkit.kernels.steps import DerivedStep, step_of
+from keras_rnnkit.kernels.steps import DerivedStep, WrittenStep, step_of
+from keras_rnnkit.kernels.taped_loops import TapedLoops
 
 HALF_PRECISION = (tf.float16, tf.bfloat16)
 
 
-def run(recurrence, xs, carry, consts, weights, differentiable: bool):
+def run(recurrence, inputs, carry, consts, weights, differentiable: bool):
     """The carries after each step, stacked [T, B, ...].
 
     When differentiable, the gradient is ours: the loop back carries only what a step hands to the step before it,
     and the gradients of the weights come from all steps at once, one product each, after the loop.
+
+    inputs: the `LoopInputs` of the call.
     """
-    arguments = tf.nest.map_structure(tf.convert_to_tensor, (xs, carry, consts, weights))  # Keras may pass variables
-    choice = loop_choice.choose(arguments[0]["z"], differentiable)
-    dtype = arguments[1][0].dtype
+    if differentiable and inputs.mask is not None and compiles(inputs) and row_groups.pays(recurrence, inputs):
+
+        def run_rows(steps, carry, consts):
+            return run_all(recurrence, inputs.of(steps, carry), carry, consts, weights, differentiable)
+
+        return row_groups.run(run_rows, inputs.steps, inputs.active, carry, consts)
+    return run_all(recurrence, inputs, carry, consts, weights, differentiable)
+
+
+def compiles(inputs) -> bool:
+    return loop_choice.why_not_compiled(inputs.length) is None
+
+
+def run_all(recurrence, inputs, carry, consts, weights, differentiable: bool):
+    """`run`, all rows in one loop."""
+    dtype = carry[0].dtype
+    choice = loop_choice.choose(inputs, differentiable)
+    arguments: Any = tf.nest.map_structure(tf.convert_to_tensor, (choice.xs, carry, consts, weights))
     if choice.in_float32 and dtype in HALF_PRECISION:
         arguments = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32) if x.dtype == dtype else x, arguments)
     if not differentiable:
         stacks = graph_forward(DerivedStep(recurrence, vjp), *arguments, keep=False)[0]
     elif choice.compiled:
-        stacks = run_compiled(recurrence, *arguments, choice)
+        loops = program_for(recurrence, consts, compiled_loops_of)
+        stacks = run_compiled(loops, *arguments, choice=choice)
     else:
         stacks = solve(GraphSolver(step_of(recurrence, vjp)), arguments)
     return [tf.cast(stack, dtype) for stack in stacks]
 
 
-def run_compiled(recurrence, xs, carry, consts, weights, choice):
-    """The compiled loops, over as many steps as the choice has a program for."""
-    solver = CompiledSolver(program_for(recurrence, consts, lambda r: CompiledLoops(step_of(r, vjp))))
-    if choice.capacity is None:  # the length is known, and the program is for this length
-        return solve(solver, (xs, carry, consts, weights))
+def run_compiled(loops, xs, carry, consts, weights, *, choice):
+    """The compiled loops. Their program may be for more steps than there are: then these are zeros, and not run."""
+    if choice.capacity is None:
+        return solve(solver_of(loops), (xs, carry, consts, weights))
     length = tf.shape(tf.nest.flatten(xs)[0])[0]
     missing = choice.capacity - length
     padded = tf.nest.map_structure(lambda x: tf.pad(x, [[0, missing], *[[0, 0]] * (x.shape.rank - 1)]), xs)
-    stacks = solve(solver.of(length), (padded, carry, consts, weights))
-    return [stack[:length] for stack in stacks]
+    if isinstance(choice.capacity, int):  # tf.pad has lost what we know
+        padded = tf.nest.map_structure(lambda x: tf.ensure_shape(x, [choice.capacity, *x.shape[1:]]), padded)
+    stacks = solve(solver_of(loops, length), (padded, carry, consts, weights))
+    return [stack[: choice.steps] for stack in stacks]
+
+
+def compiled_loops_of(recurrence):
+    step = step_of(recurrence, vjp)
+    return CompiledLoops(step) if isinstance(step, WrittenStep) else TapedLoops(recurrence)
+
+
+def solver_of(loops, length=None):
+    return (TapedSolver if isinstance(loops, TapedLoops) else CompiledSolver)(loops, length)
 
 
 def solve(solver, arguments):
@@ -71,7 +102,7 @@ def first_order(solver, arrays, stacks, saved, upstream):
         gradients = tf.nest.flatten(solver.gradient(arrays, stacks, saved, list(upstream)))
 
         def gradient(*d):
-            return second_order(solver.step.recurrence, arrays, real, list(upstream), list(d))
+            return second_order(solver.recurrence, arrays, real, list(upstream), list(d))
 
         return [gradients[i] for i in real], gradient
 
@@ -79,14 +110,15 @@ def first_order(solver, arrays, stacks, saved, upstream):
     return [found.get(i) for i in range(len(flat))]
 
 
-def second_order(recurrence, arrays, real, upstream, d):
+def second_order(recurrence, arrays: Any, real, upstream, d):
     """The gradients of `first_order`, by differentiating the plain loop twice: rarely needed, so not made fast."""
     flat = tf.nest.flatten(arrays)
     with tf.GradientTape() as outer:
         outer.watch([*flat, *upstream])
         with tf.GradientTape() as inner:
             inner.watch(flat)
-            stacks = graph_forward(DerivedStep(recurrence, vjp), *tf.nest.pack_sequence_as(arrays, flat), keep=False)[0]
+            again: Any = tf.nest.pack_sequence_as(arrays, flat)
+            stacks = graph_forward(DerivedStep(recurrence, vjp), *again, keep=False)[0]
         sources = [flat[i] for i in real]
         gradients = inner.gradient(stacks, sources, output_gradients=upstream, unconnected_gradients="zero")
     targets = [*sources, *upstream]
@@ -99,7 +131,7 @@ class GraphSolver:
     """Both loops in TensorFlow's own operations."""
 
     def __init__(self, step):
-        self.step = step
+        self.step, self.recurrence = step, step.recurrence
 
     def forward(self, xs, carry, consts, weights):
         return graph_forward(self.step, xs, carry, consts, weights, keep=True)
@@ -109,8 +141,13 @@ class GraphSolver:
         xs, carry, consts, weights = arrays
         before = [tf.concat([first[None], stack[:-1]], axis=0) for first, stack in zip(carry, stacks, strict=True)]
         d_carry, d = self.backward(xs, carry, consts, weights, stacks, before, saved, upstream)
-        d_consts, d_weights = self.step.after_loop(xs, saved, before, d, consts, weights)
+        ran = [self.steps_that_ran(arrays) for arrays in (xs, saved, before, d)]
+        d_consts, d_weights = self.step.after_loop(*ran, consts, weights)
         return {name: d["z"] if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
+
+    def steps_that_ran(self, arrays):
+        """The arrays without the steps that a program holds room for and did not run."""
+        return arrays
 
     def backward(self, xs, carry, consts, weights, stacks, before, saved, upstream):
         products = TransposedProducts(weights, transposed(weights))
@@ -139,29 +176,61 @@ class CompiledSolver(GraphSolver):
         self.loops = loops
         self.length = length
 
-    def of(self, length):
-        """The same for the first `length` steps."""
-        return CompiledSolver(self.loops, length)
+    def steps_that_ran(self, arrays):
+        return cut(arrays, self.length)
 
     def forward(self, xs, carry, consts, weights):
-        return self.loops.forward(*untaped(xs, carry, consts, weights), self.steps_of(xs))
+        weights = self.step.recurrence.in_loop(weights)
+        return self.loops.forward(*untaped(xs, carry, consts, weights), steps_of(xs, self.length))
 
     def backward(self, xs, carry, consts, weights, stacks, before, saved, upstream):
-        xs = self.step.read_back(xs)
-        arrays = untaped(xs, carry, stacks, saved, upstream, consts, weights, transposed(weights))
-        return self.loops.backward(*arrays, self.steps_of(upstream))
+        xs, weights = self.step.read_back(xs), self.step.recurrence.in_loop(weights)
+        arrays = untaped(
+            xs, carry, stacks, saved, upstream, consts, weights, transposed(map(tf.convert_to_tensor, weights))
+        )
+        return self.loops.backward(*arrays, steps_of(upstream, self.length))
 
-    def steps_of(self, xs):
-        return tf.nest.flatten(xs)[0].shape[0] if self.length is None else self.length
+
+class TapedSolver:
+    """Compiled loops whose steps back are derived; the products of weight gradients in TensorFlow's operations."""
+
+    def __init__(self, loops: TapedLoops, length=None):
+        self.loops, self.recurrence, self.length = loops, loops.recurrence, length
+
+    def forward(self, xs, carry, consts, weights):
+        return self.loops.forward(*untaped(xs, carry, consts, weights), steps_of(xs, self.length))
+
+    def gradient(self, arrays, stacks, kept, upstream):
+        """The gradients of all four arguments, in their structure; None for masks."""
+        xs, carry, consts, weights = arrays
+        known = untaped(xs, carry, stacks, kept, upstream, consts, weights, transposed(weights))
+        (d_carry, d_consts, d_weights), (d_z, d_products) = self.loops.backward(*known, steps_of(xs, self.length))
+        d_weights = list(d_weights)
+        for place, (factor, _), d in zip(self.loops.order, kept, d_products, strict=True):
+            factor, d = cut((factor, d), self.length)
+            d_weights[place] += tf.matmul(rows(factor), rows(d), transpose_a=True)
+        return {name: d_z if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
+
+
+def cut(arrays, length):
+    return arrays if length is None else tf.nest.map_structure(lambda x: x[:length], arrays)
+
+
+def rows(x):
+    return tf.reshape(x, [-1, x.shape[-1]])
+
+
+def steps_of(xs, length):
+    return tf.nest.flatten(xs)[0].shape[0] if length is None else length
 
 
 def untaped(*arrays):
     """The arrays, of which no tape knows: the gradient is ours, and TensorFlow cannot derive one of a compiled loop
     for a second tape around the first."""
-    return tf.nest.map_structure(tf.stop_gradient, arrays)
+    return tf.nest.map_structure(lambda x: tf.stop_gradient(tf.convert_to_tensor(x)), arrays)
 
 
-def graph_forward(step, xs, carry, consts, weights, keep: bool):
+def graph_forward(step, xs, carry, consts, weights, *, keep: bool):
     """The carries after each step, stacked, and with `keep` the arrays that the way back needs."""
 
     def forward(x, carry):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-
 import keras
 
 from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.base import dropped
+from keras_rnnkit.kernels import checkpointing, loop_choice
 from keras_rnnkit.kernels.call_flags import CallFlags
+from keras_rnnkit.kernels.loop_inputs import ENGINES, stacks_of
 from keras_rnnkit.kernels.recurrence import Recurrence, per_row
 from keras_rnnkit.ops import keras as kops
-
-ENGINES = {"tensorflow": "engine_tensorflow", "jax": "engine_jax"}
 
 
 def refusal(layer, call: CallFlags) -> str | None:
@@ -33,45 +31,43 @@ def refusal(layer, call: CallFlags) -> str | None:
 
 def remark(layer, call: CallFlags) -> str:
     """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
-    return ""
+    loops = loop_choice.describe(call.length)
+    return f"{loops} and computes steps again instead of keeping them" if layer.memory == "checkpoint" else loops
 
 
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
-    with keras_internals.autocast_scope(
-        layer.equation.compute_dtype
-    ):  # a cell computes in its own dtype, whatever its layer's is
+    with keras_internals.autocast_scope(layer.equation.compute_dtype):  # a cell computes in its own dtype
         return run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training)
 
 
 def run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training):
     cell = layer.equation
+    recurrence = Recurrence(cell, masked=mask is not None, resets=reset is not None)
     x = keras.ops.cast(in_time_order(layer, sequences), cell.compute_dtype)
-    mask = None if mask is None else in_time_order(layer, mask)
+    steps = {name: in_time_order(layer, f) for name, f in {"mask": mask, "reset": reset}.items() if f is not None}
+    consts = {}
     if training:
         x = dropped(x, layer.cell.get_dropout_mask(x[0]))
-    w = cell.weights_as(keras.ops.convert_to_tensor)
-    xs = {"z": cell.inputs(kops, w, x, initial_state, training=training, mask=mask)}
-    consts = {}
-    if mask is not None:
-        xs["mask"] = mask
     if reset is not None:
-        xs["reset"] = in_time_order(layer, reset)
         consts["start"] = layer.start_states(initial_state)
     if training and cell.recurrent_dropout:
         consts["drop"] = keras.ops.cast(layer.cell.get_recurrent_dropout_mask(initial_state[0]), x.dtype)
-
-    recurrence = Recurrence(cell, masked=mask is not None, resets=reset is not None)
     weights = [keras.ops.convert_to_tensor(v) for v in cell.weights]
-    engine = importlib.import_module(f"keras_rnnkit.kernels.{ENGINES[keras.backend.backend()]}")
-    stacks = engine.run(recurrence, xs, recurrence.first_carry(initial_state), consts, weights, bool(training))
-    return as_keras(layer, stacks, recurrence, mask)
+    carry = recurrence.first_carry(initial_state)
+    if training and layer.memory == "checkpoint":
+        stacks = checkpointing.run(recurrence, {"x": x, **steps}, carry, consts, weights, layer.return_sequences)
+    else:
+        stacks = stacks_of(recurrence, {"x": x, **steps}, carry, consts, weights, training)
+    return as_keras(layer, stacks, recurrence, steps.get("mask"))
 
 
 def as_keras(layer, stacks, recurrence, mask):
     outputs = recurrence.outputs(stacks)
     if mask is not None:
         shown = mask if layer.zero_output_for_mask else seen(mask)
+        shown = shown if layer.return_sequences else shown[-1:]  # a checkpointed layer has kept no other output
+        outputs = outputs if layer.return_sequences else outputs[-1:]
         outputs = kops.where(per_row(shown, outputs), outputs, kops.zeros_like(outputs))
     last = outputs[-1]
     states = [stack[-1] for stack in recurrence.states(stacks)]

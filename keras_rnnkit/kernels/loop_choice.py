@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import keras
@@ -15,23 +14,24 @@ EXACT_LENGTHS = 4
 
 
 class LoopChoice(NamedTuple):
-    """compiled: by XLA, instead of a graph of TensorFlow's operations. capacity: the steps that a program is for, where
-    that is not the length itself. in_float32: half precision is computed in float32 inside the loop. reason: why."""
+    """How the loops of one call run.
+
+    compiled: by XLA, instead of as a graph of TensorFlow's operations.
+    xs: what the loop reads. in_float32: half precision is computed in float32 inside the loop.
+    capacity: the steps that a program is for, where that is not the length of xs. steps: how many to return.
+    """
 
     compiled: bool
-    capacity: Any
+    xs: Any
     in_float32: bool
-    reason: str
+    capacity: Any = None
+    steps: Any = None
 
 
 def describe(length: int | None) -> str:
     """For tables such as `rk.explain`: the loop of a training step over sequences of this length, None for any."""
-    if keras.backend.backend() != "tensorflow":
-        return "trains in a compiled loop"
-    reason = why_not_compiled(length)
-    if reason:
-        return f"trains in a graph loop: {reason}"
-    return "trains in a compiled loop" + ("" if length else ", one for each power of two of the length")
+    reason = why_not_compiled(length) if keras.backend.backend() == "tensorflow" else None
+    return f"trains in a graph loop: {reason}" if reason else "trains in a compiled loop"
 
 
 def why_not_compiled(length: int | None) -> str | None:
@@ -40,45 +40,52 @@ def why_not_compiled(length: int | None) -> str | None:
     if not tf.test.is_built_with_xla():
         return "this TensorFlow has no XLA"
     if tf.config.list_logical_devices("GPU"):
-        return "on a GPU the operations of a step are started ahead of it"
+        return "on a GPU, where a step's operations are started ahead of it"
     if length is not None and length < SHORTEST_COMPILED:
         return f"compiling pays from {SHORTEST_COMPILED} steps on"
     return None
 
 
-def choose(z, differentiable: bool) -> LoopChoice:
-    """The loop for projected inputs z [T, B, ...] on TensorFlow."""
+def choose(inputs, differentiable: bool) -> LoopChoice:
+    """The loop on TensorFlow for these `LoopInputs`."""
     import tensorflow as tf
 
-    first = tf.nest.flatten(z)[0]
-    length = first.shape[0]
-    reason = why_not_compiled(length) if differentiable else "inference keeps nothing for a way back"
     in_float32 = not tf.config.list_logical_devices("GPU")
-    if reason:
-        return LoopChoice(False, None, in_float32, reason)
-    if length is not None and has_program(first.shape):
-        return LoopChoice(True, None, in_float32, "")
-    return LoopChoice(True, rounded_up(tf.shape(first)[0]), in_float32, "")
+    if not differentiable or why_not_compiled(inputs.length):
+        return LoopChoice(False, inputs.first(), in_float32)
+    xs = inputs.first(None if inputs.mask is None else longest(inputs.active))
+    first = tf.nest.flatten(xs["z"])[0]
+    if has_program(inputs.length, first.shape[2:]):
+        capacity = None if inputs.mask is None else inputs.length
+        return LoopChoice(True, xs, in_float32, capacity, inputs.length)
+    steps = tf.shape(first if inputs.mask is None else inputs.mask)[0]
+    return LoopChoice(True, xs, in_float32, rounded_up(steps), steps)
 
 
-_lengths: OrderedDict[tuple, set[int]] = OrderedDict()
+def longest(active):
+    """The steps up to the last active one of any row, one at least: what is behind them changes nothing."""
+    import tensorflow as tf
+
+    times = tf.range(1, tf.shape(active)[0] + 1)
+    return tf.maximum(tf.reduce_max(tf.where(tf.reduce_any(active, axis=1), times, 0)), 1)
 
 
-def has_program(shape) -> bool:
-    """Whether this known length gets a program of its own; few lengths do, so that changing ones compile seldom."""
-    lengths = _lengths.setdefault(tuple(shape[2:]), set())
+_lengths: dict[tuple, set[int]] = {}
+
+
+def has_program(length: int | None, widths) -> bool:
+    """Whether this length gets a program of its own. A few known ones do; changing ones must not compile each time."""
+    if length is None:
+        return False
+    lengths = _lengths.setdefault(tuple(widths), set())
     if len(lengths) < EXACT_LENGTHS:
-        lengths.add(shape[0])
-    return shape[0] in lengths
+        lengths.add(length)
+    return length in lengths
 
 
 def rounded_up(length):
-    """The next power of two, 16 at least: at most a dozen programs for all lengths."""
+    """The next power of two, from 16 on: all lengths share a dozen programs."""
     import tensorflow as tf
 
-    exponent = tf.math.ceil(
-        tf.math.log(tf.cast(tf.maximum(length, SHORTEST_COMPILED), tf.float64))
-        / tf.math.log(tf.constant(2.0, tf.float64))
-        - 1e-9
-    )
-    return tf.cast(tf.math.round(tf.pow(tf.constant(2.0, tf.float64), exponent)), tf.int32)
+    sizes = tf.constant([2**n for n in range(4, 31)])
+    return sizes[tf.searchsorted(sizes, [length])[0]]

@@ -39,7 +39,7 @@ def program_for(recurrence: Recurrence, consts, make: Callable[[Recurrence], Any
     flags = (recurrence.masked, recurrence.resets, *sorted(consts))
     equation = Equation.of(recurrence.cell) if has_written_gradient(recurrence.cell) else None
     if equation is None:
-        own = vars(recurrence.cell).setdefault("_programs", OwnPrograms())
+        own = recurrence.cell.__dict__.setdefault("_programs", OwnPrograms())
         key = (*flags, *(id(v) for v in recurrence.cell.weights))
         if key not in own:
             own[key] = make(recurrence)
@@ -62,7 +62,7 @@ class Equation:
         self.places = {name: self.order[id(v)] for name, v in variables.items() if id(v) in self.order}
         self.key = (type(cell), tuple(settings.items()), tuple(self.places.items()))
         self.cell = object.__new__(type(cell))
-        vars(self.cell).update(settings)
+        self.cell.__dict__.update(settings)
 
     @classmethod
     def of(cls, cell: Cell) -> Equation | None:
@@ -98,6 +98,11 @@ class SharedRecurrence(Recurrence):
 
     def read(self, weights, by_gates: bool = False):
         return self.equation.read(weights)
+
+    def in_loop(self, weights):
+        """The weights with zeros for those that no step reads: their shapes must not ask for a program of their own."""
+        unread = {self.equation.places.get(name) for name in getattr(self.cell, "read_before_the_loop", ())}
+        return [0.0 if i in unread else w for i, w in enumerate(weights)]
 
     def with_added(self, d_weights, by_name):
         places = {self.equation.places[name]: array for name, array in by_name.items()}

@@ -74,6 +74,10 @@ class Recurrence:
 
         return self.cell.weights_as(array_of)
 
+    def in_loop(self, weights):
+        """The weights as a loop gets them: all of them, because any cell may read any of them in a step."""
+        return weights
+
     def with_added(self, d_weights, by_name):
         """The gradients of the weights with others added, which come by the name of an attribute of the cell."""
         places = {self.order[id(getattr(self.cell, name))]: array for name, array in by_name.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -11,7 +12,11 @@ from keras_rnnkit.cells.base import Cell, argument_names
 from keras_rnnkit.cells.gru import GRUCell
 from keras_rnnkit.cells.lstm import LSTMCell
 from keras_rnnkit.cells.vanilla import VanillaCell
+from keras_rnnkit.layers.arguments import documented
 from keras_rnnkit.layers.recurrent import Recurrent
+
+Function = str | dict[str, Any] | Callable[..., Any] | None
+"""What Keras takes for an activation, an initializer, a regularizer or a constraint: a name, a config or a function."""
 
 
 class Facade(Recurrent):
@@ -19,11 +24,14 @@ class Facade(Recurrent):
 
     A subclass derives from that layer too: `isinstance` holds for code that asks, and the layer's properties
     (`units`, `activation`, ...), its config and its way to cuDNN come from there.
+
+    Type checkers cannot follow a signature that is computed, so each subclass writes its own under TYPE_CHECKING. It
+    has no **kwargs: a misspelt argument must be an error. A test compares it with the computed one.
     """
 
     host: type[keras.layers.RNN]
     cell_class: type[Cell]
-    additions: dict[str, Any] = {"kernel": "auto", "learn_initial_state": False}
+    additions: dict[str, Any] = {"kernel": "auto", "learn_initial_state": False, "memory": "keep"}
     """Arguments that Keras does not have, with their defaults."""
 
     def __init_subclass__(cls, **kwargs):
@@ -31,6 +39,8 @@ class Facade(Recurrent):
         _, *named, rest = inspect.signature(cls.host.__init__).parameters.values()
         ours = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d) for n, d in cls.additions.items()]
         cls.__signature__ = inspect.Signature([*named, *ours, rest])
+        if "host" in vars(cls):  # a user's subclass has its own docstring
+            cls.__doc__ = documented(cls.__doc__ or "", cls.__signature__.parameters)
 
     def __init__(self, *args, **kwargs):
         arguments = dict(self.__signature__.bind(*args, **kwargs).arguments)
@@ -77,7 +87,7 @@ class VanillaRNN(Facade, keras.layers.SimpleRNN):
 
     The equation is in `rk.cells.VanillaCell`.
 
-    Arguments Keras does not have: kernel, learn_initial_state, and the call arguments of `Recurrent`.
+    Keras does not have kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> rk.VanillaRNN(8, activation="relu", recurrent_initializer="identity")(keras.ops.ones([2, 5, 3])).shape
@@ -87,6 +97,41 @@ class VanillaRNN(Facade, keras.layers.SimpleRNN):
     host = keras.layers.SimpleRNN
     cell_class = VanillaCell
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            units: int,
+            activation: Function = "tanh",
+            use_bias: bool = True,
+            kernel_initializer: Function = "glorot_uniform",
+            recurrent_initializer: Function = "orthogonal",
+            bias_initializer: Function = "zeros",
+            kernel_regularizer: Function = None,
+            recurrent_regularizer: Function = None,
+            bias_regularizer: Function = None,
+            activity_regularizer: Function = None,
+            kernel_constraint: Function = None,
+            recurrent_constraint: Function = None,
+            bias_constraint: Function = None,
+            dropout: float = 0.0,
+            recurrent_dropout: float = 0.0,
+            return_sequences: bool = False,
+            return_state: bool = False,
+            go_backwards: bool = False,
+            stateful: bool = False,
+            unroll: bool = False,
+            seed: Any = None,
+            *,
+            kernel: str = "auto",
+            learn_initial_state: bool = False,
+            memory: str = "keep",
+            zero_output_for_mask: bool = False,
+            trainable: bool = True,
+            dtype: Any = None,
+            name: str | None = None,
+        ) -> None: ...
+
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
 class LSTM(Facade, keras.layers.LSTM):
@@ -94,8 +139,7 @@ class LSTM(Facade, keras.layers.LSTM):
 
     The equation is in `rk.cells.LSTMCell`.
 
-    Arguments Keras does not have: projection (width of the output, smaller than the memory), kernel,
-    learn_initial_state, and the call arguments of `Recurrent`.
+    Keras does not have projection, kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> y, h, c = rk.LSTM(8, projection=4, return_state=True)(keras.ops.ones([2, 5, 3]))
@@ -106,6 +150,45 @@ class LSTM(Facade, keras.layers.LSTM):
     host = keras.layers.LSTM
     cell_class = LSTMCell
     additions = {"projection": None, **Facade.additions}
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            units: int,
+            activation: Function = "tanh",
+            recurrent_activation: Function = "sigmoid",
+            use_bias: bool = True,
+            kernel_initializer: Function = "glorot_uniform",
+            recurrent_initializer: Function = "orthogonal",
+            bias_initializer: Function = "zeros",
+            unit_forget_bias: bool = True,
+            kernel_regularizer: Function = None,
+            recurrent_regularizer: Function = None,
+            bias_regularizer: Function = None,
+            activity_regularizer: Function = None,
+            kernel_constraint: Function = None,
+            recurrent_constraint: Function = None,
+            bias_constraint: Function = None,
+            dropout: float = 0.0,
+            recurrent_dropout: float = 0.0,
+            seed: Any = None,
+            return_sequences: bool = False,
+            return_state: bool = False,
+            go_backwards: bool = False,
+            stateful: bool = False,
+            unroll: bool = False,
+            use_cudnn: bool | str = "auto",
+            *,
+            projection: int | None = None,
+            kernel: str = "auto",
+            learn_initial_state: bool = False,
+            memory: str = "keep",
+            zero_output_for_mask: bool = False,
+            trainable: bool = True,
+            dtype: Any = None,
+            name: str | None = None,
+        ) -> None: ...
 
     @property
     def projection(self):
@@ -118,7 +201,7 @@ class GRU(Facade, keras.layers.GRU):
 
     The equation is in `rk.cells.GRUCell`; both resets are there.
 
-    Arguments Keras does not have: kernel, learn_initial_state, and the call arguments of `Recurrent`.
+    Keras does not have kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> rk.GRU(8, return_sequences=True)(keras.ops.ones([2, 5, 3])).shape
@@ -127,3 +210,41 @@ class GRU(Facade, keras.layers.GRU):
 
     host = keras.layers.GRU
     cell_class = GRUCell
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            units: int,
+            activation: Function = "tanh",
+            recurrent_activation: Function = "sigmoid",
+            use_bias: bool = True,
+            kernel_initializer: Function = "glorot_uniform",
+            recurrent_initializer: Function = "orthogonal",
+            bias_initializer: Function = "zeros",
+            kernel_regularizer: Function = None,
+            recurrent_regularizer: Function = None,
+            bias_regularizer: Function = None,
+            activity_regularizer: Function = None,
+            kernel_constraint: Function = None,
+            recurrent_constraint: Function = None,
+            bias_constraint: Function = None,
+            dropout: float = 0.0,
+            recurrent_dropout: float = 0.0,
+            seed: Any = None,
+            return_sequences: bool = False,
+            return_state: bool = False,
+            go_backwards: bool = False,
+            stateful: bool = False,
+            unroll: bool = False,
+            reset_after: bool = True,
+            use_cudnn: bool | str = "auto",
+            *,
+            kernel: str = "auto",
+            learn_initial_state: bool = False,
+            memory: str = "keep",
+            zero_output_for_mask: bool = False,
+            trainable: bool = True,
+            dtype: Any = None,
+            name: str | None = None,
+        ) -> None: ...

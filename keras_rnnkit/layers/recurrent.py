@@ -29,6 +29,8 @@ class Recurrent(keras.layers.RNN):
         cell: a cell of `keras_rnnkit.cells`, any Keras cell, or a list of cells to stack in one loop.
         kernel: "auto" (the fastest that can), "cudnn", "hoisted" or "scan"; `rk.explain(model)` says which runs.
         learn_initial_state: start from trained states instead of zeros.
+        memory: "keep" what the way back of training needs of each step, or "checkpoint": keep the states of about
+            sqrt(T) steps and compute the others again, with far less memory and somewhat more time.
 
     Call arguments, besides those of `keras.layers.RNN` (sequences [B, T, D], initial_state, mask, training):
         reset_mask: booleans [B, T]; where true, the row's states go back to where they start before that step, to
@@ -42,10 +44,11 @@ class Recurrent(keras.layers.RNN):
     TensorShape([2, 5, 8])
     """
 
-    def __init__(self, cell, kernel="auto", learn_initial_state=False, **kwargs):
+    def __init__(self, cell, kernel="auto", learn_initial_state=False, memory="keep", **kwargs):
         keras.layers.RNN.__init__(self, cell, **kwargs)
         self._kernel = kernels.check_name(kernel)
         self.learn_initial_state = learn_initial_state
+        self.memory = kernels.check_memory(memory)
         self.supports_masking = True
         self.learned_states: Any = None
         object.__setattr__(self, "_adopted", (None, None))
@@ -183,6 +186,7 @@ class Recurrent(keras.layers.RNN):
             **super().get_config(),
             "kernel": self.kernel,
             "learn_initial_state": self.learn_initial_state,
+            "memory": self.memory,
         }
 
 
@@ -190,7 +194,7 @@ def one_for_each_row(initial_state, sequences):
     """The states with a row for each row of the sequences: a single row is where all of them start."""
 
     def repeated(state):
-        shape = getattr(state, "shape", ())
+        shape: Any = getattr(state, "shape", ())
         if len(shape) != 2 or shape[0] != 1 or sequences.shape[0] == 1:
             return state
         return ops.broadcast_to(state, (ops.shape(sequences)[0], shape[1]))

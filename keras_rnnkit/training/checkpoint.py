@@ -72,6 +72,16 @@ class Checkpoint(keras.callbacks.Callback):
         self._complete: tuple[int, dict[str, Any]] | None = None  # an epoch that has ended, until it is written
         self._own: dict[int, np.ndarray] = {}
 
+    @property
+    def epoch(self) -> int:
+        """The current epoch, counted from 0."""
+        return self._epoch
+
+    @property
+    def batches_before(self) -> int:
+        """Batches of the current epoch that were trained on before this process, which Keras does not count."""
+        return self._skipped
+
     def on_epoch_begin(self, epoch, logs=None):
         self._write_epoch()
         self._epoch = epoch

@@ -202,10 +202,11 @@ for name, (cell, op) in CELLS.items():
     CASES[f"cell-{name}-backwards-zero"] = Case(wrapped(cell, go_backwards=True, zero_output_for_mask=True), [op, op])
 
 
-def conditioned(cell, width):
+def conditioned(cell, width, around=lambda cell: cell):
     def build():
         x, v = keras.Input((None, 3), name="x"), keras.Input((width,), name="v")
-        layer = rk.Recurrent(rk.cells.ConditionedCell(cell(), width), return_sequences=True, return_state=True)
+        whole = around(rk.cells.ConditionedCell(cell(), width))
+        layer = rk.Recurrent(whole, return_sequences=True, return_state=True)
         return keras.Model([x, v], layer(L.Masking()(x), condition=v))
 
     return build
@@ -216,10 +217,13 @@ for name, cell, op in (
     ("gru", lambda: rk.cells.GRUCell(4), "GRU"),
     ("vanilla", lambda: rk.cells.VanillaCell(4), "RNN"),
     ("layernorm", lambda: rk.cells.LayerNormLSTMCell(4), "Scan"),
-    ("zoneout", lambda: rk.cells.ZoneoutCell(rk.cells.LSTMCell(4), rate=0.2), "Scan"),
 ):
     CASES[f"conditioned-{name}"] = Case(conditioned(cell, 2), [op])
     CASES[f"conditioned-wide-{name}"] = Case(conditioned(cell, 19), [op])
+for width in (2, 19):
+    CASES[f"conditioned-{width}-zoneout"] = Case(
+        conditioned(lambda: rk.cells.LSTMCell(4), width, lambda cell: rk.cells.ZoneoutCell(cell, rate=0.2)), ["Scan"]
+    )
 
 
 @case("Scan", "Scan", "Scan")

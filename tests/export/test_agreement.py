@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.export.checking.comparison import session
+from keras_rnnkit.export.checking.sessions import session
 from tests.conformance import reference
 from tests.conformance.table import MASKS, RESETS, TABLE, B, D, T, arrays, built, flags, sequences, starts
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import keras_rnnkit as rk
-from keras_rnnkit.export.checking.comparison import session
+from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.reading.names import distinct_name, layer_at
 from keras_rnnkit.export.reading.signature import distinct, keyed_names

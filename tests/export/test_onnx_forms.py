@@ -10,7 +10,7 @@ from keras import ops
 from onnx.reference import ReferenceEvaluator
 
 import keras_rnnkit as rk
-from keras_rnnkit.export.checking.comparison import session
+from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.tracing.onnx_forms import FORMS
 

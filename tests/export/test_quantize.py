@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import onnx
 import pytest
+import tensorflow as tf
 
 import keras_rnnkit as rk
-from keras_rnnkit.export.checking.comparison import session
+from keras_rnnkit.export.checking import calibration
+from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.reading.signature import signature_of
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 
@@ -104,7 +107,7 @@ def test_inputs_that_the_exact_graph_refuses_are_left_out_of_the_error(tmp_path)
     model = randomised(keras.Model([x, mask], L.GRU(U)(x, mask=mask)), spread=0.15)
     assert 0 < rk.export_onnx(model, tmp_path / "model.onnx", quantize="int8").quantized_error < 0.1
     calibration = [np.zeros((2, 5, 3)), np.ones((2, 6))]
-    with pytest.raises(ExportError, match=r"onnxruntime does not run the graph on inputs \[2, 5, 3\], \[2, 6\]"):
+    with pytest.raises(ExportError, match=r"Keras does not run the model on the data of calibration= .*\[2, 6\]"):
         rk.export_onnx(model, tmp_path / "other.onnx", quantize="int8", calibration=calibration)
 
 
@@ -145,10 +148,41 @@ def test_the_error_is_that_on_the_calibration_data(tmp_path):
     x = rng.normal(size=(4, 20, 3)).astype("float32")
     report = rk.export_onnx(model, tmp_path / "model.onnx", quantize="int8", calibration=x)
     rk.export_onnx(model, tmp_path / "exact.onnx", lowering="scan")
-    error = np.max(np.abs(run(tmp_path / "model.onnx", x) - run(tmp_path / "exact.onnx", x)))
+    exact = run(tmp_path / "exact.onnx", x)
+    error = np.max(np.abs(run(tmp_path / "model.onnx", x) - exact).max(axis=(0, 1)) / np.ptp(exact, axis=(0, 1)))
     np.testing.assert_allclose(report.quantized_error, error, rtol=1e-3)
     with pytest.raises(ExportError, match=r"calibration= takes arrays .*: x \[None, None, 3\]. Received: \[4, 20, 2\]"):
         rk.export_onnx(model, tmp_path / "other.onnx", quantize="int8", calibration=x[..., :2])
+
+
+FORMS = {
+    "dict": lambda x: {"x": x},
+    "list of batches": lambda x: [x[:2], x[2:]],
+    "pairs with targets": lambda x: [(x, x[:, 0])],
+    "generator": lambda x: (x[i : i + 2] for i in (0, 2)),
+    "tf.data": lambda x: tf.data.Dataset.from_tensor_slices((x, x[:, 0])).batch(2),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_calibration_data_comes_in_every_form(form):
+    model = sequential(L.GRU(4))
+    x = np.random.default_rng(1).normal(size=(4, 6, 3)).astype("float32")
+    parts = calibration.batches(signature_of(model), FORMS[form](x))
+    np.testing.assert_array_equal(np.concatenate([arrays[0] for arrays in parts]), x)
+
+
+def test_data_without_rows_or_finite_numbers_is_not_measured_on(tmp_path):
+    for data in (np.zeros((0, 5, 3)), np.full((2, 5, 3), np.nan)):
+        report = rk.export_onnx(built("gru"), tmp_path / "model.onnx", quantize="int8", calibration=data)
+        assert "no batch with rows of finite numbers" in str(report) and report.quantized_error > 0
+
+
+def test_a_layer_that_keeps_its_weights_is_not_reported_as_int8(tmp_path):
+    model = randomised(sequential(L.GRU(8, return_sequences=True, dtype="float64", name="wide"), L.LSTM(8)))
+    report = rk.export_onnx(model, tmp_path / "model.onnx", quantize="int8", max_error=1)
+    assert [row.weights for row in report.rows] == ["float64", "int8"]
+    assert "The weights of 'wide' stay in float64." in report.notes
 
 
 def test_an_unknown_kind(tmp_path):

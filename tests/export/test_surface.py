@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.export.checking.comparison import session
+from keras_rnnkit.export.checking.sessions import session
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 

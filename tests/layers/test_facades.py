@@ -192,3 +192,8 @@ def test_zoneout_keeps_units_in_training_and_mixes_otherwise(rng):
     steps = (outputs[:, 1:] == outputs[:, :-1]).mean(axis=(0, 2))
     assert len(set(steps)) > 1  # drawn anew at every step
     assert (np.array(layer(X))[:, 1:] == np.array(layer(X))[:, :-1]).mean() < 0.01
+
+
+@every_pair
+def test_help_shows_every_argument(ours, stock):
+    assert [name for name in inspect.signature(ours).parameters if f"    {name}: " not in ours.__doc__] == []

@@ -5,13 +5,20 @@ from unittest.mock import Mock, patch
 import numpy as np
 import pytest
 
+from keras_rnnkit.runs.best import read_best
+from keras_rnnkit.runs.folder import RunFolder
+
 
 def trained(pipeline, settings):
     """The best weights of a run that is interrupted before its export."""
     with patch.object(pipeline, "export", Mock(side_effect=KeyboardInterrupt)), pytest.raises(KeyboardInterrupt):
         pipeline.run(settings)
-    with np.load(settings.best) as kept:
-        return [kept[name] for name in kept.files]
+    return best_weights(settings.out)
+
+
+def best_weights(folder):
+    """The best weights of the run in a folder."""
+    return read_best(folder / "best.npz", RunFolder(folder).record["run"])
 
 
 def same(weights, others):

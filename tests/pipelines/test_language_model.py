@@ -62,7 +62,7 @@ def test_perplexity_is_the_same_in_keras_and_in_both_graphs(trained):
 
 def test_the_report_is_there(trained):
     out, _ = trained
-    names = {"metrics.json", "curves.png", "rank_frequency.png", "units.png"}
+    names = {"index.html", "metrics.json", "curves.png", "rank_frequency.png", "units.png"}
     assert {path.name for path in (out / "report").iterdir()} == names
     known = json.loads((out / "report" / "metrics.json").read_text())
     assert len(known["history"]) == 2 and {"gradient_norm", "clip_ratio", "val_loss"} <= set(known["history"][0])

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.evaluation import respelled, scores
+from keras_rnnkit.runs.image_encoder import network_of
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import captioning, translation
 from pipelines.captioning import Settings as Captioning
-from pipelines.evaluation import respelled, scores
-from pipelines.image_encoder import network_of
 from pipelines.translation import Settings
-from tests.pipelines.interrupted import same, trained
+from tests.pipelines.interrupted import best_weights, same, trained
 
 SMALL = {"units": 12, "embedding": 8, "saved_model": False, "beam": 3}
 
@@ -34,7 +34,7 @@ def test_days_are_translated_judged_and_reported(translated):
     assert sum(row["count"] for row in metrics["by_length"]) == 24
     assert set(metrics["by_length"][0]) == {"from", "to", "count", "general", "fixed vector"}
     names = {path.name for path in (folder / "report").iterdir()}
-    assert names == {"metrics.json", "curves.png", "lengths.png", "attention.png"}
+    assert names == {"index.html", "metrics.json", "curves.png", "lengths.png", "attention.png"}
     known = json.loads((folder / "report" / "metrics.json").read_text())
     assert known["settings"]["units"] == 12 and known["examples"][0]["source"]
 
@@ -58,8 +58,7 @@ def test_pairs_of_a_file_and_going_on(tmp_path):
     known |= {"schedule": "constant", "out": tmp_path / "parts"}
     first = trained(translation, Settings(**known, epochs=1))
     again = trained(translation, Settings(**known, epochs=2, resume=True))
-    with np.load(tmp_path / "whole" / "best.npz") as best:
-        assert same(again, list(best.values())) and not same(again, first)
+    assert same(again, best_weights(tmp_path / "whole")) and not same(again, first)
     assert "fixed" not in whole and whole["same_in_keras"]["beam 3"] == whole["test"]
 
 
@@ -70,7 +69,7 @@ def test_scenes_are_captioned_in_three_ways(tmp_path):
     ways = ("attention, greedy", "attention, beam 3", "condition, greedy", "initial, greedy")
     assert all(set(metrics[way]) == {"exact", "exact, seen", "exact, unseen", "bleu", "chrf"} for way in ways)
     names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {"metrics.json", "curves.png", "captions.png", "attention.png"}
+    assert names == {"index.html", "metrics.json", "curves.png", "captions.png", "attention.png"}
 
 
 def test_images_of_a_folder_are_captioned(tmp_path):
@@ -88,8 +87,8 @@ def test_images_of_a_folder_are_captioned(tmp_path):
     metrics = captioning.run(Captioning(**known, way="condition", out=tmp_path / "out", **SMALL))
     assert metrics["test"] == 3 and "exact, unseen" not in metrics["condition, greedy"]
     assert np.isfinite(metrics["condition, beam 3"]["bleu"])
-    with pytest.raises(SettingsError, match="names 12 images, and 20 are to be held out"):
-        captioning.run(Captioning(**known | {"valid_count": 10, "test_count": 10}, out=tmp_path / "out", **SMALL))
+    with pytest.raises(SettingsError, match="has 12 examples, and 20 are to be held out"):
+        captioning.run(Captioning(**known | {"valid_count": 10, "test_count": 10}, out=tmp_path / "new", **SMALL))
     with pytest.raises(SettingsError, match="of mobilenet_v2 cannot be loaded: .*Give a file"):
         network_of("mobilenet_v2", 32, str(tmp_path / "none.weights.h5"))
 
@@ -113,9 +112,9 @@ def test_settings_that_cannot_be(make, sentence):
 
 
 def test_pairs_that_are_too_few_or_too_long(tmp_path):
-    (tmp_path / "pairs.tsv").write_text("a b\tc d\n" * 40)
-    with pytest.raises(SettingsError, match="has 40 pairs, and 1500 are to be held out"):
-        translation.run(Settings(data=tmp_path / "pairs.tsv", out=tmp_path / "out"))
+    (tmp_path / "pairs.tsv").write_text("".join(f"a b{i}\tc d\n" for i in range(40)))
+    with pytest.raises(SettingsError, match="has 40 examples, and 30 are to be held out"):
+        translation.run(Settings(data=tmp_path / "pairs.tsv", out=tmp_path / "out", valid_count=10, test_count=20))
     with pytest.raises(SettingsError, match="All pairs are longer than 1 tokens"):
         translation.run(
             Settings(

@@ -19,7 +19,7 @@ def test_words_are_invented_letter_by_letter(tmp_path):
     again = words.invent(bundle, rk.text.Vocabulary.load(bundle.folder / "vocabulary.json"), Settings(count=8))
     assert again == metrics["words"]
     names = {path.name for path in (tmp_path / "out" / "report").iterdir()}
-    assert names == {"metrics.json", "curves.png", "rank_frequency.png", "units.png"}
+    assert names == {"index.html", "metrics.json", "curves.png", "rank_frequency.png", "units.png"}
 
 
 def test_it_goes_on_where_it_stopped(tmp_path):

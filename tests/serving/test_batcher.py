@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 import threading
 import time
 
 import numpy as np
 import pytest
 
+from keras_rnnkit.bench.serve import resident
 from keras_rnnkit.serving.errors import ServingError
 from keras_rnnkit.serving.models import cost as cost_module
 from keras_rnnkit.serving.models.batcher import Batcher
@@ -23,6 +25,17 @@ class SlowGraph:
         self.shapes, self.inputs, self.path = graph.shapes, graph.inputs, graph.path
         self.free, self.begun = threading.Event(), threading.Event()
         self.threads = []
+
+    @property
+    def session(self):
+        return self
+
+    @property
+    def results(self):
+        return self.graph.results
+
+    def run(self, names, feeds, options):
+        return list(self.run_checked(feeds).values())
 
     def run_checked(self, feeds):
         self.threads.append(threading.current_thread())
@@ -194,3 +207,24 @@ def test_costs_are_measured(loaded, monkeypatch):
         assert cost.seconds(rows, steps) == pytest.approx(cost_module.MARGIN * exact)
     graph = cost_of(loaded("series").sequence)
     assert graph.seconds(1, 1) > 0 and graph.seconds(64, 10_000) > graph.seconds(1, 10)
+
+
+def test_a_long_run_gives_its_memory_back(tmp_path):
+    """onnxruntime would keep what the largest request ever took."""
+    import keras
+
+    import keras_rnnkit as rk
+    from keras_rnnkit.runtime import Graph
+    from keras_rnnkit.serving.models.batcher import run_and_give_back
+
+    inputs = keras.Input((None, 8), name="x")
+    rk.export_onnx(keras.Model(inputs, rk.LSTM(128)(inputs)), tmp_path / "large.onnx")
+    keras.backend.clear_session()
+    graph, x = Graph(tmp_path / "large.onnx"), {"x": np.ones((32, 2000, 8), "float32")}
+    before = resident(os.getpid())
+    first = run_and_give_back(graph, x)
+    after = resident(os.getpid())
+    kept = graph.run_checked(x)
+    assert after - before < 60.0 < resident(os.getpid()) - before  # the second kind of run is the sabotage
+    for name, array in kept.items():
+        np.testing.assert_array_equal(first[name], array)

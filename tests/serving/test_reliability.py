@@ -113,19 +113,19 @@ def test_sessions_that_are_too_old_or_too_many(loaded):
     dropped = []
     sessions = Sessions(loaded("series").step, most=2, ttl=0.05, dropped=dropped.append)
     for name in "abc":
-        sessions.begun(name, 1)
-    assert list(sessions.known) == ["b", "c"] and dropped == ["evicted"]
+        sessions.begin(name, 1)
+    assert list(sessions.by_name) == ["b", "c"] and dropped == ["evicted"]
     time.sleep(0.06)
     sessions.sweep()
-    assert not sessions.known and dropped == ["evicted", "expired", "expired"]
+    assert not sessions.by_name and dropped == ["evicted", "expired", "expired"]
     assert len(sessions.pool.free) == 64
 
 
 def test_memory_stays_with_many_sessions(loaded):
     sessions = Sessions(loaded("series").step, most=100, ttl=600)
     for name in range(10_000):
-        sessions.begun(name, 1)
-    assert len(sessions.known) == 100
+        sessions.begin(name, 1)
+    assert len(sessions.by_name) == 100
     assert len(next(iter(sessions.pool.arrays.values()))) == 128
 
 
@@ -144,12 +144,12 @@ def test_a_row_that_fails_does_not_harm_its_session(http, loaded, rng):
 def test_an_answer_that_is_not_finite_is_none(bad):
     """It is refused, and no state is kept."""
     from keras_rnnkit.serving.errors import ServingError
-    from keras_rnnkit.serving.models.batcher import Request, deliver, finite_or_error
+    from keras_rnnkit.serving.models.runs import RunRequest, deliver, finite_or_error
 
     kept = []
 
     async def go(value):
-        request = Request({}, 1, asyncio.get_running_loop().create_future(), 0.0, keep=kept.append)
+        request = RunRequest({}, 1, asyncio.get_running_loop().create_future(), 0.0, keep=kept.append)
         deliver(request, finite_or_error({"y": np.array([1.0, value], "float32")}))
         return await request.done
 
@@ -292,7 +292,7 @@ def test_term_under_load_loses_nothing_that_was_accepted(bundles, tmp_path):
     threads = [threading.Thread(target=load) for _ in range(8)]
     for thread in threads:
         thread.start()
-    time.sleep(0.5)
+    until(lambda: len(answered) > 16, 20)
     server.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     ready = httpx.get(f"http://127.0.0.1:{port}/v2/health/ready")

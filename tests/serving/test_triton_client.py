@@ -74,7 +74,7 @@ def test_statistics_count(client, rng):
 @pytest.mark.parametrize(
     ("name", "array", "sentence"),
     [
-        ("x", np.zeros((1, 2, 4), "float32"), "has the shape \\[batch, time, 3\\], none of it empty"),
+        ("x", np.zeros((1, 2, 4), "float32"), "must have the shape \\[batch, time, 3\\], none of it empty"),
         ("x", np.zeros((1, 0, 3), "float32"), "none of it empty"),
         ("x", np.full((1, 2, 3), np.nan, "float32"), "holds NaN or infinity"),
         ("z", np.zeros((1, 2, 3), "float32"), "The input 'x' is missing"),

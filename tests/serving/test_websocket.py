@@ -39,7 +39,7 @@ def test_a_bad_chunk_leaves_the_stream_where_it_was(address, loaded, rng):
             (b"", "a multiple of 12 bytes"),
             ("{", "not JSON"),
             ('{"inputs": {"x": [[1, 2], [3]]}}', "nested to one shape"),
-            ('{"inputs": {"x": [[[1, 2]]]}}', "has the shape [batch, time, 3]"),
+            ('{"inputs": {"x": [[[1, 2]]]}}', "must have the shape [batch, time, 3]"),
             (np.full((1, 1, 3), np.inf, "<f4").tobytes(), "NaN or infinity"),
         ):
             socket.send(bad)
@@ -60,10 +60,10 @@ def test_sessions_end_with_their_connections(address, server):
         socket.recv()
         socket.send(np.ones((1, 1, 3), "<f4").tobytes())
         socket.recv()
-        assert any(str(name).startswith("websocket-") for name in sessions.known)
+        assert any(str(name).startswith("websocket-") for name in sessions.by_name)
     from tests.serving.test_generation import until
 
-    until(lambda: not any(str(name).startswith("websocket-") for name in sessions.known))
+    until(lambda: not any(str(name).startswith("websocket-") for name in sessions.by_name))
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,37 @@ def test_many_messages_at_once_leave_others_their_turn(settings):
     asyncio.run(go())
     assert sum("bytes" in message and message["bytes"] is not None for message in sent) == 50
     assert turns >= 50
+
+
+def test_large_json_is_read_and_written_by_the_transcoder(address, loaded, rng):
+    """A message of 300 kB and an answer as large are the same numbers as small ones."""
+    x = rng.normal(size=(1, 5000, 3)).astype("float32").round(4)
+    with connect(f"ws://{address}/v2/models/series/stream", max_size=None) as socket:
+        socket.recv()
+        socket.send(json.dumps({"inputs": {"x": x.tolist()}}))
+        answer = json.loads(socket.recv())
+        assert "outputs" in answer, answer
+        found = np.array(answer["outputs"]["y"])
+        socket.send(json.dumps({"inputs": {"x": [["a" * 70_000]]}}))
+        assert "Received among them: text" in json.loads(socket.recv())["error"]
+        socket.send(json.dumps({"reset": True, "inputs": {"x": [0.5] * 20_000}}))
+        assert json.loads(socket.recv()) == {"reset": True}
+    np.testing.assert_allclose(found, loaded("series").predict(x), atol=1e-5)
+
+
+def test_a_large_answer_keeps_what_was_asked_as_bytes(address, loaded, rng):
+    """Of several outputs some may be bytes and some JSON, also where the transcoder writes them."""
+    import httpx
+
+    x = np.ones((1, 5000, 3), "float32")
+    entry = {"name": "x", "datatype": "FP32", "shape": list(x.shape), "data": x.ravel().tolist()}
+    expected = loaded("series").predict(x)
+    for binary in (True, False):
+        asked = {"inputs": [entry], "outputs": [{"name": "y", "parameters": {"binary_data": binary}}], "id": "seven"}
+        response = httpx.post(f"http://{address}/v2/models/series/infer", json=asked, timeout=20)
+        length = int(response.headers.get("inference-header-content-length", len(response.content)))
+        answer = json.loads(response.content[:length])
+        (output,) = answer["outputs"]
+        data = np.frombuffer(response.content[length:], "<f4") if binary else np.array(output["data"])
+        assert answer["id"] == "seven" and ("data" in output) == (not binary)
+        np.testing.assert_allclose(data.reshape(output["shape"]), expected, atol=1e-5)

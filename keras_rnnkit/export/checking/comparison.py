@@ -1,137 +1,224 @@
-"""Keras and onnxruntime side by side, and which layer it is where they differ."""
+"""The rule by which what a file computes is compared with what Keras computes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnxruntime
-import tensorflow as tf
-from keras import tree
-from onnx import ModelProto, helper
 
-from keras_rnnkit.export.checking.culprit import EveryLayer, first_difference
-from keras_rnnkit.export.checking.probes import Probe
-from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.graph import Graph, graph_of
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks
-from keras_rnnkit.export.tracing.tensorflow_graph import first_lines
+Arrays = dict[str, np.ndarray]
+"""Outputs by name."""
+Runs = list[Arrays]
+"""The outputs of each probe."""
+NOISE_FACTOR = 32
+"""How many times its own rounding noise an output may be off, where the strict rule fails."""
+NOISE_CAP = 1e-2
+"""The largest part of a column's range that is put down to rounding noise."""
+STRICTEST = 1e-5
+"""With a smaller tolerance than this one, less is put down to rounding noise in proportion."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An output that differs by more than is allowed. run: the number of the probe; sentence: how it differs."""
+
+    name: str
+    run: int
+    sentence: str
 
 
 @dataclass
-class Measured:
-    """Differences found, None if none were looked for; `runs`: what went in and came out of the graph.
+class Comparison:
+    """errors: by name, the largest error of a column in proportion to its scale; at most the tolerance if all is well.
 
-    layers: by the name of a recurrence, that of its output.
+    noisy: the outputs whose scale is wider than their range, because rounding alone moves them further than the
+    tolerance. ties: outputs of whole numbers that differ where rounding decides between equals.
     """
 
-    error: float | None = None
-    runs: list[tuple[list[np.ndarray], list[np.ndarray]]] = field(default_factory=list)
-    layers: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+    failure: Failure | None = None
+    noisy: list[str] = field(default_factory=list)
+    ties: list[str] = field(default_factory=list)
+
+    @property
+    def error(self) -> float:
+        return max(self.errors.values(), default=0.0)
 
 
-class Recorder(LayerHooks):
-    """Lets recurrent layers run as they do, and keeps what each wrote."""
+def compared(
+    expected: Runs,
+    actual: Runs,
+    tolerance: float,
+    moved: Callable[[], list[Runs]] | None = None,
+    cap: float = NOISE_CAP,
+) -> Comparison:
+    """Compare outputs by name, each column of the last axis by a scale of its own, which is its range over all probes.
 
-    def __init__(self, names: dict[int, str]):
-        super().__init__(names)
-        self.wrote: dict[str, Any] = {}
+        strict:  |actual - expected| <= tolerance * range
+        else:    |actual - expected| <= tolerance * range + 32 * noise,  at most cap * range
 
-    def run_recurrence(self, layer, name, original, sequences, initial_state, mask, training):
-        last, outputs, states = original(layer, sequences, initial_state, mask, training=training)
-        self.wrote[name] = outputs if layer.return_sequences else last
-        return last, outputs, states
-
-
-def session(model: ModelProto | bytes) -> onnxruntime.InferenceSession:
-    """An onnxruntime session on one thread, without remarks."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    content = model if isinstance(model, bytes) else model.SerializeToString()
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-
-def verify(graph: Graph, probes: list[Probe], tolerance: float) -> Measured:
-    """Run every probe through both; an error above the tolerance raises ExportError and names the layer.
-
-    A size that Keras itself refuses (a convolution wider than a single step) is left out.
+    moved: runs Keras again, several times, with weights and inputs moved by one unit in the last place; the noise of a
+    column is the largest change. It is called only where the strict rule fails. NaN and infinities are equal to
+    themselves in the same place and to nothing else; whole numbers and truth values must be equal.
     """
-    measured, failures = Measured(), []
-    graph_runs, watched = session(graph.model), Watched(graph)
-    for probe in probes:
-        recorder = Recorder(graph.names)
-        try:
-            with tf.device("/CPU:0"):
-                outputs, states = graph.model_call.run(probe.inputs, probe.states, recorder)
-        except Exception as error:
-            failures.append(f"{type(error).__name__}: {first_lines(error)}")
-            continue
-        found = run(graph_runs, graph, probe)
-        expected = [np.asarray(y) for y in [*tree.flatten(outputs), *states]]
-        errors = [difference(a, b) for a, b in zip(expected, found, strict=True)]
-        exact = all(scaled <= tolerance for _, scaled in errors)
-        if not measured.runs or not exact:
-            watched.measure(probe, recorder, measured)
-        measured.runs.append(([*probe.inputs, *probe.states], found))
-        measured.error = max([measured.error or 0.0, *(error for error, _ in errors)])
-        if not exact:
-            refuse(graph, probe, errors, tolerance)
-    if not measured.runs:
-        raise ExportError(
-            f"Keras runs the model on none of the inputs made up to verify it. The first error: {failures[0]}"
+    comparison, again = Comparison(), Again(moved, cap)
+    for name in expected[0] if expected else ():
+        columns = Columns([run[name] for run in expected], [run.get(name) for run in actual])
+        sentence = columns.mismatch()
+        if sentence is None:
+            sentence = compared_column(name, columns, tolerance, again, comparison)
+        if sentence and comparison.failure is None:
+            comparison.failure = Failure(name, columns.worst_run, sentence)
+    return comparison
+
+
+class Again:
+    """The runs with moved weights and inputs, made when they are first asked for."""
+
+    def __init__(self, moved: Callable[[], list[Runs]] | None, cap: float):
+        self.moved, self.cap = moved, cap
+        self.runs: list[Runs] | None = None
+
+    def __call__(self) -> list[Runs]:
+        if self.runs is None:
+            self.runs = self.moved() if self.moved else []
+        return self.runs
+
+
+def compared_column(name: str, columns: Columns, tolerance: float, again: Again, comparison: Comparison) -> str | None:
+    """Judge one output and note its error; a sentence if it differs by more than is allowed."""
+    if columns.exact:
+        return compared_whole_numbers(name, columns, again, comparison)
+    scale = columns.range
+    if not columns.within(tolerance * scale):
+        noise = columns.noise([[run[name] for run in runs] for runs in again()])
+        allowed = columns.allowed(tolerance, noise, again.cap)
+        scale = allowed / tolerance if tolerance else allowed
+        comparison.noisy.append(name)
+    comparison.errors[name] = columns.in_proportion(scale)
+    if comparison.errors[name] <= tolerance:
+        return None
+    comparison.noisy.remove(name)
+    return columns.sentence(tolerance)
+
+
+def compared_whole_numbers(name: str, columns: Columns, again: Again, comparison: Comparison) -> str | None:
+    differing = columns.expected != columns.actual
+    comparison.errors[name] = 0.0
+    if not differing.any():
+        return None
+    for runs in again():
+        differing &= Columns([run[name] for run in runs], []).expected == columns.expected
+    if not differing.any():
+        comparison.ties.append(name)
+        return None
+    columns.error = differing.astype(float)
+    comparison.errors[name] = float("inf")
+    return f"differs in {int(differing.sum())} of its {differing.size} whole numbers"
+
+
+class Columns:
+    """The values of one output over all probes, [N, C]: a column for each place of the last axis.
+
+    An output whose last axis has another length at another probe is one column.
+    """
+
+    def __init__(self, expected: list[np.ndarray], actual: list[Any]):
+        self.shapes = [np.shape(x) for x in expected]
+        self.actual_shapes = [None if x is None else np.shape(x) for x in actual]
+        widths = {shape[-1] if shape else 1 for shape in self.shapes}
+        self.width = widths.pop() if len(widths) == 1 else 1
+        self.exact = expected[0].dtype.kind in "biu"
+        self.eps = epsilon(expected[0].dtype)
+        self.expected = self.side_by_side(expected)
+        self.runs = np.repeat(np.arange(len(expected)), [np.size(x) // max(self.width, 1) for x in expected])
+        same = self.actual_shapes == self.shapes
+        self.actual = self.side_by_side(actual) if same and actual else self.expected
+        self.finite = np.isfinite(self.expected)
+        self.error = np.where(self.finite & np.isfinite(self.actual), distance(self.expected, self.actual), 0.0)
+        self.range = np.zeros(max(self.width, 1)) if self.exact else spread(self.expected, self.finite)
+
+    def side_by_side(self, arrays: list[Any]) -> np.ndarray:
+        kind = np.float64 if not self.exact else np.int64
+        return np.concatenate([np.asarray(x).astype(kind).reshape(-1, max(self.width, 1)) for x in arrays])
+
+    def mismatch(self) -> str | None:
+        """What keeps the values from being compared at all."""
+        if None in self.actual_shapes:
+            return "is not there"
+        if self.actual_shapes != self.shapes:
+            self.error = np.zeros_like(self.expected)
+            pairs = zip(self.shapes, self.actual_shapes, strict=True)
+            one, other = next((list(a), list(b or ())) for a, b in pairs if a != b)
+            return f"has the shape {other}, in Keras {one}"
+        same = (self.expected == self.actual) | (np.isnan(self.expected) & np.isnan(self.actual))
+        wrong = ~same & ~(self.finite & np.isfinite(self.actual))
+        if not wrong.any():
+            return None
+        self.error = wrong.astype(float)
+        row, column = np.argwhere(wrong)[0]
+        return f"is {self.actual[row, column]:.3g} where Keras has {self.expected[row, column]:.3g}"
+
+    @property
+    def worst_run(self) -> int:
+        """The number of the probe with the largest error."""
+        return int(self.runs[int(np.argmax(self.error.max(axis=1)))]) if self.error.size else 0
+
+    def within(self, allowed: np.ndarray) -> bool:
+        return bool(np.all(self.error <= allowed))
+
+    def noise(self, moved: list[list[np.ndarray]]) -> np.ndarray:
+        """The largest change of each column, at least one unit in the last place of its largest value."""
+        last_place = self.eps * np.max(np.abs(self.expected), axis=0, initial=0.0, where=self.finite)
+        changes = [distance(self.expected, self.side_by_side(arrays)) for arrays in moved]
+        return np.max([last_place, *(np.max(c, axis=0, initial=0.0, where=self.finite) for c in changes)], axis=0)
+
+    def allowed(self, tolerance: float, noise: np.ndarray, cap: float) -> np.ndarray:
+        factor = NOISE_FACTOR * min(1.0, tolerance / STRICTEST)
+        last_places = factor / 8 * self.eps * np.max(np.abs(self.expected), axis=0, initial=0.0, where=self.finite)
+        largest = np.maximum(max(cap, tolerance) * self.range, last_places)
+        return np.minimum(tolerance * self.range + factor * np.nan_to_num(noise, posinf=0.0), largest)
+
+    def in_proportion(self, scale: np.ndarray) -> float:
+        """The largest error in proportion to its column's scale."""
+        if not self.error.size:
+            return 0.0
+        worst = self.error.max(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.max(np.where(worst == 0, 0.0, worst / scale)))
+
+    def sentence(self, tolerance: float) -> str:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(self.error == 0, 0.0, self.error / self.range)
+        row, column = np.unravel_index(int(np.argmax(share)), share.shape)
+        where = f" in its column {column}" if self.width > 1 else ""
+        return (
+            f"differs from Keras' by {self.error[row, column]:.3g}{where}, {share[row, column]:.3g} of the range of "
+            f"{self.range[column]:.3g} that its values have; allowed are {tolerance:g}"
         )
-    return measured
 
 
-def only_run(graph: Graph, probes: list[Probe]) -> Measured:
-    """Run the graph without Keras beside it, which tells only that it can be run and how long its outputs are."""
-    measured, runner, failure = Measured(), session(graph.model), None
-    for probe in probes:
-        try:
-            measured.runs.append(([*probe.inputs, *probe.states], run(runner, graph, probe)))
-        except ExportError as error:
-            failure = error
-    if failure and not measured.runs:
-        raise failure
-    return measured
+def epsilon(dtype) -> float:
+    """One unit in the last place of 1."""
+    if dtype == np.float64:
+        return float(np.finfo(np.float64).eps)
+    return {"float16": 2.0**-10, "bfloat16": 2.0**-7}.get(str(dtype), 2.0**-23)
 
 
-def run(runner, graph: Graph, probe: Probe) -> list[np.ndarray]:
-    names = [i.name for i in graph.model.graph.input]
-    try:
-        return runner.run(None, dict(zip(names, [*probe.inputs, *probe.states], strict=True)))
-    except Exception as error:
-        raise ExportError(f"onnxruntime does not run the graph on inputs {probe.size}: {first_lines(error)}") from error
+def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.abs(a - b)
 
 
-def refuse(graph: Graph, probe: Probe, errors, tolerance: float) -> None:
-    worst = max(range(len(errors)), key=lambda i: errors[i][1])
-    raise ExportError(
-        f"The graph is not exact: its output {graph.model.graph.output[worst].name!r} differs from Keras' by "
-        f"{errors[worst][0]:.3g}, allowed are {tolerance:g} (inputs {probe.size}). {culprit(graph, probe, tolerance)} "
-        "No file was written; a larger tolerance= accepts the graph, another lowering= writes it in another way."
-    )
-
-
-def culprit(graph: Graph, probe: Probe, tolerance: float) -> str:
-    """Where the difference begins."""
-    model_call = EveryLayer(graph.model_call)
-    try:
-        watching = graph_of(model_call, **graph.settings)
-    except ExportError as error:
-        return f"In which layer it begins could not be found: {error}"
-    names = [value.name for value in watching.model.graph.output]
-    found = dict(zip(names, run(session(watching.model), watching, probe), strict=True))
-    with tf.device("/CPU:0"):
-        expected, _ = model_call.run(probe.inputs, probe.states, LayerHooks({}))
-
-    def differs(a: np.ndarray, b: np.ndarray) -> float | None:
-        error, scaled = difference(a, b)
-        return error if scaled > tolerance else None
-
-    return first_difference(model_call, expected, found, differs) or "Every layer agrees, so it arises outside of them."
+def spread(values: np.ndarray, finite: np.ndarray) -> np.ndarray:
+    """The largest value of each column less the smallest, of those that are finite."""
+    if not len(values):
+        return np.zeros(values.shape[1])
+    largest = np.max(values, axis=0, initial=-np.inf, where=finite)
+    smallest = np.min(values, axis=0, initial=np.inf, where=finite)
+    return np.where(finite.any(axis=0), largest - smallest, 0.0)
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
@@ -142,37 +229,8 @@ def difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
         return 0.0, 0.0
     a, b = a.astype(np.float64), b.astype(np.float64)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
-    with np.errstate(invalid="ignore"):
-        error = float(np.max(np.where(same, 0.0, np.abs(a - b))))
+    if not np.all(same | (np.isfinite(a) & np.isfinite(b))):
+        return float("inf"), float("inf")
+    error = float(np.max(np.where(same, 0.0, distance(a, b))))
     finite = a[np.isfinite(a)]
     return error, error / max(1.0, float(np.max(np.abs(finite), initial=0.0)))
-
-
-class Watched:
-    """The graph with what its recurrences write as further outputs."""
-
-    def __init__(self, graph: Graph):
-        self.graph = graph
-        self.runner: Any = None
-        self.extra: list[str] = []
-
-    def measure(self, probe: Probe, recorder: Recorder, measured: Measured) -> None:
-        if self.runner is None:
-            self.runner = session(self._watching())
-        values = run(self.runner, self.graph, probe)[len(self.graph.model.graph.output) :]
-        for name, value in zip(self.extra, values, strict=True):
-            error, _ = difference(np.asarray(recorder.wrote[name]), value)
-            measured.layers[name] = max(measured.layers.get(name, 0.0), error)
-
-    def _watching(self) -> ModelProto:
-        model = ModelProto()
-        model.CopyFrom(self.graph.model)
-        written = {name for node in model.graph.node for name in node.output}
-        for lowered in self.graph.lowered:
-            if lowered.outputs[0] in written:
-                dtype = helper.np_dtype_to_tensor_dtype(lowered.recurrence.dtype)
-                copy = f"watched_{len(self.extra)}"
-                model.graph.node.append(helper.make_node("Identity", [lowered.outputs[0]], [copy]))
-                model.graph.output.append(helper.make_tensor_value_info(copy, dtype, None))
-                self.extra.append(lowered.recurrence.name)
-        return model

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_rnnkit.export.checking.comparison import session
 from keras_rnnkit.export.checking.probes import Limits
+from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.reading.model_calls import ModelCall
 from keras_rnnkit.export.tracing.tensorflow_graph import first_lines, quiet
 from keras_rnnkit.timing import Times, side_by_side
@@ -36,7 +36,7 @@ def beside_stock(model_call: ModelCall, content: bytes) -> tuple[Times, Times | 
             stock = session((Path(folder) / "stock.onnx").read_bytes())
             theirs = dict(zip([value.name for value in stock.get_inputs()], inputs, strict=True))
             stock.run(None, theirs)
-        except Exception as error:  # it fails in a dozen ways, of which ours to tell is one sentence
+        except Exception as error:  # Keras' export fails in many ways; its first lines say how
             return side_by_side(lambda: ours.run(None, feeds))[0], None, first_lines(error)
         mine, other = side_by_side(lambda: ours.run(None, feeds), lambda: stock.run(None, theirs))
         return mine, other, ""

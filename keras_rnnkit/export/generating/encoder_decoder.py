@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from keras_rnnkit.export import road
+from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating.encoder_decoder_loop import loop_of
-from keras_rnnkit.export.generating.encoder_decoder_parts import exactly, parts_of, source_spec
+from keras_rnnkit.export.generating.encoder_decoder_loop import TranslationFile
+from keras_rnnkit.export.generating.encoder_decoder_parts import EncoderFile, EncoderModel, StepFile, source_spec
 from keras_rnnkit.export.report import ExportReport
-from keras_rnnkit.export.road import serialized
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.runtime import manifest as manifests
 from keras_rnnkit.seq2seq import Seq2Seq
 
-MODES = ("encoder", "step", "generate")
+FILES = {file.mode: file for file in (EncoderFile, StepFile, TranslationFile)}
+MODES = tuple(FILES)
 
 
-def written(model: Seq2Seq, folder, settings: Settings, tell: Callable[[str, str], None]):
+def written(model: Seq2Seq, folder, settings: Settings, tell: Callable[[str, str], None], drafts: Drafts):
     """Writes the graphs into a folder: (reports by mode, reports of those with weights in fewer bits)."""
     check(model)
     reports: dict[str, ExportReport] = {}
     quantized: dict[str, ExportReport] = {}
-    with exactly(model):
-        for kind in (None, *([settings.quantize] if settings.quantize else [])):
-            own = replace(settings, quantize=kind)
-            parts = parts_of(model, own, tell)
-            tell("generate", "writing the loop")
-            content, report = loop_of(model, parts, own)
-            contents = {"encoder": serialized(parts.encoder), "step": serialized(parts.step), "generate": content}
-            for mode, one in {**parts.reports, "generate": replace(report, quantized=kind)}.items():
-                name = manifests.quantized_file(mode, kind) if kind else manifests.FILES[mode]
-                (folder / name).write_bytes(contents[mode])
-                (quantized if kind else reports)[mode] = replace(one, path=name)
+    encoder = drafts.keep("encoder model", lambda: EncoderModel(model))
+    for kind in (None, *([settings.quantize] if settings.quantize else [])):
+        for mode, file in FILES.items():
+            own = replace(settings, mode="sequence", quantize=kind, progress=partial(tell, mode))
+            content, report = road.along(file(encoder, own, drafts))
+            name = manifests.quantized_file(mode, kind) if kind else manifests.FILES[mode]
+            (folder / name).write_bytes(content)
+            (quantized if kind else reports)[mode] = replace(report, path=name)
     return reports, quantized
 
 

@@ -1,56 +1,115 @@
-"""The whole loop of a `Seq2Seq` as one graph: from a source to tokens."""
+"""The whole loop of a `Seq2Seq` as one file: from a source to tokens."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
 from onnx import ModelProto
 
-from keras_rnnkit.decoding import Beam, Sampling, Strategy, noise
+from keras_rnnkit.decoding import Beam, Strategy
 from keras_rnnkit.decoding.loop import widened
-from keras_rnnkit.export.checking.comparison import session
-from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating.encoder_decoder_parts import STEPS, Parts, sources
+from keras_rnnkit.export.checking.file_check import FileCheck, Verified
+from keras_rnnkit.export.drafts import Drafts
+from keras_rnnkit.export.generating.encoder_decoder_parts import EncoderFile, EncoderModel, StepFile, sources
 from keras_rnnkit.export.generating.generation import Decoding, Surroundings, decoding
-from keras_rnnkit.export.generating.generation_check import NUMBERS, SCORE_TOLERANCE
 from keras_rnnkit.export.generating.token_loop import TokenLoop
-from keras_rnnkit.export.report import ExportReport
-from keras_rnnkit.export.road import serialized
+from keras_rnnkit.export.generating.translation_check import SourceTrial, TranslationCheck
+from keras_rnnkit.export.graph import Graph
+from keras_rnnkit.export.modes import Sequences
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.export.writing.emitter import Emitter
-from keras_rnnkit.export.writing.finish import axes, every_node
+from keras_rnnkit.export.writing.finish import axes
 from keras_rnnkit.export.writing.inlining import Inlined
+from keras_rnnkit.export.writing.quantization import quantized
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
-from keras_rnnkit.seq2seq import Seq2Seq
+
+
+class TranslationFile(Sequences):
+    """The file from a source to tokens, the token loop written around the graphs of encoder and step."""
+
+    mode = "generate"
+
+    def __init__(self, encoder: EncoderModel, settings: Settings, drafts: Drafts):
+        super().__init__(encoder, settings, drafts)
+        self.whole = encoder.whole
+        self.encoder, self.step = EncoderFile(encoder, settings, drafts), StepFile(encoder, settings, drafts)
+
+    def trace(self):
+        return self.encoder.trace()
+
+    def graph(self) -> Graph:
+        return self.drafts.keep((self.mode, "graph", self.settings.prefer), self.around)
+
+    def around(self) -> Graph:
+        """The exact loop, with the rows of the encoder."""
+        writer, model = self.loop(self.encoder.graph().model, self.step.graph().model)
+        self.drafts.keep((self.mode, "inner"), lambda: writer.inner)
+        return replace(self.encoder.graph(), model=model, retrace=False)
+
+    def loop(self, encoder: ModelProto, step: ModelProto) -> tuple[SourceWriter, ModelProto]:
+        writer = SourceWriter(encoder, step, self.decoding(), self.whole.begin, self.settings.opset)
+        return writer, writer.model(encoder, writer.write(), tokens="source")
+
+    def decoding(self) -> Decoding:
+        strategy = Beam(5) if self.settings.strategy is None else self.settings.strategy
+        return decoding(strategy, self.whole.end, probabilities=False)
+
+    def written(self) -> ModelProto:
+        kind = self.settings.quantize
+        if not kind:
+            return self.graph().model
+        return self.loop(quantized(self.encoder.graph(), kind), quantized(self.step.graph(), kind))[1]
+
+    def verified(self, content: bytes) -> Verified:
+        """The encoder and the first step, then the tokens: weights in fewer bits may choose others than Keras."""
+        if not self.settings.verify:
+            return Verified()
+        tolerance, trial = self.settings.tolerance, self.trial()
+        verified = FileCheck(content, self.graph(), trial, tolerance, "encoder_0/")()
+        error, notes = TranslationCheck(content, cast(SourceTrial, trial), self.whole, self.decoding(), tolerance)()
+        return replace(verified, error=max(verified.error or 0.0, error), notes=[*verified.notes, *notes])
+
+    def made_up(self, model_call) -> SourceTrial:
+        self.graph()
+        return SourceTrial(self.whole, model_call, sources(self.whole), self.drafts.kept[self.mode, "inner"])
+
+    def check_16_bits(self, content, dtypes):
+        """The files of encoder and step are compared; tokens may be others in 16 bits."""
 
 
 class SourceWriter(Surroundings):
-    """Writes the loop of a model that reads a source first."""
+    """Writes the loop of a model that reads a source first.
 
-    def __init__(self, parts: Parts, how: Decoding, begin: int, opset: int):
+    inner: the tensors of the encoder and of the first step, by the names of their outputs.
+    """
+
+    def __init__(self, encoder: ModelProto, step: ModelProto, how: Decoding, begin: int, opset: int):
         super().__init__(how, opset, set())
-        self.parts, self.begin = parts, begin
-        self.encoder = Inlined(parts.encoder, self.root, "encoder")
-        self.step = Inlined(parts.step, self.root, "step")
-        self.kinds = {value.name: value for value in parts.step.graph.input}
-        self.attends = any(value.name == "attention" for value in parts.step.graph.output)
+        self.begin, self.source = begin, encoder.graph.input[0]
+        self.encoder = Inlined(encoder, self.root, "encoder")
+        self.step = Inlined(step, self.root, "step")
+        self.inputs_of_step = [value.name for value in step.graph.input]
+        self.inner: dict[str, str] = {}
 
     def write(self) -> list[tuple[Value, list[Any]]]:
-        (given,) = self.parts.encoder.graph.input
-        dims = axes(given)
-        kind = onnx.helper.tensor_dtype_to_np_dtype(given.type.tensor_type.elem_type)
+        dims = axes(self.source)
+        kind = onnx.helper.tensor_dtype_to_np_dtype(self.source.type.tensor_type.elem_type)
         source = self.input("source", [n if isinstance(n, int) else None for n in dims], kind, dims)
         strategy, noise, limit = self.settings()
         read = self.encoder.call(self.root, {"source": source})
-        names = [f"state_{i}" for i in range(len(self.parts.states))]
-        states, memory = [read[name] for name in names], {n: v for n, v in read.items() if n not in names}
+        names = [name for name in read if name.startswith("state_")]
+        states, memory = (
+            [read[name] for name in sorted(names, key=number)],
+            {n: read[n] for n in read if n not in names},
+        )
         token = ops.cast(ops.zeros_like(states[0][:, 0]), np.zeros(0, np.int32)) + np.int32(self.begin)
-        logits, states, looked = self.call(self.root, token, states, memory)
-        seen = [*states, *memory.values(), *([] if looked is None else [looked])]
+        logits, states, attention = self.call(self.root, token, states, memory)
+        self.inner |= {name: value.name for name, value in read.items()}
+        seen = [*states, *memory.values(), *([] if attention is None else [attention])]
         logits, seen = widened(ops, strategy, logits, seen)
         rest = dict(zip(memory, seen[len(states) :], strict=False))
 
@@ -58,73 +117,32 @@ class SourceWriter(Surroundings):
             return self.call(graph, ops.cast(token, np.zeros(0, np.int32)), states, rest)
 
         loop = TokenLoop(self.root, strategy, self.how.end, noise, limit)
-        carry, *kept = loop.run(step, logits, seen[: len(states)], None if looked is None else seen[-1])
+        carry, *kept = loop.run(step, logits, seen[: len(states)], None if attention is None else seen[-1])
         return self.outputs(strategy, carry, *kept)
 
     def outputs(self, strategy: Strategy, carry: Any, tokens: Value, attention: Value | None):
         rows, scores, lengths = strategy.ranked(ops, carry)
         shape = ["batch"] if strategy.rows == 1 else ["batch", strategy.rows]
-        found = {"generated": (tokens, [*shape, "time"]), "scores": (scores, shape), "lengths": (lengths, shape)}
+        outputs = {"generated": (tokens, [*shape, "time"]), "scores": (scores, shape), "lengths": (lengths, shape)}
         if attention is not None:
-            found["attention"] = (attention, [*shape, "time", "source_time"])
+            outputs["attention"] = (attention, [*shape, "time", "source_time"])
         ordered = {
             name: (ops.take(x, rows, axis=0) if rows is not None and name in ("generated", "attention") else x, dims)
-            for name, (x, dims) in found.items()
+            for name, (x, dims) in outputs.items()
         }
         return [(self.named(x, name), dims) for name, (x, dims) in ordered.items()]
 
     def call(self, graph: Emitter, token: Value, states: list[Value], memory: dict[str, Value]):
-        """(logits, states, where it looked or None) of one step."""
+        """(logits, states, attention or None) of one step."""
         feeds = {"token": token, **memory} | {f"state_{i}": state for i, state in enumerate(states)}
-        found = self.step.call(graph, {name: feeds[name] for name in self.kinds})
-        return found["logits"], [found[f"next_state_{i}"] for i, _ in enumerate(states)], found.get("attention")
+        results = self.step.call(graph, {name: feeds[name] for name in self.inputs_of_step})
+        self.inner = self.inner or {name: value.name for name, value in results.items()}
+        return results["logits"], [results[f"next_state_{i}"] for i, _ in enumerate(states)], results.get("attention")
 
 
-def loop_of(model: Seq2Seq, parts: Parts, settings: Settings) -> tuple[bytes, ExportReport]:
-    """The graph from sources to tokens, verified against Keras' own loop."""
-    strategy = Beam(5) if settings.strategy is None else settings.strategy
-    how = decoding(strategy, model.end, probabilities=False)
-    writer = SourceWriter(parts, how, model.begin, settings.opset)
-    proto = writer.model(parts.encoder, writer.write(), tokens="source")
-    error = None
-    if settings.verify and not settings.quantize:
-        error = verified(model, proto, how)
-    content = serialized(proto)
-    report = replace(
-        parts.reports["step"],
-        rows=[],
-        mode="generate",
-        error=error,
-        size=len(content),
-        nodes=sum(1 for _ in every_node(proto.graph)),
-        inputs={value.name: axes(value) for value in proto.graph.input},
-        outputs={value.name: axes(value) for value in proto.graph.output},
-        notes=[],
-    )
-    return content, report
-
-
-def verified(model: Seq2Seq, proto: ModelProto, how: Decoding) -> float:
-    """The largest error of a score; ExportError if the graph writes other tokens than Keras."""
-    runner, errors = session(proto), []
-    for seed, source in enumerate(sources(model)):
-        strategy = Sampling(*NUMBERS) if how.named == "sample" else how.strategy
-        expected = model.translate(source, strategy, STEPS, seed)
-        found = runner.run(None, feeds(proto, source, strategy, seed))
-        error = float(np.max(np.abs(expected.scores - found[1])))
-        if error > SCORE_TOLERANCE * max(1.0, float(np.max(np.abs(expected.scores)))):
-            raise ExportError(
-                f"The graph writes other tokens than Keras: {expected.tokens.tolist()} in Keras with scores "
-                f"{expected.scores.round(4).tolist()}, {found[0].tolist()} in the graph with "
-                f"{found[1].round(4).tolist()}. No file was written."
-            )
-        errors.append(error)
-    return max(errors)
-
-
-def feeds(proto: ModelProto, source: np.ndarray, strategy: Strategy, seed: int) -> dict[str, np.ndarray]:
-    names = [value.name for value in proto.graph.input]
-    values: dict[str, Any] = {"source": source, "steps": np.array(STEPS), "noise": noise(seed, len(source), STEPS)}
-    for name, number in zip(("temperature", "top_k", "top_p"), NUMBERS, strict=True):
-        values[name] = np.array(number, np.float32 if isinstance(number, float) else np.int64)
-    return {name: values[name] for name in names}
+def number(name: str) -> int:
+    """
+    >>> number("state_10")
+    10
+    """
+    return int(name.rsplit("_", 1)[1])

@@ -3,69 +3,104 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops as kops
 
+from keras_rnnkit.export.checking.comparison import Runs, compared
+from keras_rnnkit.export.checking.reference import DRAWS
+from keras_rnnkit.export.checking.trial import Shift
+from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating.encoder_decoder_parts import (
-    STEPS,
-    Reading,
-    Writing,
-    exactly,
-    free,
-    source_spec,
-    sources,
-)
-from keras_rnnkit.export.generating.generation_check import SCORE_TOLERANCE
+from keras_rnnkit.export.generating.encoder_decoder_parts import EncoderFile, EncoderModel, StepFile, free, sources
+from keras_rnnkit.export.generating.generation_check import Hypotheses, TokenComparison
+from keras_rnnkit.export.generating.prompt_trial import STEPS
+from keras_rnnkit.export.generating.translation_check import called_eagerly
+from keras_rnnkit.export.modes import Sequences
 from keras_rnnkit.export.reading.layer_hooks import hooked
-from keras_rnnkit.export.saved_model import Plain, SavedModelReport
+from keras_rnnkit.export.reading.precision import computing_in_float32
+from keras_rnnkit.export.saved_model import Plain, SavedModelReport, by_signature, layer_of_saved
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.export.tracing.tensorflow_graph import quiet
 from keras_rnnkit.seq2seq import Seq2Seq
 
 
-def saved_model(model: Seq2Seq, folder, settings: Settings) -> SavedModelReport:
+def saved_model(model: Seq2Seq, folder: Path, settings: Settings, drafts: Drafts | None = None) -> SavedModelReport:
     """A SavedModel for plain TensorFlow: "encoder" and "step" by name, and "translate", greedy and whole."""
-    spec = source_spec(model)
-    reading = Reading(model)
-    found = reading(kops.ones(tuple(2 if n is None else n for n in spec.shape), dtype=spec.dtype))
-    writing = Writing(model, sum(name.startswith("state_") for name in found))
-    writing({**found, "token": kops.ones((2,), dtype="int32")})
-    given = tf.TensorSpec(spec.shape, spec.dtype, "source")
-    arrays = {name: tf.TensorSpec(free(model, name, x.shape), x.dtype, name) for name, x in found.items()}
+    drafts = drafts or Drafts()
+    encoder = drafts.keep("encoder model", lambda: EncoderModel(model))
+    parts = [EncoderFile(encoder, settings, drafts), StepFile(encoder, settings, drafts)]
+    with computing_in_float32(model):
+        write(model, folder, encoder, parts[1].model)
+        error = check_loaded(model, folder, parts, settings.tolerance) if settings.verify else None
+    return SavedModelReport("saved_model", ["encoder", "step", "translate"], error)
+
+
+def write(model: Seq2Seq, folder: Path, encoder: EncoderModel, step: Any) -> None:
+    source = tf.TensorSpec(encoder.spec.shape, encoder.spec.dtype, "source")
+    arrays = {name: tf.TensorSpec(free(model, name, x.shape), x.dtype, name) for name, x in encoder.example.items()}
     arrays["token"] = tf.TensorSpec((None,), "int32", "token")
     endpoints = {
-        "encoder": (reading.call, [given]),
-        "step": (writing.call, [arrays]),
-        "translate": (partial(greedily, model), [given, tf.TensorSpec((), "int32", "steps")]),
+        "encoder": (encoder.call, [source]),
+        "step": (step.call, [arrays]),
+        "translate": (partial(greedily, model), [source, tf.TensorSpec((), "int32", "steps")]),
     }
     archive = keras.export.ExportArchive()
     archive.track(model)
-    with quiet(), hooked(Plain({})), exactly(model):
+    with quiet(), hooked(Plain({})):
         for name, (function, signature) in endpoints.items():
             archive.add_endpoint(name, function, signature)
         archive.write_out(str(folder), verbose=False)
-    with exactly(model):
-        error = compared(model, folder) if settings.verify else None
-    return SavedModelReport("saved_model", list(endpoints), error)
 
 
-def compared(model: Seq2Seq, folder) -> float:
-    """The largest error of a score of the SavedModel's translations; ExportError if it writes something else."""
-    translate, errors = tf.saved_model.load(str(folder)).signatures["translate"], []
-    for source in sources(model):
-        expected = model.translate(source, steps=STEPS)
-        found = translate(source=tf.constant(source), steps=tf.constant(STEPS))
-        errors.append(float(np.max(np.abs(expected.scores - np.asarray(found["scores"])))))
-        if errors[-1] > SCORE_TOLERANCE * max(1.0, float(np.max(np.abs(expected.scores)))):
-            raise ExportError(
-                f"The SavedModel writes other tokens than Keras: {expected.tokens.tolist()} in Keras, "
-                f"{np.asarray(found['tokens']).tolist()} there. No file was written."
-            )
+def check_loaded(model: Seq2Seq, folder: Path, parts: list[Sequences], tolerance: float) -> float:
+    """The largest error of the SavedModel on disk; ExportError if it is more than the tolerance."""
+    loaded = tf.saved_model.load(str(folder))
+    errors = [check_signature(file, loaded, tolerance) for file in parts]
+    return max([*errors, check_translations(model, parts, loaded, tolerance)])
+
+
+def check_signature(file: Sequences, loaded, tolerance: float) -> float:
+    trial = file.trial()
+    actual = trial.computed(by_signature(loaded.signatures[file.mode]), trial.expected())
+
+    def moved() -> list[Runs]:
+        return [trial.shifted(Shift(seed)) for seed in range(DRAWS)]
+
+    comparison = compared(trial.expected(), actual, tolerance, moved)
+    if comparison.failure:
+        raise ExportError(
+            f"The SavedModel is not exact: of its signature {file.mode!r} the output {comparison.failure.name!r} "
+            f"{comparison.failure.sentence}. {layer_of_saved(file, loaded)} No file was written; a larger tolerance= "
+            "accepts it."
+        )
+    return comparison.error
+
+
+def check_translations(model: Seq2Seq, parts: list[Sequences], loaded, tolerance: float) -> float:
+    """The largest error of a score of the SavedModel's greedy translations."""
+    errors, translate = [], by_signature(loaded.signatures["translate"])
+    logits = [outputs["logits"] for outputs in parts[1].trial().expected()]
+    scale = STEPS * max(float(np.ptp(x)) for x in logits)
+    with called_eagerly(model), tf.device("/CPU:0"):
+        for source in sources(model):
+            expected = model.translate(source, steps=STEPS)
+            outputs = translate({"source": source, "steps": np.array(STEPS, np.int32)})
+            tokens, scores = outputs["tokens"], outputs["scores"]
+            lengths = lengths_of(tokens, model.end)
+            wanted = Hypotheses(expected.tokens, expected.scores, lengths_of(expected.tokens, model.end))
+            comparison = TokenComparison(tolerance, scale, lambda: [])
+            errors.append(comparison(wanted, Hypotheses(tokens, scores, lengths)))
     return max(errors)
+
+
+def lengths_of(tokens: np.ndarray, end: int) -> np.ndarray:
+    """The number of tokens of each row, the first end among them."""
+    ends = tokens == end
+    return np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, tokens.shape[1])
 
 
 def greedily(model: Seq2Seq, source, steps):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -10,16 +10,23 @@ from onnx import ModelProto, helper, numpy_helper
 
 from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
 from keras_rnnkit.decoding.loop import widened
+from keras_rnnkit.export.checking.file_check import FileCheck, Verified
+from keras_rnnkit.export.checking.reference import Reference
+from keras_rnnkit.export.checking.trial import Trial
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.generating.generation_check import TokenCheck, gives_probabilities
 from keras_rnnkit.export.generating.prompt_reader import UNSET, read_prompts
+from keras_rnnkit.export.generating.prompt_trial import PromptTrial, made_up_prompts, prompt_trial
 from keras_rnnkit.export.generating.token_loop import TokenLoop
 from keras_rnnkit.export.graph import Graph
 from keras_rnnkit.export.lowering.context import length_of
+from keras_rnnkit.export.modes import Streams
 from keras_rnnkit.export.reading.model_calls import State
 from keras_rnnkit.export.reading.signature import Spec, distinct
 from keras_rnnkit.export.writing.emitter import Emitter
 from keras_rnnkit.export.writing.finish import check, describe
 from keras_rnnkit.export.writing.inlining import Inlined
+from keras_rnnkit.export.writing.quantization import quantized
 from keras_rnnkit.export.writing.while_loop import turns
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
@@ -45,9 +52,9 @@ def decoding(strategy: str | Strategy, end: int | None, probabilities: bool) -> 
     if isinstance(strategy, Strategy):
         return Decoding(strategy, None, end, probabilities)
     if strategy not in STRATEGIES:
-        known = ", ".join(map(repr, STRATEGIES))
+        names = ", ".join(map(repr, STRATEGIES))
         raise ExportError(
-            f"Received: strategy={strategy!r}. Expected one of {known}, or a keras_rnnkit.decoding.Strategy."
+            f"Received: strategy={strategy!r}. Expected one of {names}, or a keras_rnnkit.decoding.Strategy."
         )
     return Decoding(STRATEGIES[strategy](), strategy, end, probabilities)
 
@@ -59,18 +66,90 @@ def check_end(end: Any, tokens: int) -> None:
         )
 
 
-def generation(step: Graph, how: Decoding) -> ModelProto:
-    """The graph of the whole loop, from the graph of one chunk."""
-    writer = Writer(step, how)
+@dataclass(frozen=True)
+class Loop:
+    """The graph of a token loop, and where in it the step over the prompt stands.
+
+    outputs: the names of tokens, scores and lengths. inner: the tensors of the step's outputs, by name; prefix: of
+    all tensors of that step. lengths: the name of the input for lengths of prompts.
+    """
+
+    model: ModelProto
+    outputs: list[str]
+    inner: dict[str, str]
+    prefix: str
+    lengths: str
+
+
+def loop_around(step: Graph, how: Decoding, model: ModelProto) -> Loop:
+    """The graph of the whole loop, from the graph of one chunk; `model` is that graph, or one with fewer bits."""
+    writer = Writer(replace(step, model=model), how)
     outputs = writer.write()
-    return writer.model(step.model, outputs, tokens=writer.tokens.name, prompt_lengths=writer.lengths)
+    whole = writer.model(model, outputs, tokens=writer.tokens.name, prompt_lengths=writer.lengths)
+    return Loop(whole, [value.name for value, _ in outputs], writer.inner, writer.prefix, writer.lengths)
+
+
+class Generations(Streams):
+    """A file from a prompt to tokens: the token loop, written around the step that a stream's file has."""
+
+    mode = "generate"
+
+    def trace(self):
+        return self.drafts.keep((Streams.mode, "trace"), self.traced)
+
+    def graph(self) -> Graph:
+        return self.drafts.keep((self.mode, "graph", self.settings.prefer), self.around)
+
+    def step(self) -> Graph:
+        return Streams(self.model, self.settings, self.drafts).graph()
+
+    def around(self) -> Graph:
+        """The exact loop, with the rows of the step around which it stands."""
+        step = self.step()
+        return replace(step, model=self.loop(step.model).model, retrace=False)
+
+    def loop(self, model: ModelProto) -> Loop:
+        return loop_around(self.step(), self.decoding(), model)
+
+    def written(self) -> ModelProto:
+        if not self.settings.quantize:
+            return self.graph().model
+        return self.loop(quantized(self.step(), self.settings.quantize)).model
+
+    def decoding(self) -> Decoding:
+        return self.drafts.keep((self.mode, "decoding"), self.decided)
+
+    def decided(self) -> Decoding:
+        reference = Reference(self.trace().model_call)
+        prompts = made_up_prompts(reference) if reference.signature.tokens() else []
+        probabilities = gives_probabilities(reference, prompts)
+        return decoding(self.settings.strategy, self.settings.end, probabilities)
+
+    # ------------------------------------------------------------------ check
+
+    def verified(self, content: bytes) -> Verified:
+        """The step over prompts, then the tokens: weights in fewer bits may choose others than Keras."""
+        if not self.settings.verify:
+            return Verified()
+        loop = self.drafts.keep((self.mode, "loop"), lambda: self.loop(self.step().model))
+        verified = FileCheck(content, self.graph(), self.trial(), self.settings.tolerance, f"{loop.prefix}/")()
+        prompts = cast(PromptTrial, self.trial()).with_lengths(loop.lengths)
+        error, notes = TokenCheck(content, prompts, self.decoding(), loop.outputs, self.settings.tolerance)()
+        return replace(verified, error=max(verified.error or 0.0, error), notes=[*verified.notes, *notes])
+
+    def made_up(self, model_call) -> Trial:
+        loop = self.drafts.keep((self.mode, "loop"), lambda: self.loop(self.step().model))
+        return prompt_trial(model_call, loop.inner)
+
+    def tried(self, trial: Trial) -> Trial:
+        return trial
 
 
 class Surroundings:
     """A graph around a loop.
 
-    inputs: those met so far, each with the names of its axes; optional: those that have a value if they are left out.
-    taken: names in use.
+    inputs: each with the names of its axes; optional: those that have a value if they are left out. taken: names in
+    use.
     """
 
     def __init__(self, how: Decoding, opset: int, taken: set[str]):
@@ -149,7 +228,12 @@ class Surroundings:
 
 
 class Writer(Surroundings):
-    """Writes the loop of a model that goes on from a prompt."""
+    """Writes the loop of a model that continues a prompt.
+
+    inner: the tensors of the step over the prompt, by the names of its outputs.
+    """
+
+    prefix = "step_0"
 
     def __init__(self, step: Graph, how: Decoding):
         super().__init__(how, step.settings["opset"], {spec.name for spec in step.model_call.signature.inputs})
@@ -159,6 +243,7 @@ class Writer(Surroundings):
         signature = step.model_call.signature
         self.tokens = cast(Spec, signature.tokens())
         self.fixed = [spec for spec in signature.inputs if spec is not self.tokens]
+        self.inner: dict[str, str] = {}
         self.lengths = ""
 
     def write(self) -> list[tuple[Value, list[Any]]]:
@@ -182,22 +267,23 @@ class Writer(Surroundings):
 
         loop = TokenLoop(self.root, strategy, self.how.end, noise, limit)
         carry, tokens, _ = loop.run(step, logits, states)
-        found = strategy.result(ops, carry, tokens)
+        results = strategy.result(ops, carry, tokens)
         rows = ["batch"] if strategy.rows == 1 else ["batch", strategy.rows]
         names = ["generated", "scores", "lengths"]
         check_free(names, self.taken)
         dims = [[*rows, "generated_time"], rows, rows]
-        return [(self.named(value, name), axes) for value, name, axes in zip(found, names, dims, strict=True)]
+        return [(self.named(value, name), axes) for value, name, axes in zip(results, names, dims, strict=True)]
 
     def call(self, graph: Emitter, tokens: Value, states: list[Value], fixed: dict[str, Value]):
         """(logits [R, V] after the last step, next states)."""
         feeds = {self.tokens.name: tokens, **fixed}
-        feeds |= {given: state for (given, _), state in zip(self.step.states, states, strict=True)}
-        found = self.part.call(graph, feeds)
-        y = next(iter(found.values()))
+        feeds |= {before: state for (before, _), state in zip(self.step.states, states, strict=True)}
+        results = self.part.call(graph, feeds)
+        self.inner = self.inner or {name: value.name for name, value in results.items()}
+        y = next(iter(results.values()))
         y = y[:, -1] if len(y.shape) == 3 else y
         y = ops.log(ops.maximum(y, 1e-30)) if self.how.probabilities else y
-        return y, [found[after] for _, after in self.step.states]
+        return y, [results[after] for _, after in self.step.states]
 
     def started(self, prompt: Value, state: State) -> Value:
         """The state with which every row begins."""

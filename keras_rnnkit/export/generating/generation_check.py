@@ -1,142 +1,218 @@
-"""Tokens from a graph's loop against tokens from Keras' own."""
+"""Tokens from a file's loop against tokens from Keras."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import keras
 import numpy as np
-import tensorflow as tf
-from keras import tree
-from onnx import ModelProto
 
-from keras_rnnkit.decoding import Sampling, Strategy, generate, noise, read_prompts
-from keras_rnnkit.export.checking.comparison import session
-from keras_rnnkit.export.checking.probes import Limits
+from keras_rnnkit.decoding import Sampling, Strategy, generate
+from keras_rnnkit.export.checking.comparison import NOISE_CAP, Arrays, Columns
+from keras_rnnkit.export.checking.reference import DRAWS, Reference
+from keras_rnnkit.export.checking.sessions import File
+from keras_rnnkit.export.checking.trial import Shift
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating.generation import Decoding
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks
-from keras_rnnkit.export.reading.model_calls import ModelCall
+from keras_rnnkit.export.generating.prompt_trial import NUMBERS, STEPS, PromptTrial
 from keras_rnnkit.export.reading.signature import Spec
 from keras_rnnkit.ops import keras as kops
 
-STEPS = 6
-PROMPTS = ((2, 3), (1, 1), (3, 5))
-"""Rows and steps of the prompts tried."""
-LENGTHS = (None, None, (2, 5, 3))
-"""Lengths of the prompts tried, None where all rows have the same."""
-NUMBERS = (0.9, 5, 0.9)
-"""Temperature, top-k and top-p tried."""
-SCORE_TOLERANCE = 1e-4
+UNLIKELY = -1e8
+"""A beam's place without a hypothesis has a score below this."""
 
 
-def tokens_and_scores(model_call: ModelCall) -> bool:
+class Hypotheses(NamedTuple):
+    """tokens [B, N], scores [B], lengths [B]; of a beam of K [B, K, N], [B, K], [B, K]."""
+
+    tokens: np.ndarray
+    scores: np.ndarray
+    lengths: np.ndarray
+
+
+class TokenCheck:
+    """The check of one file that generates.
+
+    how: the decoding. names: of the file's outputs for tokens, scores and lengths.
+    """
+
+    def __init__(self, content: bytes, trial: PromptTrial, how: Any, names: list[str], tolerance: float):
+        self.file, self.trial, self.how, self.names, self.tolerance = File(content), trial, how, names, tolerance
+        self.reference: Reference = trial.reference
+        self.tokens = cast(Spec, self.reference.signature.tokens())
+        numbers = (float(NUMBERS["temperature"]), int(NUMBERS["top_k"]), float(NUMBERS["top_p"]))
+        self.strategy: Strategy = Sampling(*numbers) if how.named == "sample" else how.strategy
+
+    def __call__(self) -> tuple[float, list[str]]:
+        """(the largest error of a score, notes); ExportError if a token, length or score is another one."""
+        errors, notes = [], []
+        for i in range(len(self.trial)):
+            outputs = self.file.run(self.trial.feeds(i))
+            actual = Hypotheses(*(outputs[name] for name in self.names))
+            expected, logits = self.in_keras(i, actual, None)
+            comparison = TokenComparison(self.tolerance, self.scale(logits, actual), partial(self.moved, i, actual))
+            errors.append(comparison(expected, actual))
+            notes += comparison.notes
+        return max(errors), list(dict.fromkeys(notes))
+
+    def moved(self, i: int, actual: Hypotheses) -> list[Hypotheses]:
+        return [self.in_keras(i, actual, Shift(seed))[0] for seed in range(DRAWS)]
+
+    def scale(self, logits: np.ndarray, actual: Hypotheses) -> float:
+        """The range of a score: that of the logits, as often as there are tokens."""
+        return float(np.ptp(logits)) * max(1, int(actual.lengths.max(initial=1)))
+
+    # ------------------------------------------------------------------ Keras, called on the whole text every time
+
+    def in_keras(self, i: int, actual: Hypotheses, shift: Shift | None) -> tuple[Hypotheses, np.ndarray]:
+        """What Keras generates, and the logits that it had."""
+        inputs, weights = self.trial.moved(i, shift)
+        prompt = dict(zip([spec.name for spec in self.reference.signature.inputs], inputs, strict=True))
+        text = Text(self, prompt, self.trial.lengths[i], weights)
+        step = text.along(actual.tokens) if self.strategy.rows == 1 else text.anew
+        first, states = step(None, [])
+        noise = self.trial.feeds(i)["noise"]
+        drawn = keras.ops.convert_to_tensor(noise) if self.strategy.needs_noise else None
+        results = generate(kops, step, first, states, self.strategy, STEPS, drawn, self.how.end)
+        return Hypotheses(*(keras.ops.convert_to_numpy(x) for x in results)), np.concatenate(text.seen)
+
+
+class Text:
+    """Logits from Keras for prompts and the tokens after them, the model called on all of them.
+
+    lengths: of the prompt of each row. seen: all logits so far.
+    """
+
+    def __init__(self, check: TokenCheck, prompt: Arrays, lengths: np.ndarray | None, weights):
+        self.check, self.fixed, self.weights = check, prompt, weights
+        self.prompt = prompt[check.tokens.name]
+        self.lengths = np.full(len(self.prompt), self.prompt.shape[1]) if lengths is None else lengths
+        self.seen: list[np.ndarray] = []
+
+    def along(self, tokens: np.ndarray) -> Callable:
+        """A step that is told beforehand which tokens will be chosen: where others are, they are not the same text."""
+        every = self.every_step(tokens)
+        position = iter([*range(tokens.shape[1]), *[tokens.shape[1] - 1] * STEPS])
+
+        def step(token, states):
+            return keras.ops.convert_to_tensor(every[:, next(position)]), []
+
+        return step
+
+    def every_step(self, tokens: np.ndarray) -> np.ndarray:
+        """Logits [B, N, V] before each of the tokens."""
+        steps: list[Any] = [None] * len(tokens)
+        for length in np.unique(self.lengths):
+            rows = np.flatnonzero(self.lengths == length)
+            text = np.concatenate([self.prompt[rows, :length], tokens[rows, :-1].astype(self.prompt.dtype)], axis=1)
+            for row, logits in zip(rows, self.logits_after(text, length, rows), strict=True):
+                steps[row] = logits
+        return np.stack(steps)
+
+    def logits_after(self, text: np.ndarray, length: int, rows: np.ndarray) -> np.ndarray:
+        """Logits from the step `length` on; a model that shows its last step only is called once for each."""
+        y = self.logits(text, rows)
+        if y.ndim == 3:
+            return y[:, length - 1 :]
+        return np.stack([self.logits(text[:, :n], rows) for n in range(length, text.shape[1] + 1)], axis=1)
+
+    def anew(self, token, states):
+        """A step whose states are the text so far and its lengths."""
+        if token is None:
+            text, lengths = np.pad(self.prompt, ((0, 0), (0, STEPS))), self.lengths.astype("int64")
+        else:
+            text, lengths = (keras.ops.convert_to_numpy(state).copy() for state in states)
+            text[np.arange(len(text)), lengths] = keras.ops.convert_to_numpy(token)
+            lengths = lengths + 1
+        logits: list[Any] = [None] * len(text)
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            y = self.logits(text[rows, :length], rows * len(self.prompt) // len(text))
+            for row, last in zip(rows, y[:, -1] if y.ndim == 3 else y, strict=True):
+                logits[row] = last
+        return keras.ops.convert_to_tensor(np.stack(logits)), [keras.ops.convert_to_tensor(x) for x in (text, lengths)]
+
+    def logits(self, text: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """What the model computes of a text; rows: those of the prompts that it goes on from."""
+        reference = self.check.reference
+        inputs = {name: x[rows] for name, x in self.fixed.items()} | {self.check.tokens.name: text}
+        (y,) = reference.whole([inputs[s.name] for s in reference.signature.inputs], self.weights).values()
+        y = np.log(np.maximum(y, 1e-30)) if self.check.how.probabilities else y
+        self.seen.append(y.reshape(-1, y.shape[-1]))
+        return y
+
+
+class TokenComparison:
+    """Compares tokens, lengths and scores. scale: the range of a score; moved: Keras' own with weights moved a little.
+
+    notes: where tokens may differ, because rounding decides between equally likely ones.
+    """
+
+    def __init__(self, tolerance: float, scale: float, moved: Callable[[], list[Hypotheses]]):
+        self.tolerance, self.scale, self.moved = tolerance, scale, moved
+        self.notes: list[str] = []
+
+    def __call__(self, expected: Hypotheses, actual: Hypotheses) -> float:
+        """The largest error of a score in proportion to its scale; ExportError if anything is another one."""
+        if not same_tokens(expected, actual):
+            expected = self.equally_likely(expected, actual)
+        return self.scores(expected, actual)
+
+    def equally_likely(self, expected: Hypotheses, actual: Hypotheses) -> Hypotheses:
+        """Keras' own choice of these tokens when its weights are moved by one unit in the last place."""
+        for other in self.moved():
+            if same_tokens(other, actual):
+                self.notes.append(
+                    "Rounding decides between equally likely tokens, and the graph chose another one than Keras."
+                )
+                return other
+        raise ExportError(difference_of("generates other tokens than Keras", expected, actual))
+
+    def scores(self, expected: Hypotheses, actual: Hypotheses) -> float:
+        likely = expected.scores > UNLIKELY
+        if expected.scores.shape != actual.scores.shape or np.any(likely != (actual.scores > UNLIKELY)):
+            raise ExportError(difference_of("scores other hypotheses than Keras", expected, actual))
+        columns = Columns([expected.scores[likely][:, None]], [actual.scores[likely][:, None]])
+        columns.range = np.array([self.scale])
+        scale = columns.range
+        if columns.mismatch() or not columns.within(self.tolerance * scale):
+            noise = [[x.scores[likely][:, None]] for x in self.moved() if same_tokens(x, actual)]
+            scale = columns.allowed(self.tolerance, columns.noise(noise), NOISE_CAP) / self.tolerance
+        error = columns.in_proportion(scale)
+        if columns.mismatch() or error > self.tolerance:
+            raise ExportError(difference_of("scores the same tokens otherwise than Keras", expected, actual))
+        return error
+
+
+def same_tokens(a: Hypotheses, b: Hypotheses) -> bool:
+    return np.array_equal(a.tokens, b.tokens) and np.array_equal(a.lengths, b.lengths)
+
+
+def difference_of(what: str, expected: Hypotheses, actual: Hypotheses) -> str:
+    return (
+        f"The graph {what}: {expected.tokens.tolist()} in Keras with scores {expected.scores.round(4).tolist()} and "
+        f"lengths {expected.lengths.tolist()}, {actual.tokens.tolist()} in the graph with "
+        f"{actual.scores.round(4).tolist()} and {actual.lengths.tolist()}. No file was written."
+    )
+
+
+def gives_probabilities(reference: Reference, prompts: list[Arrays]) -> bool:
     """Whether the model gives probabilities; ExportError if it does not map tokens to scores of the next one."""
-    inputs, tokens = model_call.signature.inputs, model_call.signature.tokens()
+    inputs, tokens = reference.signature.inputs, reference.signature.tokens()
     if tokens is None:
-        known = ", ".join(f"{spec.name!r} {spec.dtype}{list(spec.shape)}" for spec in inputs)
-        raise refused(f"it takes {known}, and not one input of tokens, integers [batch, time]")
+        kinds = ", ".join(f"{spec.name!r} {spec.dtype}{list(spec.shape)}" for spec in inputs)
+        raise refused(f"it takes {kinds}, and not one input of tokens, integers [batch, time]")
     timed = [spec.name for spec in inputs if spec is not tokens and len(spec.shape) > 1 and spec.shape[1] is None]
     if timed:
-        raise refused(f"its input {timed[0]!r} has steps too, and nothing tells what it is for tokens still to come")
-    prompt = prompts(model_call)[0]
-    outputs = tree.flatten(run(model_call, prompt, started(model_call, PROMPTS[0][0]))[0])
-    if len(outputs) != 1 or len(outputs[0].shape) not in (2, 3):
+        raise refused(f"its input {timed[0]!r} has steps too, which do not exist for tokens that are still to come")
+    outputs = list(reference.whole([prompts[0][spec.name] for spec in inputs]).values())
+    if len(outputs) != 1 or outputs[0].ndim not in (2, 3):
         shapes = ", ".join(str(list(y.shape)) for y in outputs)
         raise refused(f"its outputs are {shapes}, not scores [batch, time, tokens] or [batch, tokens]")
-    y = np.asarray(outputs[0], "float64")
+    y = outputs[0].astype("float64")
     return bool(np.all(y >= 0) and np.allclose(y.sum(-1), 1, atol=1e-3))
 
 
 def refused(why: str) -> ExportError:
     return ExportError(f"The model cannot generate: {why}.")
-
-
-def prompts(model_call: ModelCall) -> list[dict[str, np.ndarray]]:
-    """What the model takes, by name."""
-    rng, limits, tokens = np.random.default_rng(0), Limits(model_call.model), model_call.signature.tokens()
-    most = max(limits.tokens, 2)
-    return [
-        {
-            spec.name: rng.integers(1, most, size=(rows, steps)).astype(spec.dtype)
-            if spec is tokens
-            else limits.array(rng, spec, rows, 1)
-            for spec in model_call.signature.inputs
-        }
-        for rows, steps in PROMPTS
-    ]
-
-
-def started(model_call: ModelCall, rows: int) -> list[Any]:
-    return [np.repeat(state.start[None], rows, axis=0) for state in model_call.states]
-
-
-def run(model_call: ModelCall, inputs: dict[str, Any], states: list[Any]):
-    with tf.device("/CPU:0"):
-        arrays = [keras.ops.convert_to_tensor(inputs[spec.name]) for spec in model_call.signature.inputs]
-        return model_call.run(arrays, states, LayerHooks({}))
-
-
-def in_keras(
-    model_call: ModelCall, how: Decoding, strategy: Strategy, prompt: dict[str, np.ndarray], lengths, drawn
-) -> list[np.ndarray]:
-    """What Keras generates, one call of the model a token; each row goes on from its own prompt."""
-    tokens = cast(Spec, model_call.signature.tokens())
-
-    def scores(inputs, states):
-        outputs, states = run(model_call, inputs, states)
-        (y,) = tree.flatten(outputs)
-        y = y[:, -1] if len(y.shape) == 3 else y
-        return (keras.ops.log(keras.ops.maximum(y, 1e-30)) if how.probabilities else y), states
-
-    def step(token, states):
-        return scores({**every, tokens.name: keras.ops.cast(token[:, None], tokens.dtype)}, states)
-
-    every = {name: np.repeat(x, strategy.rows, axis=0) for name, x in prompt.items()}
-
-    def read(chunk, states_and_fixed):
-        fixed = dict(zip(fixed_names, states_and_fixed[count:], strict=True))
-        logits, states = scores({**fixed, tokens.name: chunk}, states_and_fixed[:count])
-        return logits, [*states, *states_and_fixed[count:]]
-
-    fixed_names, count = [name for name in prompt if name != tokens.name], len(model_call.states)
-    start = [*started(model_call, len(prompt[tokens.name])), *(prompt[name] for name in fixed_names)]
-    start = [keras.ops.convert_to_tensor(array) for array in start]
-    chunk = keras.ops.convert_to_tensor(prompt[tokens.name])
-    logits, states = read_prompts(kops, read, chunk, start, lengths)
-    states = states[:count]
-    drawn = None if drawn is None else keras.ops.convert_to_tensor(drawn)
-    return [np.asarray(x) for x in generate(kops, step, logits, states, strategy, STEPS, drawn, how.end)]
-
-
-def verify_generation(model_call: ModelCall, model: ModelProto, how: Decoding) -> float:
-    """The largest error of a score; ExportError if a token or a score is another one."""
-    runner, errors = session(model), []
-    for number, (prompt, (rows, _), lengths) in enumerate(zip(prompts(model_call), PROMPTS, LENGTHS, strict=True)):
-        drawn = noise(number, rows, STEPS) if how.strategy.needs_noise else None
-        strategy = Sampling(*NUMBERS) if how.named == "sample" else how.strategy
-        rest = [np.array(STEPS) if drawn is None else drawn]
-        rest += [
-            np.array(n, np.float32 if isinstance(n, float) else np.int64) for n in NUMBERS if how.named == "sample"
-        ]
-        names = [value.name for value in runner.get_inputs() if value.name not in prompt]
-        feeds = prompt | dict(zip(names, rest, strict=True))
-        if lengths is not None:
-            (optional,) = runner.get_overridable_initializers()
-            feeds[optional.name] = np.array(lengths)
-        found = runner.run(None, feeds)
-        errors.append(compared(in_keras(model_call, how, strategy, prompt, lengths, drawn), found))
-    return max(errors)
-
-
-def compared(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
-    """The largest error of a score; other tokens are right only where both are equally likely."""
-    tokens, scores, _ = expected
-    error = float(np.max(np.abs(scores - found[1])))
-    if error > SCORE_TOLERANCE * max(1.0, float(np.max(np.abs(scores)))):
-        what = "scores the same tokens otherwise" if np.array_equal(tokens, found[0]) else "generates other tokens"
-        raise ExportError(
-            f"The graph {what} than Keras: {tokens.tolist()} in Keras with scores {scores.round(4).tolist()}, "
-            f"{found[0].tolist()} in the graph with {found[1].round(4).tolist()}. No file was written."
-        )
-    return error

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, helper
 
@@ -14,6 +13,11 @@ from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.lowering.placeholders import Lowered
 from keras_rnnkit.export.writing.emitter import replace_names, subgraphs
 from keras_rnnkit.export.writing.renaming import give_way
+
+Shapes = tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]
+"""The shapes of a run's inputs and outputs, by name."""
+AxisName = Callable[[str, int], str]
+"""(name of an input or output, number of one of its free axes) -> name of the axis."""
 
 
 def input_name(i: int) -> str:
@@ -32,10 +36,20 @@ def finish(
     shapes: list[tuple],
     output_shapes: list[tuple],
     lowered: list[Lowered],
+    axis_name: AxisName | None = None,
+    runs: Sequence[Shapes] = (),
 ) -> None:
-    """Name inputs, outputs and axes in place, and check."""
+    """Name inputs, outputs and axes in place, and check.
+
+    runs: shapes at several sizes; an axis of an output that is as long as one of an input in all of them is called
+    like it. axis_name: names all free axes instead.
+    """
     rename(model.graph, inputs, outputs, lowered)
     name_axes(model.graph, inputs, shapes, output_shapes)
+    if axis_name is not None:
+        name_all_axes(model.graph, axis_name)
+    elif runs:
+        name_output_axes(model.graph, runs)
     forget_unused_domains(model)
     model.producer_name, model.producer_version = "keras-rnnkit", __version__
     model.doc_string = ""
@@ -50,9 +64,9 @@ def forget_unused_domains(model: ModelProto) -> None:
 
 def describe(model: ModelProto, **facts) -> None:
     """Write facts about the graph into the file itself, as JSON under names of ours."""
-    known = {entry.key: entry.value for entry in model.metadata_props}
-    known |= {f"keras_rnnkit.{key}": json.dumps(value) for key, value in facts.items()}
-    helper.set_model_props(model, known)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    properties |= {f"keras_rnnkit.{key}": json.dumps(value) for key, value in facts.items()}
+    helper.set_model_props(model, properties)
 
 
 def rename(graph: GraphProto, inputs: list[str], outputs: list[str], lowered: list[Lowered]) -> None:
@@ -79,8 +93,8 @@ def replace_everywhere(graph: GraphProto, lowered: list[Lowered], names: dict[st
     for node in graph.node:
         replace_names(node, names)
     for row in lowered:
-        for known in (row.inputs, row.outputs):
-            known[:] = [names.get(name, name) for name in known]
+        for tensors in (row.inputs, row.outputs):
+            tensors[:] = [names.get(name, name) for name in tensors]
 
 
 def name_axes(graph: GraphProto, inputs: list[str], shapes: list[tuple], output_shapes: list[tuple]) -> None:
@@ -106,27 +120,38 @@ def axes(value) -> list[str | int]:
     return [d.dim_value if d.HasField("dim_value") else d.dim_param for d in value.type.tensor_type.shape.dim]
 
 
-def name_output_axes(model: ModelProto, runs: list[tuple[list[np.ndarray], list[np.ndarray]]]) -> None:
-    """Give an output's free axes the names of the input axes that were as long in every run (inputs, outputs)."""
-    free = [
-        (i, j, name)
-        for i, value in enumerate(model.graph.input)
-        for j, name in enumerate(axes(value))
-        if isinstance(name, str)
-    ]
-    for k, value in enumerate(model.graph.output):
+def name_all_axes(graph: GraphProto, axis_name: AxisName) -> None:
+    for value in (*graph.input, *graph.output):
+        set_dims(value, [axis_name(value.name, i) if isinstance(n, str) else n for i, n in enumerate(axes(value))])
+
+
+def name_output_axes(graph: GraphProto, runs: Sequence[Shapes]) -> None:
+    """Give an output's free axes the names of the input axes that were as long in every run."""
+    free = [(v.name, j, name) for v in graph.input for j, name in enumerate(axes(v)) if isinstance(name, str)]
+    for value in graph.output:
         dims = axes(value)
-        for j, name in enumerate(dims):
-            if isinstance(name, str):
-                same = (n for i, a, n in free if all(x[i].shape[a] == y[k].shape[j] for x, y in runs))
-                dims[j] = next(same, name)
+        for j, own in enumerate(dims):
+            if isinstance(own, str):
+                same = (name for i, axis, name in free if always_equal(runs, (i, axis), (value.name, j)))
+                dims[j] = next(same, own)
         set_dims(value, dims)
+
+
+def always_equal(runs: Sequence[Shapes], read: tuple[str, int], written: tuple[str, int]) -> bool:
+    """Whether an axis of an input and one of an output have the same length in every run, and are in one at all."""
+    (source, i), (target, j) = read, written
+    lengths = [(x[source][i], y[target][j]) for x, y in runs if source in x and len(y.get(target, ())) > j]
+    return bool(lengths) and all(a == b for a, b in lengths)
 
 
 def check(model: ModelProto) -> None:
     """onnx's own checks; before them a sentence for what tf2onnx could not translate."""
     foreign = sorted(
-        {f"{node.domain}:{node.op_type}".lstrip(":") for node in every_node(model.graph) if not known(node, model)}
+        {
+            f"{node.domain}:{node.op_type}".lstrip(":")
+            for node in every_node(model.graph)
+            if not is_standard(node, model)
+        }
     )
     if foreign:
         raise ExportError(
@@ -150,7 +175,7 @@ QUANTIZED = {"DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulIntegerToFlo
 """What onnxruntime's quantisation writes besides standard operators, of its own domain."""
 
 
-def known(node, model: ModelProto) -> bool:
+def is_standard(node, model: ModelProto) -> bool:
     if node.domain == "com.microsoft" and node.op_type in QUANTIZED:
         return True
     versions = {o.domain: o.version for o in model.opset_import}

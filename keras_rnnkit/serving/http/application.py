@@ -64,9 +64,9 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
-            parts = scope["path"].split("/")
-            if len(parts) == 5 and parts[1:3] == ["v2", "models"] and parts[4] == "infer" and parts[3]:
-                scope["path_params"] = {"model": parts[3]}
+            segments = scope["path"].split("/")
+            if len(segments) == 5 and segments[1:3] == ["v2", "models"] and segments[4] == "infer" and segments[3]:
+                scope["path_params"] = {"model": segments[3]}
                 response = await self.infer(Request(scope, receive, send))
                 return await response(scope, receive, send)
         await self.rest(scope, receive, send)

@@ -19,7 +19,7 @@ from keras_rnnkit.serving.settings import Settings
 
 log = logging.getLogger("keras_rnnkit.serving")
 
-HEAD, BODY, ANSWER, LINGERING = "head", "body", "answer", "lingering"
+HEAD, BODY, LINGERING = "head", "body and answer", "lingering"
 LINGER = 2.0
 """Seconds in which what a client still sends is read and thrown away after it was refused. Closing at once would
 reset the connection, and the client would never see why."""
@@ -46,7 +46,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.state, self.since = HEAD, self.loop.time()
-        self.head_bytes = self.overhead = 0
+        self.head_bytes = self.overhead = self.size = 0
         self.began = False
         if len(self.connections) > self.settings.max_connections:
             self.refuse(503, "The server has as many connections as it takes. Try again in a second.")
@@ -54,12 +54,13 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.state == LINGERING:
             return
+        self.size = len(data)
         if self.state == BODY:
-            self.overhead += len(data)
+            self.overhead += self.size
         self.began = False
         super().data_received(data)
         if self.state == HEAD:
-            self.head_bytes = 1 if self.began else self.head_bytes + len(data)
+            self.head_bytes = 1 if self.began else self.head_bytes + self.size
             if self.head_bytes > self.settings.max_header:
                 self.refuse_head()
         elif self.state == BODY and self.overhead > self.settings.max_header + READ:
@@ -82,36 +83,31 @@ class Connection(HttpToolsProtocol):
             "headers.",
         )
 
-    # What the parser tells. A head that is complete is checked as well: it may have come in one piece.
+    # What the parser tells. It does so for every request, so this is kept short.
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.state, self.since, self.began = HEAD, self.loop.time(), True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        elif self.state == BODY and (len(self.headers) > MAX_HEADERS or len(name) + len(value) > 1024):
+            raise HeadTooLarge  # trailers behind a body in chunks
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
-        if len(self.headers) > MAX_HEADERS or self.head_size() > self.settings.max_header:
+        most = self.settings.max_header
+        if len(self.headers) > MAX_HEADERS or (self.head_bytes + self.size > most and self.head_size() > most):
             raise HeadTooLarge
         self.state, self.since = BODY, self.loop.time()
         self.head_bytes = self.overhead = 0
         super().on_headers_complete()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.state == BODY and (len(self.headers) > MAX_HEADERS or len(name) + len(value) > 1024):
-            raise HeadTooLarge  # trailers behind a body in chunks
-        super().on_header(name, value)
-
     def on_body(self, body: bytes) -> None:
         self.overhead -= FRAMES * len(body)
         super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self.state = ANSWER
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.state == BODY:  # it was answered before all of it had come
-            self.since = self.loop.time()
 
     # What happens to slow clients.
 
@@ -125,19 +121,26 @@ class Connection(HttpToolsProtocol):
 
     def overdue(self, now: float) -> None:
         """End what has taken too long."""
-        settings = self.settings
-        answered = self.cycle is not None and self.cycle.response_complete
-        if self.unread_since is not None and now - self.unread_since > settings.send_timeout:
+        if self.unread_since is not None and now - self.unread_since > self.settings.send_timeout:
             self.transport.abort()
-        elif self.state == LINGERING or (self.state == BODY and answered):
+        elif self.state == LINGERING:
             if now - self.since > self.limited(LINGER):
                 self.transport.abort()
         elif self.state == HEAD:
-            busy = self.cycle is not None and not answered  # the request before is still being answered
-            if not busy and now - self.since > self.limited(settings.header_timeout):
-                self.time_out("request line and headers", settings.header_timeout)
-        elif self.state == BODY and now - self.since > self.limited(settings.body_timeout):
-            self.time_out("body", settings.body_timeout)
+            self.check_head(now)
+        elif self.cycle is not None and self.cycle.more_body:
+            self.check_body(now)
+
+    def check_head(self, now: float) -> None:
+        being_answered = self.cycle is not None and not self.cycle.response_complete  # the request before
+        if not being_answered and now - self.since > self.limited(self.settings.header_timeout):
+            self.time_out("request line and headers", self.settings.header_timeout)
+
+    def check_body(self, now: float) -> None:
+        if self.cycle.response_complete:  # it was refused before all of it had come
+            self.state, self.since = LINGERING, now
+        elif now - self.since > self.limited(self.settings.body_timeout):
+            self.time_out("body", self.settings.body_timeout)
 
     def limited(self, seconds: float) -> float:
         """A server that stops waits no longer for half a request."""

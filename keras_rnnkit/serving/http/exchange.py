@@ -40,12 +40,17 @@ async def answer_of(
     labels: list[str] | None,
 ) -> Response:
     """The response with these outputs."""
-    as_text = sum(arrays[name].size for name, how in wanted.items() if not how.binary)
-    if as_text > MANY and not any(how.classes for how in wanted.values()):
+    as_text = size = classes = 0
+    for name, how in wanted.items():
+        size += arrays[name].nbytes
+        as_text += 0 if how.binary else arrays[name].size
+        classes += how.classes
+    if as_text > MANY and not classes:
         return await written_apart(server, head, arrays, wanted)
-    large = sum(arrays[name].nbytes for name in wanted) > LARGE
-    write = (head, arrays, wanted, labels)
-    body, length = await asyncio.to_thread(wire_format.encoded, *write) if large else wire_format.encoded(*write)
+    if size > LARGE:
+        body, length = await asyncio.to_thread(wire_format.encoded, head, arrays, wanted, labels)
+    else:
+        body, length = wire_format.encoded(head, arrays, wanted, labels)
     return response_of(body, length)
 
 

@@ -53,25 +53,25 @@ def specification(settings: Settings) -> dict[str, Any]:
 
 def paths() -> dict[str, Any]:
     """Every address with its methods."""
-    one = "/v2/models/{model}"
-    found = {
-        f"{one}/infer": {"post": operation("Inference", INFER, "InferResponse", "InferRequest")},
-        f"{one}/forecast": {"post": operation("Inference", "How a series goes on.", "Forecast", "ForecastRequest")},
-        f"{one}/stream": {"get": websocket()},
-        f"{one}/generate": {
+    model = "/v2/models/{model}"
+    table = {
+        f"{model}/infer": {"post": operation("Inference", INFER, "InferResponse", "InferRequest")},
+        f"{model}/forecast": {"post": operation("Inference", "How a series goes on.", "Forecast", "ForecastRequest")},
+        f"{model}/stream": {"get": websocket()},
+        f"{model}/generate": {
             "post": operation("Text", "Text that goes on from a text.", "GenerateResponse", "GenerateRequest")
         },
-        f"{one}/generate_stream": {
+        f"{model}/generate_stream": {
             "post": operation("Text", "The same, a token at a time.", "text/event-stream", "GenerateRequest")
         },
-        f"{one}/activations": {
+        f"{model}/activations": {
             "post": operation("Text", "A hidden unit's state after each token.", "Activations", "ActivationsRequest")
         },
         "/v2/models": {"get": operation("Models", "The models that are served, with what they can do.", "Models")},
-        one: {"get": operation("Models", "Inputs and outputs of a model.", "Metadata")},
-        f"{one}/ready": {"get": operation("Models", "Whether the model is served.", "Ready")},
-        f"{one}/config": {"get": operation("Models", "Inputs and outputs, as Triton's clients read them.", "Config")},
-        f"{one}/stats": {"get": operation("Models", "Statistics of a model's inferences.", "Statistics")},
+        model: {"get": operation("Models", "Inputs and outputs of a model.", "Metadata")},
+        f"{model}/ready": {"get": operation("Models", "Whether the model is served.", "Ready")},
+        f"{model}/config": {"get": operation("Models", "Inputs and outputs, as Triton's clients read them.", "Config")},
+        f"{model}/stats": {"get": operation("Models", "Statistics of a model's inferences.", "Statistics")},
         "/v2/models/stats": {"get": operation("Models", "Statistics of all models.", "Statistics")},
         "/v2/repository/index": {
             "post": operation("Models", "All bundles, and why some are not served.", "Index", "IndexRequest")
@@ -84,10 +84,10 @@ def paths() -> dict[str, Any]:
         "/sign-out": {"post": operation("Server", "The end of a browser's sign-in.", None)},
     }
     name = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
-    for path, methods in found.items():
+    for path, methods in table.items():
         for method in methods.values() if "{model}" in path else ():
             method["parameters"] = [name, *method.get("parameters", [])]
-    return found
+    return table
 
 
 def websocket() -> dict[str, Any]:
@@ -114,13 +114,13 @@ def operation(tag: str, summary: str, answer: str | None, request: str | None = 
         responses[str(status)] = {"description": sentence, "content": body}
     if answer == "Ready":
         responses["503"]["content"] = {"application/json": {}}
-    known: dict[str, Any] = {"tags": [tag], "summary": summary, "responses": responses}
+    description: dict[str, Any] = {"tags": [tag], "summary": summary, "responses": responses}
     if request:
-        known["requestBody"] = {
+        description["requestBody"] = {
             "required": request != "IndexRequest",
             "content": {"application/json": {"schema": reference(request)}},
         }
-    return known
+    return description
 
 
 def content_of(answer: str | None) -> dict[str, Any]:

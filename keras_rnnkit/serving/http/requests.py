@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -24,7 +24,7 @@ def endpoint(server: ServerState, handler: Handler, route: str) -> Callable[[Req
 
     async def run(request: Request) -> Response:
         began = time.perf_counter()
-        request_id = request.headers.get("x-request-id", "")[:128] or uuid.uuid4().hex
+        request_id = request.headers.get("x-request-id", "")[:128] or os.urandom(16).hex()
         reason = None
         server.in_progress += 1
         try:

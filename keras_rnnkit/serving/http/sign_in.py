@@ -29,7 +29,7 @@ async def sign_in(server: ServerState, request: Request) -> Response:
         fields = wire_format.parsed(body, None)[0]
     token, address = fields.get("token"), fields.get("next", "/")
     if not isinstance(token, str) or not isinstance(address, str):
-        raise malformed('A sign-in has "token", a text.')
+        raise malformed('A sign-in must have "token", a text.')
     access = server.access
     if access.token is not None and not hmac.compare_digest(token.encode(), access.token.encode()):
         if form:

@@ -186,7 +186,7 @@ class SocketStream:
         try:
             return await self.model.next(self.name, inputs, start, False, self.model.settings.deadline)
         except ServingError as error:
-            if error.reason == "malformed" and not start and self.name not in self.model.sessions.known:  # type: ignore
+            if error.reason == "malformed" and not start and self.name not in self.model.sessions.by_name:  # type: ignore
                 self.started = False
                 raise malformed("The stream was dropped, being unused for long. The next chunk begins anew.") from None
             self.started = not start

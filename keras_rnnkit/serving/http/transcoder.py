@@ -4,7 +4,8 @@ Reading or writing 12 MB of JSON takes a second in which no other thread of Pyth
 to a large object. So a process beside the server changes JSON to the form with bytes behind it, and back; what the
 server itself handles is then small JSON and large bytes, which cost it next to nothing.
 
-Both sides send frames: what to do (a letter), the length of the JSON, the length of everything, and the bytes.
+Both sides send frames: what to do or what became of it (a letter), whether it was the last one, the length of the JSON,
+the length of everything, and the bytes.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ import orjson
 
 from keras_rnnkit.serving.errors import ServingError, busy, too_large
 from keras_rnnkit.serving.http import wire_format
+from keras_rnnkit.serving.models.workers import NICER
 
-FRAME = struct.Struct(">cQQ")
+FRAME = struct.Struct(">c?QQ")
 REQUEST, MESSAGE, ANSWER, REPLY = b"r", b"m", b"a", b"w"
 """A request to `infer` and its answer; a message of a WebSocket and its reply."""
 DONE, FAILED = b"d", b"f"
 STAYS_BINARY = "stays_binary"
 """In an answer on its way to the process: the names of outputs that the client wants as bytes."""
+COMMAND = ("-m", "keras_rnnkit.serving.http.transcoder")
 MAX_WAITING = 64
 MAX_MEMORY = 4 * 2**30
 """Bytes of address space: the process ends with an error long before the machine runs out of memory."""
@@ -64,10 +67,13 @@ class Transcoder:
             self.process = started()
         try:
             send(self.process.stdin, work, body, length)  # type: ignore[arg-type]
-            return receive(self.process.stdout)  # type: ignore[arg-type]
+            status, last, result, length = receive(self.process.stdout)  # type: ignore[arg-type]
         except (OSError, EOFError):
             self.end()
             raise too_large("The JSON of the request takes too much memory. Send tensors as bytes.") from None
+        if last:
+            self.end()
+        return status, result, length
 
     def end(self) -> None:
         process, self.process = self.process, None
@@ -85,25 +91,29 @@ class Transcoder:
 
 def started() -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "keras_rnnkit.serving.http.transcoder"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    )
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICER)  # small requests go first
+    return process
 
 
-def send(pipe: IO[bytes], kind: bytes, body: Any, length: int) -> None:
-    pipe.write(FRAME.pack(kind, length, len(body)))
+def send(pipe: IO[bytes], kind: bytes, body: Any, length: int, last: bool = False) -> None:
+    pipe.write(FRAME.pack(kind, last, length, len(body)))
     pipe.write(body)
     pipe.flush()
 
 
-def receive(pipe: IO[bytes]) -> tuple[bytes, bytes, int]:
+def receive(pipe: IO[bytes]) -> tuple[bytes, bool, bytes, int]:
     head = pipe.read(FRAME.size)
     if len(head) < FRAME.size:
         raise EOFError
-    kind, length, size = FRAME.unpack(head)
+    kind, last, length, size = FRAME.unpack(head)
     body = pipe.read(size)
     if len(body) < size:
         raise EOFError
-    return kind, body, length
+    return kind, last, body, length
 
 
 # ---------------------------------------------------------------------- the process
@@ -118,7 +128,10 @@ def transcoded(work: bytes, body: bytes, length: int) -> tuple[bytes, int]:
         if not isinstance(message.get("inputs"), dict):
             return with_bytes({**message, "inputs": []}, memoryview(b""))
         arrays = {name: wire_format.untyped(name, value) for name, value in message["inputs"].items()}
-        return wire_format.encoded({}, arrays, dict.fromkeys(arrays, wire_format.Wanted(binary=True)), key="inputs")
+        message.pop("inputs")
+        return wire_format.encoded(
+            message, arrays, dict.fromkeys(arrays, wire_format.Wanted(binary=True)), key="inputs"
+        )
     arrays, head = tensors_of(view, length)
     if work == REPLY:
         text = wire_format.json_bytes({"outputs": arrays})
@@ -153,7 +166,7 @@ def main() -> None:
     source, target = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:
-            work, body, length = receive(source)
+            work, _, body, length = receive(source)
         except EOFError:
             return
         try:
@@ -164,8 +177,9 @@ def main() -> None:
         except MemoryError:
             sentence = "The JSON of the request takes too much memory. Send tensors as bytes."
             kind, result, length = FAILED, orjson.dumps([413, "too_large", sentence]), 0
-        send(target, kind, result, length)
-        if peak_memory() > WORN:
+        worn = peak_memory() > WORN
+        send(target, kind, result, length, last=worn)
+        if worn:
             return
 
 
@@ -177,10 +191,10 @@ def limit_memory() -> None:
 
 
 def peak_memory() -> int:
-    with contextlib.suppress(ImportError):
-        import resource
-
-        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Bytes that this process took at the most; 0 where the system does not tell. What `resource` tells would include
+    those of the process that started this one."""
+    with contextlib.suppress(OSError, StopIteration), open("/proc/self/status", encoding="utf-8") as file:
+        return 1024 * int(next(line for line in file if line.startswith("VmHWM")).split()[1])
     return 0
 
 

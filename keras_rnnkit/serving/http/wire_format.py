@@ -9,14 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from keras_rnnkit.serving.errors import malformed, too_large
-from keras_rnnkit.serving.models.datatypes import DATATYPES, NAMES
+from keras_rnnkit.serving.models.datatypes import BY_DTYPE, DATATYPES, all_finite
 
 HEADER = "inference-header-content-length"
 LARGEST = 2**28
@@ -46,12 +45,12 @@ def parsed(body: bytes | bytearray | memoryview, length: int | None = None) -> t
     view = memoryview(body)
     length = len(view) if length is None else length
     try:
-        found = orjson.loads(view[:length])
+        request = orjson.loads(view[:length])
     except orjson.JSONDecodeError as error:
         raise malformed(f"The request is not JSON: {error}.") from None
-    if not isinstance(found, dict):
-        raise malformed(f"The request must be a JSON object. Received: {JSON_KINDS.get(type(found), 'a value')}.")
-    return found, view[length:]
+    if not isinstance(request, dict):
+        raise malformed(f"The request must be a JSON object. Received: {JSON_KINDS.get(type(request), 'a value')}.")
+    return request, view[length:]
 
 
 def inputs(request: Mapping[str, Any], rest: memoryview) -> dict[str, np.ndarray]:
@@ -59,15 +58,15 @@ def inputs(request: Mapping[str, Any], rest: memoryview) -> dict[str, np.ndarray
     entries = request.get("inputs")
     if not isinstance(entries, list) or not entries:
         raise malformed('A request must have "inputs", a list of one tensor or more.')
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     for entry in entries:
         name, array, rest = tensor(entry, rest)
-        if name in found:
+        if name in arrays:
             raise malformed(f"The input {name[:80]!r} is in the request twice.")
-        found[name] = array
+        arrays[name] = array
     if len(rest):
         raise malformed(f"{len(rest)} bytes are left over behind the inputs. Check the binary_data_size of each.")
-    return found
+    return arrays
 
 
 def tensor(entry: Any, rest: memoryview) -> tuple[str, np.ndarray, memoryview]:
@@ -168,23 +167,22 @@ def untyped(name: str, value: Any) -> np.ndarray:
 
 
 def finite(name: str, array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if not all_finite(array):
         raise malformed(f"The input {name!r} holds NaN or infinity.")
     return array
 
 
 def parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
-    found = entry.get("parameters") or {}
-    if not isinstance(found, dict):
-        raise malformed(f"parameters must be an object. Received: {type(found).__name__}.")
-    return found
+    options = entry.get("parameters") or {}
+    if not isinstance(options, dict):
+        raise malformed(f"parameters must be an object. Received: {type(options).__name__}.")
+    return options
 
 
 # ---------------------------------------------------------------------- answers
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """How an output is sent: as bytes behind the JSON, or in it; all of it, or so many of the best classes."""
 
     binary: bool
@@ -200,7 +198,7 @@ def wanted(request: Mapping[str, Any], names: Iterable[str]) -> dict[str, Wanted
         return dict.fromkeys(names, Wanted(everything))
     if not isinstance(entries, list):
         raise malformed('"outputs" must be a list of objects with a name.')
-    found = {}
+    chosen = {}
     for entry in entries:
         name = entry.get("name") if isinstance(entry, dict) else None
         if name not in names:
@@ -209,8 +207,8 @@ def wanted(request: Mapping[str, Any], names: Iterable[str]) -> dict[str, Wanted
         classes = options.get("classification", 0)
         if type(classes) is not int or classes < 0:
             raise malformed(f"classification must be a number of classes. Received: {str(classes)[:40]!r}.")
-        found[name] = Wanted(bool(options.get("binary_data", everything)), classes)
-    return found
+        chosen[name] = Wanted(bool(options.get("binary_data", everything)), classes)
+    return chosen
 
 
 def encoded(
@@ -229,7 +227,7 @@ def encoded(
         if how.classes:
             outputs.append(classified(name, array, how, labels, chunks))
             continue
-        entry: dict[str, Any] = {"name": name, "datatype": NAMES[array.dtype.name], "shape": list(array.shape)}
+        entry: dict[str, Any] = {"name": name, "datatype": BY_DTYPE[array.dtype], "shape": list(array.shape)}
         if how.binary:
             chunks.append(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
             entry["parameters"] = {"binary_data_size": len(chunks[-1])}

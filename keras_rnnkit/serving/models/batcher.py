@@ -13,57 +13,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
+import onnxruntime
 
 from keras_rnnkit.runtime.graph import Graph
 from keras_rnnkit.serving.errors import ServingError, busy, too_large
-from keras_rnnkit.serving.models.cost import MARGIN, QUICK, SHORT, Cost, step_axes, steps_of
+from keras_rnnkit.serving.models.cost import MARGIN, QUICK, SHORT, Cost, steps_counter
+from keras_rnnkit.serving.models.runs import (
+    LONG_PACE,
+    QUICK_PACE,
+    SHORT_PACE,
+    Arrays,
+    Batch,
+    RunRequest,
+    deliver,
+    expire,
+    finite_or_error,
+    joined,
+    late,
+    split,
+)
 from keras_rnnkit.serving.models.workers import Workers
-
-Arrays = dict[str, np.ndarray]
-QUICK_PACE, SHORT_PACE, LONG_PACE = "quick", "short", "long"
-
-
-@dataclass(eq=False)
-class Request:
-    """One run of a graph for somebody: `feeds` as `Graph.checked` gives them, and where states come from and go to.
-
-    load: gives the states when the request runs, as a session's last one may still be running before; keep: is given
-    the states after it, only if all went well. order: requests of the same order run one after the other.
-    """
-
-    feeds: Arrays
-    rows: int
-    done: asyncio.Future
-    deadline: float
-    load: Callable[[], Arrays] | None = None
-    keep: Callable[[Arrays], None] | None = None
-    order: Any = None
-    cost: float = 0.0
-    arrived: float = field(default_factory=time.perf_counter)
-
-    @property
-    def kind(self) -> tuple:
-        return tuple((name, a.dtype.char, a.shape[1:]) for name, a in self.feeds.items())
-
-    @property
-    def pace(self) -> str:
-        return QUICK_PACE if self.cost < QUICK else SHORT_PACE if self.cost < SHORT else LONG_PACE
-
-
-@dataclass
-class Batch:
-    """Requests that run together, all of one kind."""
-
-    requests: list[Request]
-    rows: int
-    most_rows: int
-    kind: tuple
 
 
 class Batcher:
@@ -89,10 +62,9 @@ class Batcher:
         self.max_batch, self.max_queue = max_batch, max_queue
         self.batching = batching and stackable(graph)
         self.seen = seen
-        self.axes = step_axes(graph)
-        self.steps = steps or (lambda feeds: steps_of(self.axes, feeds))
-        self.waiting: deque[Request] = deque()
-        self.running: dict[str, list[Request]] = {}  # what runs on threads, by pace
+        self.steps = steps or steps_counter(graph)
+        self.waiting: deque[RunRequest] = deque()
+        self.running: dict[str, list[RunRequest]] = {}  # what runs on threads, by pace
         self.scheduled = False
         self.latest: Any = None  # the order of the last run, if it was of one request
 
@@ -100,9 +72,9 @@ class Batcher:
         """The outputs, states included, after all that came before it in the same order."""
         loop = asyncio.get_running_loop()
         cost = self.cost.seconds(rows, self.steps(feeds))
-        request = Request(feeds, rows, loop.create_future(), time.perf_counter() + timeout, load, keep, order, cost)
+        request = RunRequest(feeds, rows, loop.create_future(), time.perf_counter() + timeout, load, keep, order, cost)
         if self.alone(request):
-            self.finish(loop, [request], self.computed([request]))
+            self.run_alone(loop, request)
             return await request.done
         self.admit(request, timeout)
         self.waiting.append(request)
@@ -115,7 +87,7 @@ class Batcher:
         finally:
             timer.cancel()
 
-    def admit(self, request: Request, timeout: float) -> None:
+    def admit(self, request: RunRequest, timeout: float) -> None:
         """Refuse what could not be answered in time anyway."""
         if len(self.waiting) >= self.max_queue:
             raise busy("queue_full", f"{len(self.waiting)} requests wait for this model. Try again in a second.")
@@ -134,7 +106,7 @@ class Batcher:
                 "backlog", f"About {seconds:.3g} s of work wait for this model. Try again then.", retry_after=seconds
             )
 
-    def alone(self, request: Request) -> bool:
+    def alone(self, request: RunRequest) -> bool:
         """Whether there is nobody to share a batch with: nothing waits, and the last run too was of this stream."""
         order = request.order
         return (
@@ -162,7 +134,7 @@ class Batcher:
             else:
                 self.start(loop, pace, batch, partial(self.computed, batch), self.finish)
 
-    def start(self, loop, pace: str, batch: list[Request], work: Callable[[], Any], finish: Callable) -> None:
+    def start(self, loop, pace: str, batch: list[RunRequest], work: Callable[[], Any], finish: Callable) -> None:
         """Run `work` on a thread, and hand what it gives to `finish`."""
         self.running[pace] = batch
         task = loop.run_in_executor(self.workers.of(pace), work)
@@ -176,14 +148,14 @@ class Batcher:
 
     # ------------------------------------------------------------------ which requests
 
-    def batches(self) -> dict[str, list[Request]]:
+    def batches(self) -> dict[str, list[RunRequest]]:
         """What can start now: the first request of each pace that is free, and those that can run in one batch with it.
 
         Requests of one order stay in order, whatever their paces.
         """
         now = time.perf_counter()
         batches: dict[str, Batch] = {}
-        rest: deque[Request] = deque()
+        rest: deque[RunRequest] = deque()
         held = self.orders_running() if self.running else set()
         while self.waiting:
             request = self.waiting.popleft()
@@ -202,7 +174,7 @@ class Batcher:
         self.waiting.extendleft(reversed(rest))
         return {pace: batch.requests for pace, batch in batches.items()}
 
-    def joins(self, request: Request, pace: str, batches: dict[str, Batch]) -> bool:
+    def joins(self, request: RunRequest, pace: str, batches: dict[str, Batch]) -> bool:
         """Put a request into the batch of its pace, if it fits."""
         batch = batches.get(pace)
         if batch is None:
@@ -220,20 +192,23 @@ class Batcher:
 
     # ------------------------------------------------------------------ the run
 
-    def computed(self, batch: list[Request]) -> tuple[list[Arrays | ServingError], float] | Exception:
+    def computed(self, batch: list[RunRequest]) -> tuple[list[Arrays | ServingError], float] | Exception:
         """What each request gets; an exception for all of them. Runs on any thread."""
         began = time.perf_counter()
         try:
-            feeds = [{**request.feeds, **(request.load() if request.load else {})} for request in batch]
-            if len(feeds) == 1:
-                outputs = [self.graph.run_checked(feeds[0])]
+            feeds = [{**request.feeds, **request.load()} if request.load else request.feeds for request in batch]
+            if batch[0].pace == LONG_PACE:
+                results = [finite_or_error(run_and_give_back(self.graph, feeds[0]))]
+            elif len(feeds) == 1:
+                results = [finite_or_error(self.graph.run_checked(feeds[0]))]
             else:
                 outputs = split(self.graph.run_checked(joined(feeds)), [request.rows for request in batch])
-            return [finite_or_error(each) for each in outputs], time.perf_counter() - began
+                results = [finite_or_error(each) for each in outputs]
+            return results, time.perf_counter() - began
         except Exception as error:  # it goes to those who wait
             return error
 
-    def finish(self, loop, batch: list[Request], result) -> None:
+    def finish(self, loop, batch: list[RunRequest], result) -> None:
         if isinstance(result, BaseException):
             if len(batch) > 1:  # one of them may be at fault
                 self.run_separately(loop, batch)
@@ -251,50 +226,22 @@ class Batcher:
             loop.call_soon(self.seen, sum(request.rows for request in batch), len(batch), waited, seconds)
         self.wake(loop)
 
-    def run_separately(self, loop, batch: list[Request]) -> None:
+    def run_alone(self, loop, request: RunRequest) -> None:
+        self.finish(loop, [request], self.computed([request]))
+
+    def run_separately(self, loop, batch: list[RunRequest]) -> None:
         """Run each for itself, where they failed together; on a thread, as together they are no longer quick."""
         pace = SHORT_PACE if SHORT_PACE not in self.running else LONG_PACE
         if pace in self.running:
-            for request in batch:
-                self.finish(loop, [request], self.computed([request]))
+            for request in batch:  # each in a turn of its own, so that others have theirs between them
+                loop.call_soon(self.run_alone, loop, request)
             return
 
-        def finish(loop, batch: list[Request], results: list[Any]) -> None:
+        def finish(loop, batch: list[RunRequest], results: list[Any]) -> None:
             for request, result in zip(batch, results, strict=True):
                 self.finish(loop, [request], result)
 
         self.start(loop, pace, batch, lambda: [self.computed([request]) for request in batch], finish)
-
-
-def deliver(request: Request, result: Arrays | BaseException) -> None:
-    """Hand the result to whom it belongs; states move on only if it is a result, and somebody still waits for it."""
-    if request.done.done():
-        return
-    if isinstance(result, BaseException):
-        request.done.set_exception(result)
-        return
-    if request.keep:
-        request.keep(result)
-    request.done.set_result(result)
-
-
-def finite_or_error(outputs: Arrays) -> Arrays | ServingError:
-    """The outputs, or what the client is told where one of them is not finite."""
-    for name, array in outputs.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            sentence = f"The model's {name!r} is NaN or infinite for this input. Its state is as it was before."
-            return ServingError(422, "not_finite", sentence)
-    return outputs
-
-
-def expire(request: Request) -> None:
-    """Answer a request whose time is over; what its run gives later is dropped."""
-    if not request.done.done():
-        request.done.set_exception(late())
-
-
-def late() -> ServingError:
-    return ServingError(504, "deadline", "The request took longer than its deadline; no state has changed.", 1.0)
 
 
 def stackable(graph: Graph) -> bool:
@@ -304,16 +251,9 @@ def stackable(graph: Graph) -> bool:
     return free and ".int8." not in graph.path.name
 
 
-def joined(feeds: list[Arrays]) -> Arrays:
-    return {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
-
-
-def split(arrays: Mapping[str, np.ndarray], rows: list[int]) -> list[Arrays]:
-    """The rows of each request.
-
-    >>> [part["y"].tolist() for part in split({"y": np.arange(3)}, [1, 2])]
-    [[0], [1, 2]]
-    """
-    cuts = np.cumsum(rows)[:-1].tolist()
-    parts = {name: np.split(array, cuts) for name, array in arrays.items()}
-    return [{name: parts[name][i] for name in parts} for i in range(len(rows))]
+def run_and_give_back(graph: Graph, feeds: Arrays) -> Arrays:
+    """A long run, after which onnxruntime gives back the memory that it took. By itself it keeps all it ever needed, so
+    that one large request would make the server large for good."""
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return dict(zip(graph.results, graph.session.run(None, feeds, options), strict=True))

@@ -102,6 +102,16 @@ def example(graph: Graph, rows: int, steps: int) -> Arrays:
     return feeds | graph.start(rows)
 
 
+def steps_counter(graph: Graph) -> Callable[[Arrays], int]:
+    """How many steps some feeds have: the longest axis behind the rows that a request may choose. Of an image with free
+    sides, its pixels."""
+    axes = step_axes(graph)
+    if len(axes) == 1 and len(axes[0][1]) == 1:  # as almost always
+        name, (axis,) = axes[0]
+        return lambda feeds: feeds[name].shape[axis]
+    return lambda feeds: steps_of(axes, feeds)
+
+
 def step_axes(graph: Graph) -> list[tuple[str, tuple[int, ...]]]:
     """For each input the axes behind the rows that a request may choose, and so its work grows with."""
     axes = []
@@ -113,14 +123,8 @@ def step_axes(graph: Graph) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def steps_of(axes: list[tuple[str, tuple[int, ...]]], feeds: Arrays) -> int:
-    """The steps of a request; an image of free sides counts as its pixels.
-
-    >>> steps_of([("x", (1,))], {"x": np.zeros((2, 7, 3))})
-    7
     """
-    steps = 1
-    for name, free in axes:
-        shape = feeds[name].shape
-        size = shape[free[0]] if len(free) == 1 else math.prod(shape[axis] for axis in free)
-        steps = max(steps, size)
-    return steps
+    >>> steps_of([("x", (1,)), ("image", (1, 2))], {"x": np.zeros((2, 7, 3)), "image": np.zeros((2, 4, 5, 3))})
+    20
+    """
+    return max([1, *(math.prod(feeds[name].shape[axis] for axis in free) for name, free in axes)])

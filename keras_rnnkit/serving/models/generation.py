@@ -44,13 +44,13 @@ class Generation:
         self.model, self.graph = model, model.step.graph
         if len(self.graph.inputs) != 1 or self.graph.kinds[self.graph.inputs[0]][:3] != "int":
             raise malformed(f"The model {model.name!r} does not go from tokens to the next token.")
-        given = dict(request.get("parameters") or {}) if isinstance(request.get("parameters") or {}, dict) else {}
-        given |= {name: request[name] for name in NUMBERS if name in request}
-        self.steps = whole(given, "max_tokens", min(STEPS, model.settings.max_tokens), 1)
+        options = dict(request.get("parameters") or {}) if isinstance(request.get("parameters") or {}, dict) else {}
+        options |= {name: request[name] for name in NUMBERS if name in request}
+        self.steps = whole(options, "max_tokens", min(STEPS, model.settings.max_tokens), 1)
         if self.steps > model.settings.max_tokens:
             raise too_large(f"max_tokens must be {model.settings.max_tokens} or less. Received: {self.steps}.")
-        self.seed = whole(given, "seed", 0, 0)
-        self.strategy = strategy_of(given)
+        self.seed = whole(options, "seed", 0, 0)
+        self.strategy = strategy_of(options)
         self.prompt = self.prompt_of(request)
         self.end = model.end
 
@@ -61,9 +61,9 @@ class Generation:
             fits = isinstance(tokens, list) and tokens and all(type(n) is int and abs(n) < 2**31 for n in tokens)
             if not fits:
                 raise malformed('"tokens" must be a list of one number or more.')
-            found = np.array([tokens], self.graph.kinds[self.graph.inputs[0]])
+            prompt = np.array([tokens], self.graph.kinds[self.graph.inputs[0]])
         elif not isinstance(text, str):
-            raise malformed('A generation has "text_input", a text, or "tokens", a list of numbers.')
+            raise malformed('A generation must have "text_input", a text, or "tokens", a list of numbers.')
         elif vocabulary is None:
             raise malformed(f'The model {self.model.name!r} has no vocabulary: send "tokens", a list of numbers.')
         else:
@@ -71,15 +71,15 @@ class Generation:
             if len(text) > limit:
                 raise too_large(f"A text may have {limit:,} characters. Received: {len(text):,}.")
             try:
-                found = vocabulary.encode(text)[None]
+                prompt = vocabulary.encode(text)[None]
             except TextError as error:
                 raise malformed(str(error)) from None
             begin = vocabulary.number(BEGIN)
-            if begin is not None and (not found.size or found[0, 0] != begin):
-                found = np.concatenate([[[begin]], found], axis=1)
-            if not found.size:
+            if begin is not None and (not prompt.size or prompt[0, 0] != begin):
+                prompt = np.concatenate([[[begin]], prompt], axis=1)
+            if not prompt.size:
                 raise malformed("The text is empty. Send one character or more to go on from.")
-        return self.model.checked(self.graph, {self.graph.inputs[0]: found})[0][self.graph.inputs[0]]
+        return self.model.checked(self.graph, {self.graph.inputs[0]: prompt})[0][self.graph.inputs[0]]
 
     async def tokens(self) -> AsyncIterator[int]:
         """One after the other, for a strategy that never takes one back."""
@@ -113,12 +113,12 @@ class Generation:
     async def scores(self, tokens: np.ndarray, states: list[np.ndarray]):
         name, batcher = self.graph.inputs[0], self.model.step
         assert batcher is not None
-        given = {known["input"]: state for known, state in zip(self.graph.states, states, strict=True)}
-        feeds = {name: tokens.astype(self.graph.kinds[name]), **given}
-        found = await batcher.run(feeds, len(tokens), self.model.settings.deadline)
-        y = found[self.graph.outputs[0]]
+        carried = {pair["input"]: state for pair, state in zip(self.graph.states, states, strict=True)}
+        feeds = {name: tokens.astype(self.graph.kinds[name]), **carried}
+        results = await batcher.run(feeds, len(tokens), self.model.settings.deadline)
+        y = results[self.graph.outputs[0]]
         y = y[:, -1] if y.ndim == 3 else y
-        return logits_of(y), [found[known["output"]] for known in self.graph.states]
+        return logits_of(y), [results[pair["output"]] for pair in self.graph.states]
 
     def text(self, tokens) -> str:
         """What tokens say; their numbers where there is no vocabulary."""
@@ -133,8 +133,8 @@ async def advanced(loop: Generator[TokenStep, Any, None], scores: Any, wide: boo
 
 async def complete(generation: Generation) -> dict[str, Any]:
     """The answer to `generate`: the best text, and with a beam all of them with their scores."""
-    found = await generation.whole()
-    tokens, scores, lengths = (np.atleast_1d(part[0]) for part in found)
+    generated = await generation.whole()
+    tokens, scores, lengths = (np.atleast_1d(part[0]) for part in generated)
     tokens, rows = np.atleast_2d(tokens), []
     for row, score, length in zip(tokens, np.ravel(scores), np.ravel(lengths), strict=True):
         kept = row[: int(length)]
@@ -161,30 +161,30 @@ async def pieces(generation: Generation) -> AsyncIterator[dict[str, Any]]:
         await asyncio.sleep(0)  # others' turn, and the moment in which a client that has left is noticed
 
 
-def strategy_of(given: Mapping[str, Any]) -> Strategy:
-    beam = whole(given, "beam", 1, 1)
+def strategy_of(options: Mapping[str, Any]) -> Strategy:
+    beam = whole(options, "beam", 1, 1)
     if beam > 64:
         raise too_large(f"beam must be 64 or less. Received: {beam}.")
     try:
         if beam > 1:
-            return Beam(beam, number(given, "length_penalty", 0.0))
-        temperature, top_k = number(given, "temperature", 1.0), whole(given, "top_k", 0, 0)
+            return Beam(beam, number(options, "length_penalty", 0.0))
+        temperature, top_k = number(options, "temperature", 1.0), whole(options, "top_k", 0, 0)
         if temperature == 0 or top_k == 1:
             return Greedy()
-        return Sampling(temperature, top_k or None, number(given, "top_p", 1.0))
+        return Sampling(temperature, top_k or None, number(options, "top_p", 1.0))
     except (ValueError, TypeError) as error:
         raise ServingError(400, "malformed", str(error)) from None
 
 
-def whole(given: Mapping[str, Any], name: str, default: int, least: int) -> int:
-    value = given.get(name, default)
+def whole(options: Mapping[str, Any], name: str, default: int, least: int) -> int:
+    value = options.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
         raise malformed(f"{name} must be a whole number, {least} or more. Received: {str(value)[:40]!r}.")
     return value
 
 
-def number(given: Mapping[str, Any], name: str, default: float) -> float:
-    value = given.get(name, default)
+def number(options: Mapping[str, Any], name: str, default: float) -> float:
+    value = options.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
         raise malformed(f"{name} must be a number. Received: {str(value)[:40]!r}.")
     return float(value)

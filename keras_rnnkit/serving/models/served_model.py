@@ -19,7 +19,7 @@ from keras_rnnkit.serving.models.cost import Cost, cost_of
 from keras_rnnkit.serving.models.datatypes import NAMES
 from keras_rnnkit.serving.models.description import description
 from keras_rnnkit.serving.models.sessions import Sessions
-from keras_rnnkit.serving.models.translator import cost_of_translator, steps_counter
+from keras_rnnkit.serving.models.translator import cost_of_translator, translation_steps
 from keras_rnnkit.serving.models.workers import Workers
 from keras_rnnkit.serving.observability.metrics import Metrics
 from keras_rnnkit.serving.settings import Settings
@@ -62,7 +62,7 @@ class ServedModel:
 
     def translator_of(self, mode: str) -> Batcher:
         graph = self.bundle.graph(mode)
-        return self.batcher(mode, cost_of_translator(graph), steps_counter(graph))
+        return self.batcher(mode, cost_of_translator(graph), translation_steps(graph))
 
     def end_of_text(self) -> int | None:
         """The token that ends a generation, if one does: a model of lines may go on after the end of one."""
@@ -88,8 +88,8 @@ class ServedModel:
             raise malformed(f"The model {self.name!r} only streams: send sequence_id and sequence_start.")
         graph = self.sequence.graph
         feeds, rows = await self.prepared(graph, inputs)
-        found = await self.sequence.run({**feeds, **graph.start(rows)}, rows, timeout)
-        return {name: found[name] for name in graph.outputs}
+        results = await self.sequence.run({**feeds, **graph.start(rows)}, rows, timeout)
+        return {name: results[name] for name in graph.outputs}
 
     async def next(self, name: Hashable, inputs: Arrays, start: bool, end: bool, timeout: float) -> Arrays:
         """The outputs for the next chunk of a stream; its state moves on only if all goes well."""
@@ -97,11 +97,11 @@ class ServedModel:
             raise malformed(f"The model {self.name!r} has no step graph, so it cannot stream. Export it with streams.")
         graph, sessions = self.step.graph, self.sessions
         feeds, rows = await self.prepared(graph, inputs)
-        session = sessions.begun(name, rows) if start else sessions.found(name, rows)
+        session = sessions.begin(name, rows) if start else sessions.get(name, rows)
         places = session.places
         session.under_way += 1
         try:
-            found = await self.step.run(
+            results = await self.step.run(
                 feeds,
                 rows,
                 timeout,
@@ -110,19 +110,22 @@ class ServedModel:
                 order=id(session),
             )
         except BaseException:
-            if start and sessions.known.get(name) is session:
+            if start and sessions.by_name.get(name) is session:
                 sessions.end(name)  # it never began
             raise
         finally:
             session.under_way -= 1
             sessions.release(session)
-        if end and sessions.known.get(name) is session:
+        if end and sessions.by_name.get(name) is session:
             sessions.end(name)
-        return {name: found[name] for name in graph.outputs}
+        return {name: results[name] for name in graph.outputs}
 
     async def prepared(self, graph: Graph, inputs: Arrays) -> tuple[Arrays, int]:
         """`checked`, on a thread where there is much to look at."""
-        if sum(array.nbytes for array in inputs.values()) > LARGE:
+        size = 0
+        for array in inputs.values():
+            size += array.nbytes
+        if size > LARGE:
             return await asyncio.to_thread(self.checked, graph, inputs)
         return self.checked(graph, inputs)
 
@@ -136,11 +139,11 @@ class ServedModel:
                 raise malformed(f"There is no input {name[:80]!r}. The model has {', '.join(map(repr, graph.inputs))}.")
         for name, array in inputs.items():
             limits = (self.settings.max_rows, self.settings.max_steps)
-            for size, limit, what, wanted in zip(
+            for size, limit, axis, wanted in zip(
                 array.shape, limits, ("rows", "steps"), graph.shapes[name], strict=False
             ):
                 if size > limit and not isinstance(wanted, int):
-                    raise too_large(f"The input {name!r} has {size} {what}; this server takes {limit} at most.")
+                    raise too_large(f"The input {name!r} has {size} {axis}; this server takes {limit} at most.")
         check_range(graph, inputs)
         feeds = {name: graph.checked(name, array) for name, array in inputs.items()}
         self.check_tokens(feeds)

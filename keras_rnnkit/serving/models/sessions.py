@@ -74,32 +74,32 @@ class Sessions:
     def __init__(self, graph: Graph, most: int, ttl: float, dropped: Callable[[str], None] = lambda why: None):
         self.pool, self.most, self.ttl, self.dropped = Pool(graph), most, ttl, dropped
         self.ended: frozenset[Hashable] = frozenset()
-        self.known: OrderedDict[Hashable, Session] = OrderedDict()
+        self.by_name: OrderedDict[Hashable, Session] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self.known)
+        return len(self.by_name)
 
-    def begun(self, name: Hashable, rows: int) -> Session:
+    def begin(self, name: Hashable, rows: int) -> Session:
         """A session that starts anew, whether there was one of that name or not."""
         self.end(name)
         self.sweep()
-        while len(self.known) >= self.most:
-            oldest = next((n for n, s in self.known.items() if not s.under_way), next(iter(self.known)))
+        while len(self.by_name) >= self.most:
+            oldest = next((n for n, s in self.by_name.items() if not s.under_way), next(iter(self.by_name)))
             self.end(oldest)
             self.dropped("evicted")
         session = Session(self.pool.taken(rows), time.monotonic())
-        self.known[name] = session
+        self.by_name[name] = session
         return session
 
-    def found(self, name: Hashable, rows: int) -> Session:
+    def get(self, name: Hashable, rows: int) -> Session:
         """A session that was begun before."""
         self.sweep()
-        session = self.known.get(name)
+        session = self.by_name.get(name)
         if session is None:
             raise malformed(self.why_not(name))
         if session.rows != rows:
             raise malformed(f"The sequence {str(name)[:80]!r} began with {session.rows} rows. Received: {rows}.")
-        self.known.move_to_end(name)
+        self.by_name.move_to_end(name)
         session.used = time.monotonic()
         return session
 
@@ -117,11 +117,11 @@ class Sessions:
     def succeed(self, predecessor: Sessions) -> None:
         """Remember which sessions ended when this model took the place of another."""
         earlier = predecessor.ended if len(predecessor.ended) < self.most else frozenset()
-        self.ended = earlier | frozenset(predecessor.known)
+        self.ended = earlier | frozenset(predecessor.by_name)
 
     def end(self, name: Hashable) -> None:
         """Forget a session; its places are free once nothing of it is under way."""
-        session = self.known.pop(name, None)
+        session = self.by_name.pop(name, None)
         if session is not None:
             session.gone = True
             self.release(session)
@@ -134,8 +134,8 @@ class Sessions:
     def sweep(self) -> None:
         """Drop what was not used for too long."""
         limit = time.monotonic() - self.ttl
-        while self.known:
-            name, session = next(iter(self.known.items()))
+        while self.by_name:
+            name, session = next(iter(self.by_name.items()))
             if session.used > limit or session.under_way:
                 return
             self.end(name)

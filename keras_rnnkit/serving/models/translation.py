@@ -31,10 +31,10 @@ async def outputs(model: ServedModel, inputs: Mapping[str, Any], timeout: float)
     """What `infer` answers: tokens, scores, lengths and attention, from arrays by name."""
     assert model.translator is not None
     graph, settings = model.translator.graph, model.settings
-    known = [name for name in graph.inputs if name in ("source", "steps")]
+    names = [name for name in graph.inputs if name in ("source", "steps")]
     for name in inputs:
-        if name not in known:
-            raise malformed(f"There is no input {name[:80]!r}. The model has {', '.join(map(repr, known))}.")
+        if name not in names:
+            raise malformed(f"There is no input {name[:80]!r}. The model has {', '.join(map(repr, names))}.")
     if "source" not in inputs:
         raise malformed("The input 'source' is missing.")
     check_range(graph, {"source": inputs["source"]})
@@ -52,16 +52,16 @@ async def outputs(model: ServedModel, inputs: Mapping[str, Any], timeout: float)
 async def complete(model: ServedModel, request: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to `generate`: the best target, and with a beam all of them; where the model looked for each token."""
     assert model.translator is not None
-    given = dict(request.get("parameters") or {}) if isinstance(request.get("parameters") or {}, dict) else {}
-    given |= {name: request[name] for name in NUMBERS if name in request}
-    steps = whole(given, "max_tokens", min(STEPS, model.settings.max_tokens), 1)
+    options = dict(request.get("parameters") or {}) if isinstance(request.get("parameters") or {}, dict) else {}
+    options |= {name: request[name] for name in NUMBERS if name in request}
+    steps = whole(options, "max_tokens", min(STEPS, model.settings.max_tokens), 1)
     if steps > model.settings.max_tokens:
         raise too_large(f"max_tokens must be {model.settings.max_tokens} or less. Received: {steps}.")
     source, pieces = image_of(model, request["image"]) if "image" in request else source_of(model, request)
-    ready = feeds(model.translator.graph, source, steps, whole(given, "seed", 0, 0))
-    found = await model.translator.run(ready, 1, model.settings.deadline)
-    attention = found.get("attention", np.zeros((*found["generated"].shape, 0), np.float32))
-    aligned = Aligned(found["generated"], found["scores"], found["lengths"], attention)
+    ready = feeds(model.translator.graph, source, steps, whole(options, "seed", 0, 0))
+    results = await model.translator.run(ready, 1, model.settings.deadline)
+    attention = results.get("attention", np.zeros((*results["generated"].shape, 0), np.float32))
+    aligned = Aligned(results["generated"], results["scores"], results["lengths"], attention)
     length = source.shape[1] if pieces else attention.shape[-1]
     (targets,) = in_words(aligned, [length], model.bundle.sources.facts["end"], model.vocabulary)
     model.metrics.tokens.labels(model.name).inc(len(targets[0].tokens))
@@ -71,7 +71,8 @@ async def complete(model: ServedModel, request: Mapping[str, Any]) -> dict[str, 
     if targets[0].attention is not None:
         looks = [attention_of(model, target, pieces) for target in targets]
         answer["attention"] = looks[0]
-        if request.get("all_attention") is True and sum(np.size(target.attention) for target in targets) <= MOST:
+        weights = sum(target.attention.size for target in targets if target.attention is not None)
+        if request.get("all_attention") is True and weights <= MOST:
             rows = [row | {"attention": look} for row, look in zip(rows, looks, strict=True)]
     return answer | ({"hypotheses": rows} if len(rows) > 1 else {})
 
@@ -96,13 +97,13 @@ def source_of(model: ServedModel, request: Mapping[str, Any]) -> tuple[np.ndarra
     if tokens is not None:
         if not isinstance(tokens, list) or not tokens or not all(type(n) is int and abs(n) < 2**31 for n in tokens):
             raise malformed('"tokens" must be a list of one number or more.')
-        given: Any = tokens
+        source: Any = tokens
     elif isinstance(text, str):
-        given = text
+        source = text
     else:
-        raise malformed('A translation has "text_input", a text, or "tokens", a list of numbers.')
+        raise malformed('A translation must have "text_input", a text, or "tokens", a list of numbers.')
     try:
-        rows, _ = sources.rows(given)
+        rows, _ = sources.rows(source)
     except (InputError, TextError) as error:
         raise malformed(str(error)) from None
     words = sources.vocabulary.tokens if sources.vocabulary is not None else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_rnnkit.decoding import noise
 from keras_rnnkit.runtime import Graph
-from keras_rnnkit.serving.models.cost import UNKNOWN, Arrays, Cost, measured, step_axes, steps_of
+from keras_rnnkit.serving.models.cost import UNKNOWN, Arrays, Cost, measured, steps_counter
 
 
 def feeds(graph: Graph, source: np.ndarray, steps: int, seed: int = 0) -> Arrays:
@@ -22,14 +22,14 @@ def feeds(graph: Graph, source: np.ndarray, steps: int, seed: int = 0) -> Arrays
     }
 
 
-def steps_counter(graph: Graph) -> Callable[[Arrays], int]:
+def translation_steps(graph: Graph) -> Callable[[Arrays], int]:
     """How many steps a run has: those of the source, and the tokens that are written."""
-    axes = step_axes(graph)
-    return lambda feeds: steps_of(axes, feeds) + (int(feeds["steps"]) if "steps" in feeds else 0)
+    source = steps_counter(graph)
+    return lambda feeds: source(feeds) + (int(feeds["steps"]) if "steps" in feeds else 0)
 
 
 def cost_of_translator(graph: Graph) -> Cost:
-    """The cost of the graph; `steps` as `steps_counter` counts them."""
+    """The cost of the graph; `steps` as `translation_steps` counts them."""
 
     def run(rows: int, steps: int) -> None:
         sizes = iter([rows])

@@ -65,8 +65,8 @@ class Metrics:
     def of_graph(self, model: str, graph: str) -> tuple[Histogram, Histogram, Histogram]:
         """The series of a graph, looked up once."""
         if (model, graph) not in self._graphs:
-            known = (self.queue, self.compute, self.batch)
-            self._graphs[model, graph] = tuple(each.labels(model, graph) for each in known)
+            histograms = (self.queue, self.compute, self.batch)
+            self._graphs[model, graph] = tuple(each.labels(model, graph) for each in histograms)
         return self._graphs[model, graph]
 
     def of_route(self, model: str, route: str, status: int) -> tuple[Counter, Histogram]:
@@ -143,8 +143,8 @@ class Metrics:
 def merged(texts: Mapping[str, bytes]) -> bytes:
     """The metrics of several processes as one text, each series with the label `replica`.
 
-    >>> one, other = b"# TYPE n counter\\nn_total 1.0\\n", b'# TYPE n counter\\nn_total{m="x"} 2.0\\n'
-    >>> print(merged({"a": one, "b": other}).decode())
+    >>> first, second = b"# TYPE n counter\\nn_total 1.0\\n", b'# TYPE n counter\\nn_total{m="x"} 2.0\\n'
+    >>> print(merged({"a": first, "b": second}).decode())
     # TYPE n counter
     n_total{replica="a"} 1.0
     n_total{m="x",replica="b"} 2.0

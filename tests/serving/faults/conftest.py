@@ -58,10 +58,15 @@ class Target:
         return time.perf_counter() - began
 
     def memory(self) -> float:
-        """Megabytes of it and of the processes it started, at the most so far."""
+        """Megabytes of it, or of a process that it started, whichever took more since `forget_memory`."""
         assert self.process is not None
-        tree = [self.process.pid, *children(self.process.pid)]
-        return sum(peak(pid) for pid in tree)
+        return max(peak(pid) for pid in (self.process.pid, *children(self.process.pid)))
+
+    def forget_memory(self) -> None:
+        """Begin to look for the peak anew."""
+        for pid in (self.process.pid, *children(self.process.pid)) if self.process else ():
+            with contextlib.suppress(OSError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def streaming(self) -> tuple[str, int]:
         """A model that streams numbers, and how many a step has; the one with the largest state."""

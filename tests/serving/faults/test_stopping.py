@@ -80,7 +80,7 @@ def test_what_runs_at_the_end_is_answered(fault_bundles, tmp_path):
     from tests.serving.faults.test_heavy import in_thread
 
     with serving(fault_bundles, tmp_path / "log", "--drain", "0.1") as target:
-        thread, found = in_thread(inferred, target, "heavy", [16, 3000, 8])
+        thread, found = in_thread(inferred, target, "heavy", [16, 1500, 8])
         time.sleep(0.3)
         target.process.send_signal(signal.SIGTERM)
         thread.join(30)

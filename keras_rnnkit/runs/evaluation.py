@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy
-from pipelines.settings import Training
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.settings import PairSettings
 
 SAME = 1e-4
 """Two translations count as the same where their scores differ by less: the model rates them equally."""
@@ -34,7 +34,7 @@ def in_keras(model, sources, strategy, vocabulary, steps: int, batch: int = 64) 
     return found
 
 
-def same_in_both(model, bundle, sources, vocabulary, settings: Training, steps: int, console: Console):
+def same_in_both(model, bundle, sources, vocabulary, settings: PairSettings, steps: int, run: Run):
     """The bundle's translations of all sources, greedy and by beam search, and for how many of them Keras agrees."""
     counts, texts = {}, {}
     for name, strategy in (("greedy", Greedy()), (f"beam {settings.beam}", exported(settings))):
@@ -42,24 +42,31 @@ def same_in_both(model, bundle, sources, vocabulary, settings: Training, steps: 
         expected = in_keras(model, sources, strategy, vocabulary, steps)
         same = [a.text == b or abs(a.score - score) < SAME for a, (b, score) in zip(graphs, expected, strict=True)]
         texts[name], counts[name] = graphs, int(np.sum(same))
-        console.print(f"verified  {counts[name]} of {len(same)} the same in Keras and in the bundle, {name}")
+        run.say("verified", f"{counts[name]} of {len(same)} the same in Keras and in the bundle, {name}")
     return texts, counts
 
 
-def export(model, vocabulary: tuple, settings: Training, console: Console, tolerance: float):
+def export(model, vocabulary: tuple, settings: PairSettings, run: Run, tolerance: float):
     """Write a bundle into the folder of --out, and load it as a server would.
 
     Arguments:
         vocabulary: those of sources and of targets.
         tolerance: the largest difference from Keras that is accepted.
     """
-    folder, files = settings.out / "bundle", {"vocabulary": vocabulary, "saved_model": settings.saved_model}
-    report = rk.export_bundle(model, folder, strategy=exported(settings), tolerance=tolerance, **files)
-    console.print(f"\nexported  {folder}, error {report.error:.1e}")
+    folder = settings.out / "bundle"
+    report = rk.export_bundle(
+        model,
+        folder,
+        strategy=exported(settings),
+        tolerance=tolerance,
+        vocabulary=vocabulary,
+        saved_model=settings.saved_model,
+    )
+    run.say("exported", f"{folder}, error {report.error:.1e}")
     return rk.runtime.load(folder)
 
 
-def exported(settings: Training) -> Beam:
+def exported(settings: PairSettings) -> Beam:
     """The strategy of the exported graph."""
     return Beam(settings.beam, settings.penalty)
 

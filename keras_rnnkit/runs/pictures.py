@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.reporting import figure_of
+from keras_rnnkit.runs.reporting import figure_of
 
 
 def contact_sheet(

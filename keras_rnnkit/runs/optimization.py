@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import keras_rnnkit as rk
-from pipelines.settings import Learning
+from keras_rnnkit.runs.settings import RunSettings, TrainingSettings
 
 
-def prepare(settings: Learning) -> None:
+def prepare(settings: RunSettings) -> None:
     """Set threads, seeds and the precision. Call it before anything is built."""
     import keras
     import tensorflow as tf
@@ -14,10 +14,10 @@ def prepare(settings: Learning) -> None:
     if settings.threads:
         tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
     keras.utils.set_random_seed(settings.seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if settings.mixed else "float32")
+    keras.config.set_dtype_policy("mixed_bfloat16" if getattr(settings, "mixed", False) else "float32")
 
 
-def optimizer_of(settings: Learning, steps: int):
+def optimizer_of(settings: TrainingSettings, steps: int):
     """The optimizer with its learning rate, clipping and average of weights.
 
     Arguments:

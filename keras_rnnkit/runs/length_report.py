@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from pipelines.reporting import figure_of
+from keras_rnnkit.runs.reporting import figure_of
 
 
 def by_length(lengths: list[int], exact: dict[str, list[bool]], parts: int = 5) -> list[dict[str, Any]]:

@@ -1,0 +1,87 @@
+"""The report of a run as one page of HTML that opens without a network: numbers, pictures, and how to repeat it."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_rnnkit.text.files import replacing
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem }
+body { color: #1a1a1a; background: #fff }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
+img { max-width: 100%; height: auto; background: #fff }
+figure { margin: 1rem 0 } figcaption { color: #555 }
+table { border-collapse: collapse; display: block; overflow-x: auto }
+td, th { border-bottom: 1px solid #ddd; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
+pre { background: #f5f5f5; overflow-x: auto; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere }
+"""
+
+
+def write_page(
+    folder: Path,
+    title: str,
+    record: dict[str, Any],
+    metrics: dict[str, Any],
+    pictures: Sequence[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
+    text: str = "",
+) -> Path:
+    """Write index.html into the folder of a report.
+
+    Arguments:
+        folder: the folder, which has the pictures.
+        title: the heading.
+        record: the content of run.json.
+        metrics: numbers, texts, and dicts of numbers, by what they are of.
+        pictures: names of files in the folder, each with a sentence about what it shows; those that are not there are
+            left out.
+        notes: sentences that the reader must see first, such as warnings.
+        text: a text that the model wrote.
+    """
+    body = [f"<h1>{html.escape(title)}</h1>", *(f"<p><strong>{html.escape(note)}</strong></p>" for note in notes)]
+    body += [f"<p>{html.escape(record['data']['description'])}; begun {html.escape(record['begun'])}.</p>"]
+    body += ["<h2>Results</h2>", table_of(metrics)]
+    if text:
+        body += ["<h2>A text of the model</h2>", f"<pre>{html.escape(text)}</pre>"]
+    for name, caption in pictures:
+        if (folder / name).exists():
+            body.append(figure_of(folder / name, caption))
+    body += ["<h2>Settings</h2>", table_of(record["settings"]), "<h2>Versions</h2>", table_of(record["versions"])]
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    page = f"<!doctype html><html lang=en><head>{head}<title>{html.escape(title)}</title><style>{STYLE}</style></head>"
+    with replacing(folder / "index.html") as temporary:
+        temporary.write_text(f"{page}<body>{''.join(body)}</body></html>", encoding="utf-8")
+    return folder / "index.html"
+
+
+def figure_of(picture: Path, caption: str) -> str:
+    """A picture as part of the page, so that the page is one file."""
+    data = base64.b64encode(picture.read_bytes()).decode()
+    words = html.escape(caption)
+    return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
+
+
+def table_of(values: dict[str, Any]) -> str:
+    """Names and values as a table.
+
+    >>> table_of({"perplexity": 12.3456})
+    '<table><tr><td>perplexity</td><td>12.35</td></tr></table>'
+    """
+    rows = (f"<tr><td>{html.escape(str(k))}</td><td>{html.escape(in_words(v))}</td></tr>" for k, v in values.items())
+    return f"<table>{''.join(rows)}</table>"
+
+
+def in_words(value: Any) -> str:
+    """A value of a table: numbers with four digits, dicts and lists with their values after one another."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {in_words(item)}" for name, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(in_words(item) for item in value)
+    return str(value)

@@ -1,0 +1,262 @@
+"""A run: one training from its data to its report, in a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from keras_rnnkit.runs.folder import FORMAT, RunFolder
+from keras_rnnkit.runs.interruption import Interruption
+from keras_rnnkit.runs.packages import check_packages
+from keras_rnnkit.runs.settings import RunSettings
+from keras_rnnkit.settings import SettingsError
+
+PACKAGES = ("keras-rnnkit", "tensorflow", "keras", "numpy", "onnxruntime", "tf2onnx")
+
+HIDDEN = ("examples", "by_length", "sample")
+
+
+class Run:
+    """A run of a pipeline, as a context: it claims the folder of `--out`, and leaves a record however it ends.
+
+    Nothing in the folder changes before `begin` is called, so that wrong data costs no earlier result.
+
+    Arguments:
+        settings: the settings of the pipeline.
+        pipeline: its name.
+
+    ::
+
+        with Run(settings, "words") as run:
+            words = read(settings)
+            run.begin(f"{len(words)} words", words)
+            history = run.fit(model, batches, loss=loss, validation_data=held_out)
+            run.complete(metrics)
+    """
+
+    def __init__(self, settings: RunSettings, pipeline: str):
+        self.settings: Any = settings  # of any pipeline
+        self.pipeline = pipeline
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.folder = RunFolder(settings.out)
+        self.interruption = Interruption()
+        self.record: dict[str, Any] = {}
+        self.resumes = False
+        self.notes: list[str] = []
+        self.began = time.perf_counter()
+
+    def __enter__(self) -> Run:
+        from keras_rnnkit.runs.optimization import prepare
+
+        check_packages(self.settings.packages)
+        check_claim(self.folder, self.settings, self.pipeline)
+        self.source = source_of(self.settings.continue_from, self.pipeline)
+        self.interruption.__enter__()
+        prepare(self.settings)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self.interruption.__exit__()
+        if self.console.is_terminal:
+            self.console.show_cursor()
+        if kind is not None and self.record:
+            self._write(status="interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
+
+    @property
+    def id(self) -> str:
+        """The name of this run in its files, which no other run has."""
+        return self.record["run"]
+
+    def say(self, label: str, text: str) -> None:
+        """Print a line about a stage."""
+        self.console.print(f"{label:<9} {text}", markup=False)
+
+    def begin(self, description: str, *data: Any) -> None:
+        """Write the record of the run: from here on, the folder is this run's.
+
+        Arguments:
+            description: the data in words.
+            data: the data itself, texts and arrays, for the fingerprint by which `--resume` notices other data.
+        """
+        facts = {"description": description, "fingerprint": fingerprint(data)}
+        before = self.folder.record if self.settings.resume else None
+        if before is not None:
+            check_data(before, facts, self.settings.out)
+            self.record, self.resumes = before, True
+        else:
+            self.folder.clear()
+            self.record = {"format": FORMAT, "pipeline": self.pipeline, "run": secrets.token_hex(8), "begun": now()}
+            self.record["continued_from"] = None if self.source is None else str(self.settings.continue_from)
+        self._write(settings=self.settings.as_json, seed=self.settings.seed, data=facts, versions=versions())
+        self._write(status="running")
+        self.say("data", description)
+
+    def vocabulary(self, make: Callable[[], Any], name: str = "vocabulary") -> Any:
+        """The vocabulary to train with: the one of the run that this one continues from, otherwise a new one.
+
+        Arguments:
+            make: makes a new one.
+            name: the name of the vocabulary, where there is more than one.
+        """
+        return self.source.vocabularies[name] if self.source is not None else make()
+
+    def keep(self, vocabulary: Any, name: str = "vocabulary") -> None:
+        """Write a vocabulary into the folder, for runs that continue from this one."""
+        vocabulary.save(self.settings.out / f"{name}.json")
+
+    def fit(self, model: Any, batches: Any, **arguments: Any) -> list[dict[str, float]]:
+        """Train a model; see `keras_rnnkit.runs.fitting.fit`."""
+        from keras_rnnkit.runs import fitting
+
+        return fitting.fit(self, model, batches, **arguments)
+
+    def restore(self, model: Any, suffix: str = "") -> Any:
+        """Give a model the best weights of this run. Weights of another run are refused."""
+        from keras_rnnkit.runs.best import load_best
+
+        load_best(model, self.settings.out / f"best{suffix}.npz", self.id)
+        return model
+
+    def note(self, sentence: str | None) -> None:
+        """Print a warning about the model, and put it at the top of the report; None is no warning."""
+        if sentence is not None:
+            self.notes.append(sentence)
+            self.console.print(f"Note: {sentence}", style="bold", markup=False)
+
+    def complete(
+        self, metrics: dict[str, Any], pictures: Sequence[tuple[str, str]] = (), text: str = ""
+    ) -> dict[str, Any]:
+        """Write the page of the report and note that the run has ended as it should.
+
+        Arguments:
+            metrics: the numbers of the page; those of `HIDDEN` are too long for it.
+            pictures: names of files in the folder of the report, each with a sentence about what it shows.
+            text: a text that the model wrote.
+
+        Returns the metrics with the time that the run took.
+        """
+        from keras_rnnkit.runs.page import write_page
+
+        metrics["seconds"] = time.perf_counter() - self.began
+        self._write(status="complete", ended=now())
+        folder = self.settings.out / "report"
+        folder.mkdir(parents=True, exist_ok=True)
+        shown = {name: value for name, value in metrics.items() if name not in HIDDEN}
+        page = write_page(folder, self.pipeline.replace("_", " "), self.record, shown, pictures, self.notes, text)
+        self.say("report", f"{page}   {metrics['seconds'] / 60:.1f} min in all")
+        return metrics
+
+    def _write(self, **changes: Any) -> None:
+        self.record |= changes
+        self.folder.write_record(self.record)
+
+
+class Source:
+    """The run from which another one continues: its best weights and its vocabularies, read at once.
+
+    Arguments:
+        folder: the folder of that run.
+        run: its name in its files.
+    """
+
+    def __init__(self, folder: Path, run: str):
+        from keras_rnnkit.runs.best import read_best
+        from keras_rnnkit.text import Vocabulary
+
+        self.folder = folder
+        self.weights = {path.stem.removeprefix("best"): read_best(path, run) for path in folder.glob("best*.npz")}
+        self.vocabularies = {path.stem: Vocabulary.load(path) for path in folder.glob("vocabulary*.json")}
+
+
+def source_of(path: Path | None, pipeline: str) -> Source | None:
+    """The run to continue from, None where a run begins with random weights."""
+    if path is None:
+        return None
+    folder = RunFolder(path)
+    record = folder.record if path.is_dir() else None
+    if record is None or not folder.was_trained_in:
+        raise SettingsError(f"--continue-from must be the folder of a run that was trained. Received: {path}.")
+    if record["pipeline"] != pipeline:
+        raise SettingsError(f"{path} holds a run of {record['pipeline']}, and this is {pipeline}. Give a run of it.")
+    return Source(path, record["run"])
+
+
+def check_claim(folder: RunFolder, settings: RunSettings, pipeline: str) -> None:
+    """Refuse a folder that holds another run, unless the settings say what is meant."""
+    same_folder = settings.continue_from is not None and settings.continue_from.absolute() == folder.path.absolute()
+    if settings.overwrite or same_folder:
+        return
+    record = folder.record
+    if settings.resume:
+        if record is None:
+            raise SettingsError(f"There is no run in {folder.path} to resume. Start it without --resume.")
+        if record["pipeline"] != pipeline:
+            raise SettingsError(f"{folder.path} holds a run of {record['pipeline']}, which {pipeline} cannot resume.")
+        return
+    if folder.was_trained_in:
+        kind = f"a run of {record['pipeline']}, begun {record['begun']}" if record else "files of an earlier run"
+        raise SettingsError(
+            f"{folder.path} holds {kind}. Continue it with --resume, replace it with --overwrite, or choose another "
+            "folder with --out."
+        )
+
+
+def check_data(record: dict[str, Any], facts: dict[str, Any], folder: Path) -> None:
+    """Refuse to resume a run with other data."""
+    before = record["data"]
+    if before["fingerprint"] != facts["fingerprint"]:
+        raise SettingsError(
+            f"The run in {folder} was trained on other data. It had {before['description']}, and now it is "
+            f"{facts['description']}. Give the same data, or train its weights on the new data in another folder: "
+            f"--continue-from {folder} --out FOLDER."
+        )
+
+
+def fingerprint(data: Iterable[Any]) -> str:
+    """A hash of texts, numbers, arrays, and lists and tuples of them.
+
+    >>> fingerprint(["a", "b"]) == fingerprint(["ab"]), fingerprint([np.zeros(2)]) == fingerprint([np.zeros(2)])
+    (False, True)
+    """
+    state = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            content = str((value.shape, value.dtype)).encode() + np.ascontiguousarray(value).tobytes()
+        elif isinstance(value, (list, tuple)):
+            state.update(f"list of {len(value)};".encode())
+            for item in value:
+                add(item)
+            return
+        else:
+            content = str(value).encode("utf-8", "surrogatepass")
+        state.update(f"{type(value).__name__} of {len(content)};".encode())
+        state.update(content)
+
+    for value in data:
+        add(value)
+    return state.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that have an influence on a result."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,58 @@
+"""What translation and captioning share: training on pairs, the best weights, the numbers of the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import keras_rnnkit as rk
+from keras_rnnkit.runs.reporting import plot_curves
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.settings import PairSettings
+from keras_rnnkit.text.files import replacing
+
+RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
+
+
+def target_of(text: str, vocabulary) -> np.ndarray:
+    """The numbers of BEGIN, the tokens of a text, and END."""
+    return np.array([2, *vocabulary.encode(text), 3], np.int32)
+
+
+def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: PairSettings, run: Run, suffix: str = ""):
+    """Train; the model then has the best weights, which are in a file too. Returns the logs of every epoch.
+
+    Arguments:
+        pairs, valid: the pairs to train on and to validate.
+        suffix: is added to the names of the files.
+    """
+
+    def callbacks(done: int) -> list[Any]:
+        sampling = rk.seq2seq.ScheduledSampling
+        return [sampling(settings.sampling, len(pairs), start=done)] if settings.sampling else []
+
+    history = run.fit(
+        model,
+        pairs,
+        loss=rk.training.NextToken(ignore=0, smoothing=settings.smoothing),
+        validation_data=valid.dataset(),
+        tokens=pairs.tokens // len(pairs),
+        suffix=suffix,
+        callbacks=callbacks,
+    )
+    run.restore(model, suffix)
+    return history
+
+
+def write_metrics(settings: PairSettings, metrics: dict[str, Any], history, folder: Path) -> None:
+    """Write metrics.json and curves.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()}
+    content = {**metrics, "settings": values, "history": history}
+    with replacing(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+    plot_curves(history, folder / "curves.png")

@@ -1,0 +1,185 @@
+"""The settings that pipelines share."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from keras_rnnkit.runs.limits import (
+    BETWEEN,
+    COUNT,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    check_choices,
+    check_numbers,
+)
+from keras_rnnkit.runs.packages import TRAINING, Packages
+from keras_rnnkit.runs.recurrent import CELLS
+from keras_rnnkit.settings import SettingsError
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The run: its folder, and what it shows
+
+    Each field is an option of the command.
+    """
+
+    out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/model")
+    resume: Annotated[bool, "Continue the run in that folder after an interruption."] = False
+    overwrite: Annotated[bool, "Replace the run in that folder."] = False
+    continue_from: Annotated[
+        Path | None, "Begin with the best weights and the vocabulary of the run in this folder, on other data."
+    ] = None
+    smoke: Annotated[bool, "Every stage in seconds, with a tiny model on little data; learns nothing."] = False
+    seed: Annotated[int, "Seed of all random numbers."] = 0
+    threads: Annotated[int, "Threads of one operator; 0 for all cores. 1 is often faster up to 128 units."] = 0
+
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = ("out", "resume", "overwrite", "continue_from", "threads")
+    """Settings that may differ from those of the checkpoint."""
+
+    SMOKE: ClassVar[dict[str, Any]] = {}
+    """What --smoke sets, where a setting has not been chosen."""
+
+    COUNTS: ClassVar[tuple[str, ...]] = ()
+    """Settings that must be 1 or more."""
+
+    FRACTIONS: ClassVar[tuple[str, ...]] = ()
+    """Settings that must be from 0 to below 1."""
+
+    POSITIVE: ClassVar[tuple[str, ...]] = ()
+    """Settings that must be above 0."""
+
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("seed", "threads")
+    """Settings that must be 0 or more."""
+
+    def __post_init__(self):
+        for field in fields(self):
+            if self.smoke and field.name in self.SMOKE and getattr(self, field.name) == field.default:
+                object.__setattr__(self, field.name, self.SMOKE[field.name])
+        check_choices(self)
+        limits = {"COUNTS": COUNT, "FRACTIONS": FRACTION, "POSITIVE": POSITIVE, "NOT_NEGATIVE": NOT_NEGATIVE}
+        for names, limit in limits.items():
+            check_numbers(self, getattr(self, names), limit)
+        if self.resume and self.overwrite:
+            raise SettingsError("--resume continues a run and --overwrite replaces it. Choose one of them.")
+
+    @property
+    def packages(self) -> Packages:
+        """The packages that a run with these settings needs, by the extra that installs them."""
+        return TRAINING
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """All settings as JSON has them."""
+        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+
+    @property
+    def of_checkpoint(self) -> dict[str, Any]:
+        """The settings that must be those of the checkpoint."""
+        return {k: v for k, v in self.as_json.items() if k not in self.MAY_DIFFER}
+
+
+@dataclass(frozen=True)
+class TrainingSettings(RunSettings):
+    """Model, training and files
+
+    Each field is an option of the command.
+    """
+
+    cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "gru"
+    layers: Annotated[int, "Recurrent layers."] = 1
+    units: Annotated[int, "Units of each layer."] = 128
+    embedding: Annotated[int, "Width of a token's embedding."] = 64
+    dropout: Annotated[float, "Dropout rate of the inputs of the layers and of the output."] = 0.0
+    epochs: Annotated[int, "Passes over the training data."] = 10
+    optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The optimizer."] = "adam"
+    learning_rate: Annotated[float, "Learning rate."] = 3e-3
+    schedule: Annotated[
+        Literal["constant", "halving", "cosine", "plateau"],
+        "How the learning rate falls; plateau: after an epoch without improvement.",
+    ] = "constant"
+    after: Annotated[int, "The last epoch with the full rate, for halving."] = 4
+    factor: Annotated[float, "What the rate is multiplied by each time, for halving and plateau."] = 0.5
+    warmup: Annotated[int, "Steps in which the rate rises at the beginning."] = 0
+    clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 1.0
+    average: Annotated[float, "Evaluate weights averaged with this momentum, such as 0.999; 0 for no average."] = 0.0
+    patience: Annotated[int, "Epochs without improvement before training ends; 0 for never."] = 0
+    mixed: Annotated[bool, "Compute in bfloat16."] = False
+
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = (*RunSettings.MAY_DIFFER, "epochs", "patience")
+    COUNTS: ClassVar[tuple[str, ...]] = ("layers", "units", "embedding", "epochs")
+    FRACTIONS: ClassVar[tuple[str, ...]] = ("dropout", "average")
+    POSITIVE: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (*RunSettings.NOT_NEGATIVE, "after", "warmup", "clip", "patience")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.cell not in CELLS:
+            raise SettingsError(f"Received: cell={self.cell!r}. Expected one of {', '.join(CELLS)}.")
+        if self.schedule in ("halving", "plateau"):
+            check_numbers(self, ["factor"], BETWEEN)
+
+    @property
+    def best(self) -> Path:
+        """The file of the best weights."""
+        return self.out / "best.npz"
+
+    @property
+    def of_checkpoint(self) -> dict[str, Any]:
+        # A cosine falls to zero at the last epoch, so with another number of epochs its rate would jump.
+        epochs = {"epochs": self.epochs} if self.schedule == "cosine" else {}
+        return super().of_checkpoint | epochs
+
+
+@dataclass(frozen=True)
+class PairSettings(TrainingSettings):
+    """Sequences to sequences"""
+
+    layers: Annotated[int, "Recurrent layers of the decoder."] = 1
+    feeding: Annotated[bool, "Feed what each step attended to into the next one (input feeding)."] = False
+    sampling: Annotated[
+        float,
+        "How often the decoder reads its own tokens, from the second epoch on (scheduled sampling).",
+    ] = 0.0
+    smoothing: Annotated[float, "Label smoothing."] = 0.0
+    schedule: Annotated[
+        Literal["constant", "halving", "cosine", "plateau"],
+        "How the learning rate falls; plateau: after an epoch without improvement.",
+    ] = "cosine"
+    beam: Annotated[int, "Hypotheses of the exported beam search."] = 5
+    penalty: Annotated[float, "Its length penalty; 0.6 to 1 is common."] = 0.0
+    checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
+    saved_model: Annotated[bool, "Write a SavedModel too."] = True
+
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = (
+        *TrainingSettings.MAY_DIFFER,
+        "checkpoint_every",
+        "beam",
+        "penalty",
+        "saved_model",
+    )
+    COUNTS: ClassVar[tuple[str, ...]] = (*TrainingSettings.COUNTS, "beam", "checkpoint_every")
+    FRACTIONS: ClassVar[tuple[str, ...]] = (*TrainingSettings.FRACTIONS, "sampling", "smoothing")
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (*TrainingSettings.NOT_NEGATIVE, "penalty")
+
+    BY_DATA: ClassVar[dict[str, tuple[Any, Any]]] = {}
+    """Defaults of settings that were left out: for the built-in data, and for a user's own data."""
+
+    def __post_init__(self):
+        for name, values in self.BY_DATA.items():
+            if getattr(self, name) is None and not (self.smoke and name in self.SMOKE):
+                object.__setattr__(self, name, values[self.own_data])
+        super().__post_init__()
+
+    @property
+    def own_data(self) -> bool:
+        """Whether the user gave data."""
+        return False
+
+    @property
+    def packages(self) -> Packages:
+        return {**super().packages, "translate": ("sacrebleu",)}

@@ -1,0 +1,193 @@
+"""Training loops that XLA compiles: gradients of the plain loop, few programs, no step beyond the longest row."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_rnnkit as rk
+from keras_rnnkit.kernels import loop_choice, programs, row_groups
+from tests.conformance.table import built, sequences, starts
+from tests.conformance.test_gradients import gradients, tensorflow_gradients
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loops of the TensorFlow engine")
+T = 18
+CELLS = ["lstm", "gru", "gru-reset-before", "vanilla", "lstm-projection", "layernorm-lstm", "user"]
+LENGTHS = np.array([13, 4, 0])
+MASKS = {"none": None, "right-padded": np.arange(T) < LENGTHS[:, None], "any": np.arange(T) % 4 * LENGTHS[:, None] > 9}
+
+
+def of_both_kernels(layer, arguments, **options):
+    found = []
+    for kernel in ("hoisted", "scan"):
+        layer.kernel = kernel
+        found.append(gradients(layer, arguments, True, **options))
+    return found
+
+
+def agree(ours, theirs, tolerance):
+    for a, b in zip(ours, theirs, strict=True):
+        assert np.abs(a - b).max() < tolerance * max(1.0, np.abs(b).max())
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("memory", ["keep", "checkpoint"])
+def test_gradients_are_those_of_the_plain_loop(name, memory, rng):
+    layer = built(name, rng, "float64", memory=memory)
+    arguments = [sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64")]
+    for mask in MASKS.values() if name in ("lstm", "layernorm-lstm") else [None]:
+        agree(*of_both_kernels(layer, arguments, mask=mask), 1e-10)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "layernorm-lstm"])
+@pytest.mark.parametrize("mask", ["right-padded", "any"])
+def test_rows_in_groups_of_their_lengths(name, mask, rng, monkeypatch):
+    monkeypatch.setattr(row_groups, "FEWEST_ROWS", 2)
+    layer = built(name, rng, "float64", learn_initial_state=True)
+    arguments = [sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64")]
+    agree(*of_both_kernels(layer, arguments, mask=MASKS[mask], reset_mask=rng.random((3, T)) < 0.1), 1e-10)
+
+
+@pytest.mark.parametrize("name", ["lstm", "layernorm-lstm"])
+def test_resets_and_dropped_states(name, rng):
+    layer = built(name, rng, "float64", learn_initial_state=True)
+    arguments = [sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64")]
+    agree(*of_both_kernels(layer, arguments, reset_mask=rng.random((3, T)) < 0.2, mask=MASKS["any"]), 1e-10)
+
+
+def graph_of(layer, shape, masked=False):
+    import tensorflow as tf
+
+    @tf.function
+    def run(x, mask):
+        with tf.GradientTape() as tape:
+            y = tf.reduce_sum(layer(x, mask=mask if masked else None, training=True))
+        return tape.gradient(y, layer.trainable_variables[0].value)
+
+    spec = tf.TensorSpec(shape), tf.TensorSpec(shape[:2], tf.bool)
+    return run.get_concrete_function(*spec).graph
+
+
+def compiled(graph):
+    return [
+        op for op in graph.get_operations() if op.type.endswith("PartitionedCall") and op.get_attr("_XlaMustCompile")
+    ]
+
+
+def test_the_table_of_loops():
+    """Compiled where it pays, whatever is known of the batch and the length; never for a few steps or inference."""
+    for shape, count in {(3, 18, 2): 2, (None, 18, 2): 2, (None, None, 2): 2, (3, 15, 2): 0}.items():
+        assert len(compiled(graph_of(rk.LSTM(3), shape))) == count
+    assert "fewer than" in loop_choice.describe(15) or "16 steps on" in loop_choice.describe(15)
+    assert loop_choice.describe(None) == loop_choice.describe(16) == "trains in a compiled loop"
+
+
+def test_a_gpu_runs_the_graph_loop(monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+    assert not compiled(graph_of(rk.LSTM(3, kernel="hoisted"), (3, 18, 2)))
+    assert "GPU" in loop_choice.describe(None)
+
+
+def test_both_directions_wait_for_nothing_of_each_other():
+    """Neither loop is an operation with side effects, so TensorFlow runs the two directions side by side."""
+    layer = rk.Bidirectional(rk.LSTM(3, return_sequences=True))
+    graph = graph_of(layer, (3, 18, 2))
+    loops = compiled(graph)
+    assert len(loops) == 4 and all(op.type == "PartitionedCall" for op in loops)
+    forward = [op for op in loops if not any(loop in reaching(op) for loop in loops)]
+    assert len(forward) == 2
+
+
+def reaching(op):
+    """Every operation that one waits for."""
+    found, waiting = set(), [op]
+    while waiting:
+        now = waiting.pop()
+        for before in [*(tensor.op for tensor in now.inputs), *now.control_inputs]:
+            if before not in found:
+                found.add(before)
+                waiting.append(before)
+    return found
+
+
+def test_changing_lengths_share_programs(rng, monkeypatch):
+    monkeypatch.setattr(loop_choice, "_lengths", {})
+    monkeypatch.setattr(programs, "_shared", type(programs._shared)())
+    layer = built("gru", rng)
+    for time in range(20, 32):
+        arguments = [sequences(rng, "float32", time=time), *starts(layer.cell, rng, "float32")]
+        agree(*of_both_kernels(layer, arguments), 1e-4)
+    (loops,) = programs._shared.values()
+    assert loops.forward.experimental_get_tracing_count() <= loop_choice.EXACT_LENGTHS + 1
+
+
+def test_layers_of_one_equation_share_a_program(rng, monkeypatch):
+    monkeypatch.setattr(programs, "_shared", type(programs._shared)())
+    for units, features in ((4, 2), (4, 7)):
+        graph_of(rk.LSTM(units), (3, 18, features))
+    (loops,) = programs._shared.values()
+    assert loops.forward.experimental_get_tracing_count() == 1
+    graph_of(rk.LSTM(4, activation="relu"), (3, 18, 2))
+    assert len(programs._shared) == 2
+
+
+def test_no_step_is_run_beyond_the_longest_row(rng):
+    """NaN there reaches nothing: not by being hidden, the loop ends before."""
+    layer = built("gru", rng)
+    x = sequences(rng, "float32", time=T)
+    x[:, LENGTHS.max() :] = np.nan
+    state = starts(layer.cell, rng, "float32")
+    found = gradients(layer, [x, *state], True, mask=MASKS["right-padded"])
+    assert all(np.isfinite(g).all() for g in found)
+
+
+def test_second_derivatives_are_those_of_the_plain_loop(rng):
+    import tensorflow as tf
+
+    layer = built("lstm", rng, "float64")
+    x, *state = [tf.constant(a) for a in (sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64"))]
+
+    @tf.function
+    def run(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.reduce_sum(tf.sin(layer(x, initial_state=state, training=True)[0]))
+            penalty = tf.reduce_sum(inner.gradient(y, x) ** 2)
+        return outer.gradient(penalty, [x, layer.trainable_variables[0].value])
+
+    found = []
+    for kernel in ("hoisted", "scan"):
+        layer.kernel = kernel
+        found.append([g.numpy() for g in tf.function(run.python_function)(x)])
+    agree(*found, 1e-10)
+
+
+def test_half_precision_is_computed_in_float32(rng):
+    layer = built("lstm", rng, "mixed_bfloat16")
+    assert layer(sequences(rng, "float32", time=T), training=True)[0].dtype == "bfloat16"
+    arguments = [sequences(rng, "float32", time=T), *starts(layer.cell, rng, "float32")]
+    agree(*of_both_kernels(layer, arguments), 0.1)
+
+
+def test_a_checkpointed_layer_needs_a_known_length():
+    with pytest.raises(ValueError, match="needs to know its length"):
+        graph_of(rk.LSTM(3, memory="checkpoint"), (3, None, 2))
+    with pytest.raises(ValueError, match="Received: memory='less'"):
+        rk.LSTM(3, memory="less")
+    assert rk.LSTM.from_config(rk.LSTM(3, memory="checkpoint").get_config()).memory == "checkpoint"
+    (row,) = rk.explain(rk.LSTM(3, memory="checkpoint"), print_fn=None)
+    assert "computes steps again" in row.reason
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_model_under_xla_trains_alike(jit_compile, rng):
+    layer = built("lstm", rng)
+    arguments = [sequences(rng, "float32", time=T), *starts(layer.cell, rng, "float32")]
+    plain = tensorflow_gradients(layer, arguments, True)
+    import tensorflow as tf
+
+    run = tf.function(lambda a: tensorflow_gradients(layer, list(a), True), jit_compile=jit_compile)
+    agree([g.numpy() for g in run(tuple(arguments))], [g.numpy() for g in plain], 1e-4)

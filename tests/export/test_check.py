@@ -1,0 +1,100 @@
+"""What the check of an export refuses, and what it must not refuse."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_rnnkit as rk
+from keras_rnnkit.export.checking.comparison import compared
+from keras_rnnkit.export.errors import ExportError
+from tests.export.conftest import randomised
+from tests.export.table import sequential
+
+L = keras.layers
+
+
+def runs(**outputs):
+    return [{name: np.asarray(x, "float32") for name, x in outputs.items()}]
+
+
+def test_each_column_has_a_scale_of_its_own(rng):
+    large, small = 1e6 * rng.normal(size=(20, 1)), rng.normal(size=(20, 1))
+    expected = runs(y=np.concatenate([large, small], axis=1))
+    assert compared(expected, runs(y=np.concatenate([large, 0 * small], axis=1)), 1e-5).failure.name == "y"
+    assert compared(expected, runs(y=np.concatenate([large * (1 + 1e-7), small], axis=1)), 1e-5).failure is None
+
+
+def test_a_small_output_is_judged_by_its_own_range(rng):
+    y = 1e-9 * rng.random((20, 5))
+    assert compared(runs(y=y), runs(y=y.mean(0) + 0 * y), 1e-5).failure
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_equals_only_itself(value, rng):
+    y = rng.normal(size=(4, 2))
+    spoilt = np.where([[1, 0]] * 4, y, value)
+    assert compared(runs(y=y), runs(y=spoilt), 1e-5).failure
+    assert compared(runs(y=spoilt), runs(y=y), 1e-5).failure
+    assert compared(runs(y=spoilt), runs(y=spoilt), 1e-5).failure is None
+
+
+def test_the_noise_of_the_model_itself_is_allowed_for_and_no_more(rng):
+    """Columns that cancel: rounding moves them by more than the tolerance."""
+    y = 1e-3 * rng.normal(size=(50, 2))
+    moved = lambda: [runs(y=y + 1e-7)]  # noqa: E731
+    noisy = compared(runs(y=y), runs(y=y + 3e-7), 1e-5, moved)
+    assert noisy.failure is None and noisy.noisy == ["y"] and noisy.error <= 1e-5
+    assert compared(runs(y=y), runs(y=y + 1e-4), 1e-5, moved).failure
+    assert compared(runs(y=y), runs(y=y + 3e-7), 1e-12, moved).failure
+
+
+def test_whole_numbers_differ_only_where_rounding_decides():
+    expected, actual = [{"best": np.array([1, 2, 3])}], [{"best": np.array([1, 2, 0])}]
+    assert compared(expected, actual, 1e-5).failure
+    assert compared(expected, actual, 1e-5, lambda: [actual]).ties == ["best"]
+
+
+@keras.saving.register_keras_serializable("tests")
+class Centred(L.Layer):
+    """Subtracts the mean of the batch, so that rows do not stand alone."""
+
+    def call(self, x):
+        return x - keras.ops.mean(x, axis=0, keepdims=True)
+
+
+def test_the_reference_is_called_with_nothing_patched(tmp_path):
+    """A layer inside TimeDistributed that mixes rows is exported rightly, or refused."""
+    x = keras.Input((None, 3), name="x")
+    inner = keras.Input((3,))
+    mixing = keras.Model(inner, inner - keras.ops.mean(inner, axis=0, keepdims=True))
+    model = randomised(keras.Model(x, L.TimeDistributed(mixing)(L.LSTM(3, return_sequences=True)(x))))
+    try:
+        report = rk.export_onnx(model, tmp_path / "model.onnx")
+    except ExportError:
+        return
+    assert report.error < 1e-5
+
+
+def test_a_stream_is_longer_than_what_its_convolutions_see(tmp_path):
+    model = sequential(
+        L.ZeroPadding1D((32, 0)), L.Conv1D(4, 3, dilation_rate=16, name="far"), L.GRU(3, return_sequences=True)
+    )
+    with pytest.raises(ExportError, match="far|zero_padding"):
+        rk.export_onnx(randomised(model), tmp_path / "model.onnx", mode="stream")
+
+
+def test_whole_numbers_without_a_vocabulary_are_tried_beyond_one(tmp_path):
+    tokens = keras.Input((None,), name="tokens", dtype="int32")
+    y = L.GRU(4, return_sequences=True)(L.Lambda(lambda t: keras.ops.one_hot(t, 9), output_shape=(None, 9))(tokens))
+    assert rk.export_onnx(randomised(keras.Model(tokens, y)), tmp_path / "model.onnx").error < 1e-5
+
+
+def test_a_masked_pooling_inside_time_distributed(tmp_path):
+    """Rows of nothing but padding pool to NaN in Keras and in the file alike, or the export is refused by name."""
+    masked = [L.Masking(), L.GRU(4, return_sequences=True), L.GlobalAveragePooling1D()]
+    pooled = keras.Sequential([keras.Input((None, 3)), *masked])
+    model = randomised(sequential(L.TimeDistributed(pooled), shape=(3, 5, 3)))
+    try:
+        assert rk.export_onnx(model, tmp_path / "model.onnx").error < 1e-5
+    except ExportError as refusal:
+        assert "layer" in str(refusal)

@@ -1,0 +1,183 @@
+"""The training of a run: what stops it, what it leaves, and that it continues as if it had not been stopped."""
+
+import csv
+import signal
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+
+import keras_rnnkit as rk
+from keras_rnnkit.runs.best import read_best
+from keras_rnnkit.runs.errors import Interrupted, RunError, TrainingDiverged
+from keras_rnnkit.runs.folder import RunFolder
+from keras_rnnkit.runs.rows import Rows
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.settings import TrainingSettings
+from keras_rnnkit.training import CheckpointError
+
+X = np.random.default_rng(0).integers(1, 5, size=(24, 6)).astype("int32")
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings):
+    checkpoint_every: int = 100
+
+
+class AtBatch(keras.callbacks.Callback):
+    """Calls a function after a batch, counted from 0 over all epochs."""
+
+    def __init__(self, number, function):
+        super().__init__()
+        self.left, self.function = number, function
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.left == 0:
+            self.function()
+        self.left -= 1
+
+
+class SpoilWeights(keras.callbacks.Callback):
+    """Makes the weights of the model something else after the third batch."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale, self.batches = scale, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
+        if self.batches == 3:
+            self.model.set_weights([self.scale * (1 + weight) for weight in self.model.get_weights()])
+
+
+def train(out, *callbacks, data="data", **changes):
+    """A run of two epochs of six batches. Returns the model with the best weights, and the logs."""
+    settings = Settings(**{"out": out, "epochs": 2, "units": 4, "dropout": 0.5, "patience": 0, **changes})
+    with Run(settings, "test") as run:
+        run.begin("24 rows", data)
+        layers = [keras.layers.Embedding(5, 3), keras.layers.Dropout(0.3, seed=1), rk.GRU(4, return_sequences=True)]
+        model = keras.Sequential([keras.Input((None,), dtype="int32"), *layers, keras.layers.Dense(5)])
+        rows, loss = Rows(X, X, 4), rk.training.NextToken()
+        history = run.fit(
+            model, rows, loss=loss, validation_data=(X, X), tokens=24, callbacks=lambda done: list(callbacks)
+        )
+        run.restore(model)
+        run.complete({})
+    return model.get_weights(), history
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("whole"))
+
+
+def same(weights, others):
+    return all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))
+
+
+@pytest.mark.parametrize(("number", "batch"), [(signal.SIGINT, 5), (signal.SIGTERM, 7)])
+def test_a_signal_ends_training_after_the_batch_and_resuming_makes_up_for_it(tmp_path, whole, number, batch):
+    """Batch 5 is the last of an epoch: the validation is completed first."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(Interrupted) as caught:
+        train(tmp_path, AtBatch(batch, lambda: signal.raise_signal(number)))
+    assert caught.value.exit_code == 128 + number and caught.value.checkpoint == tmp_path / "training.ckpt"
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert RunFolder(tmp_path).record["status"] == "interrupted"
+    weights, history = train(tmp_path, resume=True)
+    assert same(weights, whole[0])
+    assert [row["val_loss"] for row in history] == [row["val_loss"] for row in whole[1]]
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path):
+    def twice():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted) as caught:
+        train(tmp_path, AtBatch(2, twice))
+    assert caught.value.checkpoint is None
+
+
+def test_interrupted_and_resumed_twice(tmp_path, whole):
+    interrupt = lambda: signal.raise_signal(signal.SIGINT)  # noqa: E731
+    with pytest.raises(Interrupted):
+        train(tmp_path, AtBatch(1, interrupt))
+    with pytest.raises(Interrupted):
+        train(tmp_path, AtBatch(3, interrupt), resume=True)
+    assert same(train(tmp_path, resume=True)[0], whole[0])
+
+
+@pytest.mark.parametrize(("scale", "symptom"), [(np.nan, "the loss is nan"), (1e6, "and was 1.6")])
+def test_divergence_ends_training_with_the_step_and_advice(tmp_path, scale, symptom):
+    sentence = rf"Training diverged: .*{symptom}.* at epoch 1, batch 4\. Try a lower --learning-rate \(it is 0.003\)"
+    with pytest.raises(TrainingDiverged, match=sentence):
+        train(tmp_path, SpoilWeights(scale))
+    assert RunFolder(tmp_path).record["status"] == "failed"
+
+
+def test_a_diverged_run_never_reports_the_best_weights_of_an_older_one(tmp_path):
+    """An older run ended well in this folder; the new one diverges before its first epoch ends."""
+    train(tmp_path, epochs=1)
+    older = RunFolder(tmp_path).record["run"]
+    with pytest.raises(TrainingDiverged):
+        train(tmp_path, SpoilWeights(np.nan), overwrite=True)
+    assert not (tmp_path / "best.npz").exists() and RunFolder(tmp_path).record["run"] != older
+
+
+def test_best_weights_that_came_from_elsewhere_are_refused(tmp_path):
+    """The sabotage: another run's file is put in the place of this run's own while it trains."""
+    train(tmp_path / "older", epochs=1)
+    foreign = (tmp_path / "older" / "best.npz").read_bytes()
+
+    class Replace(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            (tmp_path / "new" / "best.npz").write_bytes(foreign)
+
+    with pytest.raises(RunError, match="are of another run"):
+        train(tmp_path / "new", Replace(), epochs=1)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    for name in ("a", "b"):
+        train(tmp_path / name, epochs=1)
+    (tmp_path / "a" / "training.ckpt").replace(tmp_path / "b" / "training.ckpt")
+    with pytest.raises(CheckpointError, match="of other settings: run was"):
+        train(tmp_path / "b", resume=True)
+
+
+def test_new_data_with_the_weights_of_another_run(tmp_path):
+    weights, _ = train(tmp_path / "old", epochs=1)
+    first = {}
+
+    class First(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            first.setdefault("weights", self.model.get_weights())
+
+    train(tmp_path / "new", First(), data="other data", epochs=1, continue_from=tmp_path / "old")
+    assert same(first["weights"], weights)
+    assert RunFolder(tmp_path / "new").record["continued_from"] == str(tmp_path / "old")
+    assert read_best(tmp_path / "old" / "best.npz", RunFolder(tmp_path / "old").record["run"])
+
+
+def test_the_log_has_a_line_for_each_epoch(tmp_path):
+    train(tmp_path, epochs=1)
+    train(tmp_path, resume=True, epochs=3)
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert {"loss", "val_loss", "learning_rate", "clip_ratio", "seconds"} <= set(rows[0])
+
+
+def test_lines_fit_into_80_columns_and_a_file_gets_no_escape_codes(tmp_path, capsys):
+    train(tmp_path, epochs=1)
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("report")]
+    assert lines and max(map(len, lines)) <= 80 and "\x1b" not in "".join(lines)
+
+
+def test_the_best_epoch_is_a_number_even_after_one_that_is_not(tmp_path):
+    from keras_rnnkit.runs.progress import best_epoch
+
+    assert best_epoch([2.0, float("nan"), 1.0]) == 2 and best_epoch([float("nan"), 3.0]) == 1
+    assert best_epoch([float("nan")]) is None and best_epoch([1.0, 1.0]) == 0
