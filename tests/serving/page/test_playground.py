@@ -35,11 +35,17 @@ def test_the_address_names_the_model(page):
 
 def test_changing_models_stops_what_runs_and_clears_what_is_old(page, page_server):
     page.choose("writer")
+    page.driver.execute_script(
+        "const fetched = window.fetch;"
+        "window.fetch = (path, options) => ((window.signal = options.signal), fetched(path, options))"
+    )
     page.fill("Tokens", "2000")
     page.press("Write")
-    page.wait("document.querySelector('.text').textContent.length > 20")
+    page.wait("window.signal !== undefined")
+    assert page.value("window.signal.aborted") is False
     page.find(".card[href='#translator']").click()
     page.wait("document.querySelector('#view h2').textContent === 'translator'")
+    assert page.value("window.signal.aborted") is True
     assert page.value("document.querySelector('.text')") is None
     page.find(".card[href='#writer']").click()
     page.wait("document.querySelector('#view h2').textContent === 'writer'")
