@@ -33,13 +33,14 @@ def test_the_address_names_the_model(page):
     page.wait("document.querySelector('#view h2').textContent === 'waves'")
 
 
-def test_changing_models_stops_what_runs_and_clears_what_is_old(page, page_server):
+def test_changing_models_stops_what_runs_and_clears_what_is_old(page):
+    """The request waits for ever here, as a small model may be done before the test has changed to another."""
     page.choose("writer")
     page.driver.execute_script(
-        "const fetched = window.fetch;"
-        "window.fetch = (path, options) => ((window.signal = options.signal), fetched(path, options))"
+        "window.fetch = (path, {signal}) => new Promise((_, reject) => {"
+        "  window.signal = signal;"
+        "  signal.onabort = () => reject(new DOMException('', 'AbortError')); })"
     )
-    page.fill("Tokens", "2000")
     page.press("Write")
     page.wait("window.signal !== undefined")
     assert page.value("window.signal.aborted") is False
@@ -50,12 +51,7 @@ def test_changing_models_stops_what_runs_and_clears_what_is_old(page, page_serve
     page.find(".card[href='#writer']").click()
     page.wait("document.querySelector('#view h2').textContent === 'writer'")
     assert page.value("document.querySelector('.text').textContent") == ""
-    state = page_server[1]
-    for _ in range(200):
-        if state.in_progress == 0:
-            break
-        page.value("1")
-    assert state.in_progress == 0
+    assert page.value("[...document.querySelectorAll('.problem')].every((problem) => problem.hidden)") is True
 
 
 def test_an_answer_that_comes_late_does_not_show(page):
