@@ -12,6 +12,8 @@ import pytest
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+HEIGHT, HIGHEST = 900, 6000
+"""Pixels of the window, and of a picture at most."""
 PATIENCE = 15
 """Seconds that a test waits for the page to show something."""
 
@@ -101,19 +103,23 @@ class Page:
         """Errors that the browser logged since the last call, those of the content policy among them."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
-    def emulate(self, width: int, theme: str, height: int = 900) -> None:
+    def emulate(self, width: int, theme: str) -> None:
         """A window of this width, on a system with light or dark colours."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.width = width
+        self.resize(HEIGHT)
         features = [{"name": "prefers-color-scheme", "value": theme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
+    def resize(self, height: int) -> None:
+        size = {"width": self.width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
     def screenshot(self, path: Path) -> None:
-        """The whole page as a picture, not only what fits into the window."""
-        box = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": box["width"], "height": min(box["height"], 6000), "scale": 1}
-        picture = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+        """The whole page as a picture: the window is made as high as the page, as what scrolls inside it must stay."""
+        self.resize(min(self.value("document.documentElement.scrollHeight"), HIGHEST))
+        picture = self.driver.execute_cdp_cmd("Page.captureScreenshot", {})
         path.write_bytes(base64.b64decode(picture["data"]))
+        self.resize(HEIGHT)
 
 
 @contextlib.contextmanager

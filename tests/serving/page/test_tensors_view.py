@@ -58,10 +58,10 @@ def test_a_model_that_only_streams_runs_one_chunk_over_a_websocket(page, folder)
     page.choose("waves")
     page.driver.execute_async_script(
         "Promise.all([import('/static/views/tensors.js'), import('/static/models/server_model.js')])"
-        ".then(async ([{tensorsView}, {serverModels}]) => {"
+        ".then(async ([{TensorsView}, {serverModels}]) => {"
         "  const model = (await serverModels()).find(({description}) => description.name === 'waves');"
         "  Object.assign(model.description, {sequences: false, kind: 'tensors'});"
-        "  document.querySelector('#view').replaceChildren(tensorsView(model).node);"
+        "  document.querySelector('#view').replaceChildren(new TensorsView(model).node);"
         "  arguments[0]();"
         "})"
     )
