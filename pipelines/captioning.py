@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from rich.table import Table
@@ -134,7 +134,7 @@ def report(settings: Settings, metrics, captions, history, models, bundle, data:
     """metrics.json, curves.png, captions.png and, with attention, attention.png."""
     folder = settings.out / "report"
     write_metrics(settings, metrics, history, folder)
-    contact_sheet(data.images, captions, data.wanted, folder / "captions.png")
+    contact_sheet(data.images, captions, data.wanted, folder / "captions.png", data.names)
     if settings.way == "attention":
         images = data.images[:3]
         found = bundle.translate(images.astype("float32"), data.steps)
@@ -144,11 +144,21 @@ def report(settings: Settings, metrics, captions, history, models, bundle, data:
 # ---------------------------------------------------------------------- data
 
 
+class Example(NamedTuple):
+    """An image with all its captions, and the name of its file."""
+
+    image: np.ndarray
+    captions: list[str]
+    name: str = ""
+
+
 @dataclass(frozen=True)
 class Data:
     """The test images, the vocabulary, and batches of numbers."""
 
     images: np.ndarray
+    names: list[str] | None
+    """The names of their files; None for drawn scenes."""
     wanted: list[list[str]]
     """All captions of each test image."""
     unseen: np.ndarray | None
@@ -163,7 +173,7 @@ def read(settings: Settings, run: Run) -> Data:
     parts, unseen = (drawn if settings.images is None else own)(settings)
     words = run.vocabulary(
         lambda: rk.text.Vocabulary.of(
-            [caption for _, captions in parts["train"] for caption in captions],
+            [caption for example in parts["train"] for caption in example.captions],
             rk.text.Words(punctuation=True),
             RESERVED,
             settings.min_count,
@@ -176,16 +186,17 @@ def read(settings: Settings, run: Run) -> Data:
         name: batches_of(parts[name], words, settings, seed)
         for name, seed in (("train", settings.seed), ("valid", None))
     }
-    images = np.stack([image for image, _ in parts["test"]])
-    wanted = [[respelled(caption, words) for caption in captions] for _, captions in parts["test"]]
+    images = np.stack([example.image for example in parts["test"]])
+    wanted = [[respelled(caption, words) for caption in example.captions] for example in parts["test"]]
+    names = [example.name for example in parts["test"]] if settings.own_data else None
     steps = max(map(len, pairs["train"].targets)) + 5
-    return Data(images, wanted, unseen, words, pairs["train"], pairs["valid"], steps)
+    return Data(images, names, wanted, unseen, words, pairs["train"], pairs["valid"], steps)
 
 
 def batches_of(examples, words, settings: Settings, seed: int | None) -> rk.data.Pairs:
     """Batches of images, each with one of its captions."""
-    images = [image for image, captions in examples for _ in captions]
-    targets = [target_of(caption.lower(), words) for _, captions in examples for caption in captions]
+    images = [example.image for example in examples for _ in example.captions]
+    targets = [target_of(caption.lower(), words) for example in examples for caption in example.captions]
     return rk.data.Pairs(np.stack(images), targets, tokens=10**9, rows=settings.rows, width=10**6, seed=seed)
 
 
@@ -199,7 +210,7 @@ def drawn(settings: Settings):
     for number, (name, count) in enumerate(sizes.items()):
         kept_apart = None if name == "test" else 0.0
         found = rk.data.scenes(count, settings.seed * 3 + number, settings.size, settings.things, kept_apart)
-        parts[name] = [(image, [caption]) for image, caption in zip(found.images, found.captions, strict=True)]
+        parts[name] = [Example(image, [caption]) for image, caption in zip(found.images, found.captions, strict=True)]
         unseen = found.unseen
     return parts, unseen
 
@@ -210,8 +221,10 @@ def own(settings: Settings):
     for path, caption in rk.data.read_captions(settings.captions, settings.images):
         captions.setdefault(path, []).append(caption.lower())
     valid, test = held_out_counts(len(captions), settings.valid_count, settings.test_count, str(settings.captions))
-    examples = [(rk.data.read_image(path, settings.size), sentences) for path, sentences in captions.items()]
-    return split(examples, valid, test, settings.seed, key=lambda example: example[0].tobytes()), None
+    examples = [
+        Example(rk.data.read_image(path, settings.size), sentences, path.name) for path, sentences in captions.items()
+    ]
+    return split(examples, valid, test, settings.seed, key=lambda example: example.image.tobytes()), None
 
 
 # ---------------------------------------------------------------------- model

@@ -74,7 +74,8 @@ class Settings(TrainingSettings):
     export: Annotated[bool, "Write the bundle."] = True
 
     MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "checkpoint_every", "start", "length", "temperature", "export")
-    COUNTS = ("layers", "units", "batch", "steps", "epochs", "length", "min_count", "max_tokens", "checkpoint_every")
+    SIZES = ("batch", "steps", "length", "min_count", "max_tokens", "checkpoint_every", "steps_per_epoch")
+    COUNTS = ("layers", "units", "epochs", *SIZES)
     FRACTIONS = (*TrainingSettings.FRACTIONS, "recurrent_dropout", "zoneout", "valid_fraction", "test_fraction")
     POSITIVE = (*TrainingSettings.POSITIVE, "temperature")
     NOT_NEGATIVE = (*TrainingSettings.NOT_NEGATIVE, "embedding", "init")

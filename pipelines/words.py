@@ -70,7 +70,8 @@ def run(settings: Settings) -> dict:
         bundle = export(model, vocabulary, settings)
         run.say("exported", str(bundle.folder))
         metrics |= invented(bundle, vocabulary, words, settings, run)
-        letters = {name: np.concatenate([row[row > 0] for row in x]) for name, (x, _) in parts.items()}
+        x = parts["train"][0]
+        letters = {"train": x[x > 0], "test": parts["test"][0]}  # the words of the test begin with new states
         write_report(settings, metrics, history, vocabulary, letters, model)
         run.note(degenerate(metrics["words"], "words"))
         return run.complete(metrics, PICTURES, ", ".join(metrics["words"]))

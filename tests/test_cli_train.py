@@ -1,12 +1,18 @@
 """`rnnkit train NAME` and `python pipelines/NAME.py`."""
 
+import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+import typer
 
-from keras_rnnkit.cli.training import load_pipeline, pipeline_names
+from keras_rnnkit.cli.training import load_pipeline, pipeline_names, run_command
+from keras_rnnkit.runs.errors import Interrupted, TrainingDiverged
+from keras_rnnkit.text import TextError
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,3 +72,33 @@ def test_missing_packages_are_named_before_the_data_is_read(tmp_path):
 def test_an_error_of_the_user_is_one_sentence(tmp_path):
     done = python("-m", "keras_rnnkit", "train", "words", "--data", "nowhere.txt", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr == "There is no file 'nowhere.txt'.\n", done.stderr
+
+
+@dataclass(frozen=True)
+class Settings:
+    packages = {}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (
+            Interrupted(signal.SIGINT, Path(__file__)),
+            130,
+            "with:\n\n    rnnkit train words --units 8 --resume",
+        ),
+        (Interrupted(signal.SIGTERM, Path("nowhere")), 143, "Interrupted.\n"),
+        (TrainingDiverged("Training diverged: the loss is nan."), 1, "Training diverged: the loss is nan.\n"),
+        (TextError("There is no file."), 2, "There is no file.\n"),
+    ],
+)
+def test_how_a_run_ends_is_told_in_a_sentence_and_the_exit_code(error, code, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/rnnkit", "train", "words", "--units", "8", "--overwrite"])
+    with pytest.raises(typer.Exit) as ending:
+        run_command(Mock(side_effect=error), Settings())
+    assert ending.value.exit_code == code and words in capsys.readouterr().err
+
+
+def test_other_errors_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_command(Mock(side_effect=ZeroDivisionError), Settings())

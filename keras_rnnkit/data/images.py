@@ -46,14 +46,34 @@ def caption_of(line: str, number: int, path: str | Path, folder: Path) -> tuple[
 
 
 def read_image(path: str | Path, size: int) -> np.ndarray:
-    """The largest square in the middle of an image, resized to [size, size, 3], as numbers from 0 to 255."""
+    """The largest square in the middle of an image, resized to [size, size, 3], as numbers from 0 to 255.
+
+    What is transparent is shown on white. Grey images of 16 bits keep their shades.
+    """
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ModuleNotFoundError as error:
         raise ImportError("Images need the pillow package: pip install 'keras-rnnkit[images]'") from error
     try:
         with Image.open(path) as image:
-            square: Any = ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), (size, size))
+            square: Any = ImageOps.fit(in_colour(ImageOps.exif_transpose(image)), (size, size))
             return np.asarray(square, np.uint8)
     except (UnidentifiedImageError, OSError) as error:
         raise TextError(f"{str(path)!r} cannot be read as an image: {error}.") from None
+
+
+def in_colour(image: Any) -> Any:
+    """An image of any mode as red, green and blue of 8 bits each.
+
+    Pillow's own conversion cuts off what is above 255 in images of 16 bits, and shows what is transparent as it is
+    stored, which is mostly black.
+    """
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image, np.int64).clip(0, 65535) // 257).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")

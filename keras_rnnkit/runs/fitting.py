@@ -15,6 +15,8 @@ from keras_rnnkit.runs.log import EpochLog
 from keras_rnnkit.runs.optimization import optimizer_of
 from keras_rnnkit.runs.progress import EpochReport
 from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.slices import Slices
+from keras_rnnkit.runs.tensorboard import TensorBoardLog
 
 
 def fit(
@@ -42,6 +44,7 @@ def fit(
         arguments: further arguments of `model.fit`.
     """
     s = run.settings
+    batches = Slices(batches, s.steps_per_epoch) if s.steps_per_epoch else batches
     model.compile(optimizer_of(s, len(batches)), loss)
     keeper = keeper_of(run, model, suffix)
     place = keeper.place
@@ -51,6 +54,8 @@ def fit(
     if s.schedule == "plateau":
         chain.append(rk.training.Plateau(s.factor, keeper.history))
     chain += [report, EpochLog(s.out / f"log{suffix}.csv", keeper.history), *callbacks(done)]
+    if s.tensorboard:
+        chain.append(TensorBoardLog(s.out / f"tensorboard{suffix}"))
     chain.append(StopWhenAsked(run.interruption, keeper))
     run.interruption.deferred = True
     try:

@@ -12,9 +12,15 @@ from keras_rnnkit.runs.reporting import figure_of
 
 
 def contact_sheet(
-    images: np.ndarray, captions: list[str], wanted: list[list[str]], path: Path, count: int = 24, columns: int = 6
+    images: np.ndarray,
+    captions: list[str],
+    wanted: list[list[str]],
+    path: Path,
+    names: list[str] | None = None,
+    count: int = 24,
+    columns: int = 6,
 ) -> None:
-    """Images with their captions. Wrong ones are in red, with a reference below."""
+    """Images with their captions and the names of their files. Wrong ones are in red, with a reference below."""
     right = [caption in texts for caption, texts in zip(captions, wanted, strict=True)]
     wrong = [i for i, ok in enumerate(right) if not ok][: count // 3]
     shown = [*[i for i, ok in enumerate(right) if ok][: count - len(wrong)], *wrong]
@@ -22,8 +28,8 @@ def contact_sheet(
     for axes, i in zip(np.atleast_1d(figure.subplots(-(-len(shown) // columns), columns)).ravel(), shown, strict=False):
         axes.imshow(images[i], interpolation="nearest")
         axes.set_title(wrapped(captions[i]), fontsize=8, color="black" if right[i] else "firebrick")
-        if not right[i]:
-            axes.set_xlabel(wrapped(wanted[i][0]), fontsize=8)
+        below = [] if right[i] else [wrapped(wanted[i][0])]
+        axes.set_xlabel("\n".join([*below, *([names[i]] if names else [])]), fontsize=8)
         axes.set(xticks=[], yticks=[])
     for axes in figure.axes[len(shown) :]:
         axes.axis("off")
@@ -43,13 +49,25 @@ def attention_on_images(images: np.ndarray, found, words, grid: tuple[int, int],
     for row, caption, image in zip(places, found, images, strict=True):
         row[0].imshow(image)
         for axes, token, weights in zip(row[1:], caption.tokens, caption.attention, strict=False):
-            light = weights.reshape(grid) / max(weights.max(), 1e-9)
-            height, width = (image.shape[i] // grid[i] for i in (0, 1))
-            axes.imshow((0.25 + 0.75 * np.kron(light, np.ones((height, width)))[..., None]) * image / 255)
+            axes.imshow(lit(image, weights.reshape(grid)))
             axes.set_title(words.tokens[token], fontsize=9)
     for axes in places.ravel():
         axes.axis("off")
     figure.savefig(path, dpi=110)
+
+
+def lit(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """An image [H, W, 3] that is bright where the weights of a grid are large, and dark grey elsewhere.
+
+    The image is drawn in pale shades first, so that light is seen on dark images too.
+
+    >>> lit(np.zeros((4, 4, 3)), np.array([[1.0, 0.0], [0.0, 0.0]]))[[0, 3], [0, 3], 0].tolist()
+    [0.4, 0.1]
+    """
+    light = weights / max(weights.max(), 1e-9)
+    rows, columns = (np.arange(image.shape[i]) * light.shape[i] // image.shape[i] for i in (0, 1))
+    pale = 0.4 + 0.6 * image / 255
+    return pale * (0.25 + 0.75 * light[rows][:, columns])[..., None]
 
 
 def heatmaps(examples, path: Path, columns: int = 2) -> None:

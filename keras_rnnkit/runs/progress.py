@@ -16,6 +16,9 @@ from keras_rnnkit.training import averaged
 ESTIMATE_AFTER = 20.0
 """Seconds of the first epoch after which a line says how long an epoch and the training will take."""
 
+LONG_EPOCH = 900.0
+"""Seconds of an epoch beyond which the user is told how to make it shorter."""
+
 
 class EpochReport(keras.callbacks.Callback):
     """Shows a bar during each epoch and prints a line after it, keeps the best weights, and ends training by patience.
@@ -66,7 +69,8 @@ class EpochReport(keras.callbacks.Callback):
     def estimate(self, seconds: float) -> str:
         """A sentence about the time of an epoch and of the training."""
         epoch, epochs = self.epoch_seconds(seconds), self.settings.epochs - self.epoch
-        return f"          about {in_words(epoch)} an epoch, {in_words(epoch * epochs)} for {epochs} epochs"
+        advice = "; --steps-per-epoch makes epochs shorter" if epoch > LONG_EPOCH else ""
+        return f"          about {in_words(epoch)} an epoch, {in_words(epoch * epochs)} in all{advice}"
 
     def on_epoch_end(self, epoch, logs=None):
         self.close()

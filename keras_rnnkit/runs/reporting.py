@@ -17,7 +17,12 @@ COLUMNS, ROWS = 100, 12
 
 
 def write_report(settings, metrics: dict[str, Any], history, vocabulary, parts, model) -> Path:
-    """Write metrics.json, curves.png, rank_frequency.png and, for characters, units.png. Returns the folder."""
+    """Write metrics.json, curves.png, rank_frequency.png and, for characters, units.png. Returns the folder.
+
+    Arguments:
+        parts: the tokens of the training text, "train" [T], and the test text, "test" [T]; or test texts [N, T] that
+            are independent of each other, padded with 0.
+    """
     folder = Path(settings.out) / "report"
     folder.mkdir(parents=True, exist_ok=True)
     values = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()}
@@ -27,8 +32,15 @@ def write_report(settings, metrics: dict[str, Any], history, vocabulary, parts, 
     plot_curves(history, folder / "curves.png")
     plot_rank_frequency(parts["train"].tolist(), folder / "rank_frequency.png")
     if settings.unit == "char":
-        plot_units(model, parts["test"][: COLUMNS * ROWS], vocabulary, folder / "units.png")
+        plot_units(model, beginning(parts["test"]), vocabulary, folder / "units.png")
     return folder
+
+
+def beginning(ids: np.ndarray) -> np.ndarray:
+    """As much of a text, or as many texts, as a picture has place for."""
+    if ids.ndim == 1:
+        return ids[: COLUMNS * ROWS]
+    return ids[: max(1, int(np.searchsorted(np.cumsum((ids > 0).sum(1)), COLUMNS * ROWS, side="right")))]
 
 
 def figure_of(width: float, height: float):
@@ -42,40 +54,63 @@ def figure_of(width: float, height: float):
 
 
 def plot_curves(history: list[dict[str, float]], path: Path) -> None:
-    """Loss and perplexity over the epochs, and the norm of the gradient."""
-    figure = figure_of(10, 3.6)
+    """Loss and perplexity over the epochs, the norm of the gradient, and how often it was clipped."""
+    figure = figure_of(9, 6)
     epochs = range(1, len(history) + 1)
-    left, middle, right = figure.subplots(1, 3)
+    (loss, perplexity), (norm, clipped) = figure.subplots(2, 2)
     for name, label in (("loss", "train"), ("val_loss", "valid")):
-        left.plot(epochs, [row[name] for row in history], "o-", markersize=3, label=label)
-        middle.plot(epochs, [math.exp(row[name]) for row in history], "o-", markersize=3, label=label)
-    left.set(xlabel="epoch", ylabel="nats per token")
-    middle.set(xlabel="epoch", ylabel="perplexity")
-    right.plot(epochs, [row["gradient_norm"] for row in history], "o-", markersize=3, label="mean gradient norm")
-    right.plot(epochs, [row["clip_ratio"] for row in history], "o-", markersize=3, label="fraction of steps clipped")
-    right.set(xlabel="epoch", ylim=(0, None))
-    for axes in (left, middle, right):
+        loss.plot(epochs, [row[name] for row in history], "o-", markersize=3, label=label)
+        perplexity.plot(epochs, [math.exp(min(row[name], 700)) for row in history], "o-", markersize=3, label=label)
+    norm.plot(epochs, [row["gradient_norm"] for row in history], "o-", markersize=3)
+    clipped.plot(epochs, [100 * row["clip_ratio"] for row in history], "o-", markersize=3)
+    titles = ("loss, nats per token", "perplexity", "mean norm of the gradient", "steps with a clipped gradient, %")
+    for axes, title in zip((loss, perplexity, norm, clipped), titles, strict=True):
+        axes.set(xlabel="epoch", title=title, xlim=(0.5, len(history) + 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(True, alpha=0.3)
-        axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    loss.legend(frameon=False)
+    perplexity.legend(frameon=False)
+    norm.set_ylim(0, None)
+    clipped.set_ylim(-3, 103)
+    figure.savefig(path, dpi=110)
 
 
 def plot_units(model, ids: np.ndarray, vocabulary, path: Path, count: int = 3) -> None:
-    """Text coloured by a hidden unit's activity after each character, for units whose activity is large and changes.
+    """Text coloured by a hidden unit's activity after each character, for units whose activity tells something.
 
     As in A. Karpathy, Visualizing and understanding recurrent networks, 2015.
+
+    Arguments:
+        model: a model from tokens to logits with a recurrent layer.
+        ids: one text [T], or texts [N, T] that each begin with new states, padded with 0.
+        vocabulary: of the texts.
+        path: the file of the picture.
+        count: the number of units.
     """
     import keras
 
     layer = [layer for layer in model.layers if isinstance(layer, keras.layers.RNN)][-1]
-    activity = np.asarray(keras.Model(model.input, layer.output)(ids[None]))[0]  # [T, U]
-    changes = np.abs(np.diff(np.sign(activity), axis=0)).mean(0)
-    decided = np.abs(activity).mean(0) * (changes > 0.02) * (changes < 0.4)
+    rows = ids if ids.ndim == 2 else ids[None]
+    activity = np.asarray(keras.Model(model.input, layer.output)(rows))[rows > 0 if ids.ndim == 2 else rows >= 0]
+    tokens = rows[rows > 0] if ids.ndim == 2 else ids
     figure = figure_of(14, 2.6 * count)
-    for axes, unit in zip(np.atleast_1d(figure.subplots(count, 1)), np.argsort(-decided)[:count], strict=True):
-        draw(axes, vocabulary, ids, activity[:, unit], f"unit {unit} of {layer.name}: blue below zero, red above")
+    for axes, unit in zip(np.atleast_1d(figure.subplots(count, 1)), telling_units(activity, count), strict=True):
+        draw(axes, vocabulary, tokens, activity[:, unit], f"unit {unit} of {layer.name}: blue below zero, red above")
     figure.savefig(path, dpi=110)
+
+
+def telling_units(activity: np.ndarray, count: int) -> list[int]:
+    """The units whose activity [T, U] varies most, while it changes its sign now and then.
+
+    A unit that is always near 1 or -1 is saturated: it is large, but it tells nothing about the text.
+
+    >>> telling_units(np.array([[0.99, 0.8, 0.1], [0.99, -0.8, 0.1], [0.99, -0.8, 0.1], [0.99, 0.8, 0.1]]), 1)
+    [1]
+    """
+    changes = np.abs(np.diff(np.sign(activity), axis=0)).mean(0) / 2
+    saturated = (np.abs(activity) > 0.9).mean(0) > 0.5
+    varied = activity.std(0) * np.where((changes > 0.01) & (changes < 0.7) & ~saturated, 1.0, 0.1)
+    return np.argsort(-varied, kind="stable")[:count].tolist()
 
 
 def draw(axes, vocabulary, ids: np.ndarray, values: np.ndarray, title: str) -> None:
@@ -87,9 +122,20 @@ def draw(axes, vocabulary, ids: np.ndarray, values: np.ndarray, title: str) -> N
         axes.add_patch(rectangle(column, row, colour))
         text = vocabulary.tokens[token].replace("\n", "\u00b6").replace("$", r"\$")
         text = text if len(text) < 3 else "\u00b7"  # a reserved token
-        axes.text(column + 0.5, row + 0.55, text, ha="center", va="center", fontsize=6, family="monospace")
+        place_of_text = {"ha": "center", "va": "center", "fontsize": 6, "family": "monospace"}
+        axes.text(column + 0.5, row + 0.55, text, color=ink_on(colour), **place_of_text)
     axes.set(xlim=(0, COLUMNS), ylim=(-(-len(ids) // COLUMNS), 0), title=title)
     axes.axis("off")
+
+
+def ink_on(colour) -> str:
+    """The colour of a text that can be read on a background: red, green and blue from 0 to 1.
+
+    >>> ink_on((0.2, 0.2, 0.7)), ink_on((0.9, 0.9, 0.9))
+    ('white', 'black')
+    """
+    red, green, blue = colour[:3]
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
 def rectangle(column: int, row: int, colour):

@@ -18,7 +18,7 @@ class Rows:
 
     >>> rows = Rows(np.arange(5), np.arange(5) * 10, batch=2, seed=1)
     >>> len(rows), [y.tolist() for x, y in (rows.batch(number) for number in range(3))]
-    (3, [[20, 40], [0, 10], [30]])
+    (3, [[40, 0], [10, 20], [30]])
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, batch: int, seed: int = 0):

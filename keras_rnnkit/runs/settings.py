@@ -36,9 +36,17 @@ class RunSettings:
     ] = None
     smoke: Annotated[bool, "Every stage in seconds, with a tiny model on little data; learns nothing."] = False
     seed: Annotated[int, "Seed of all random numbers."] = 0
+    tensorboard: Annotated[bool, "Write the logs for TensorBoard too, into the folder tensorboard of the run."] = False
     threads: Annotated[int, "Threads of one operator; 0 for all cores. 1 is often faster up to 128 units."] = 0
 
-    MAY_DIFFER: ClassVar[tuple[str, ...]] = ("out", "resume", "overwrite", "continue_from", "threads")
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = (
+        "out",
+        "resume",
+        "overwrite",
+        "continue_from",
+        "tensorboard",
+        "threads",
+    )
     """Settings that may differ from those of the checkpoint."""
 
     SMOKE: ClassVar[dict[str, Any]] = {}
@@ -70,7 +78,7 @@ class RunSettings:
     @property
     def packages(self) -> Packages:
         """The packages that a run with these settings needs, by the extra that installs them."""
-        return TRAINING
+        return {**TRAINING, **({"tensorboard": ("tensorboard",)} if self.tensorboard else {})}
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -96,6 +104,9 @@ class TrainingSettings(RunSettings):
     embedding: Annotated[int, "Width of a token's embedding."] = 64
     dropout: Annotated[float, "Dropout rate of the inputs of the layers and of the output."] = 0.0
     epochs: Annotated[int, "Passes over the training data."] = 10
+    steps_per_epoch: Annotated[
+        int | None, "Batches of an epoch, where all of the data would take too long; the next epoch continues there."
+    ] = None
     optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The optimizer."] = "adam"
     learning_rate: Annotated[float, "Learning rate."] = 3e-3
     schedule: Annotated[
@@ -111,7 +122,7 @@ class TrainingSettings(RunSettings):
     mixed: Annotated[bool, "Compute in bfloat16."] = False
 
     MAY_DIFFER: ClassVar[tuple[str, ...]] = (*RunSettings.MAY_DIFFER, "epochs", "patience")
-    COUNTS: ClassVar[tuple[str, ...]] = ("layers", "units", "embedding", "epochs")
+    COUNTS: ClassVar[tuple[str, ...]] = ("layers", "units", "embedding", "epochs", "steps_per_epoch")
     FRACTIONS: ClassVar[tuple[str, ...]] = ("dropout", "average")
     POSITIVE: ClassVar[tuple[str, ...]] = ("learning_rate",)
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (*RunSettings.NOT_NEGATIVE, "after", "warmup", "clip", "patience")

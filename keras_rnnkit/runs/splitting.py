@@ -50,7 +50,7 @@ def split(
 
     >>> parts = split(["a1", "b1", "a2", "c1", "d1"], valid=1, test=1, seed=0, key=lambda example: example[0])
     >>> {name: sorted(part) for name, part in parts.items()}
-    {'test': ['c1'], 'valid': ['d1'], 'train': ['a1', 'a2', 'b1']}
+    {'test': ['c1'], 'valid': ['a1', 'a2'], 'train': ['b1', 'd1']}
     """
     groups: dict[Hashable, list[Any]] = {}
     for example in examples:

@@ -27,12 +27,21 @@ def read_text(path: str | os.PathLike, hint: str = "") -> str:
     except UnicodeDecodeError as error:
         raise TextError(
             f"{str(path)!r} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}. Convert it, for "
-            f"example with: iconv -f latin1 -t utf-8 {path.name}"
+            f"example with: iconv -f {likely_encoding(error.object)} -t utf-8 {path.name}"
         ) from error
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise TextError(f"{str(path)!r} is empty. {hint}".rstrip())
     return text
+
+
+def likely_encoding(content: bytes) -> str:
+    """The encoding of a text that is not UTF-8, as iconv names it, by its byte order mark.
+
+    >>> likely_encoding("é".encode("utf-16")), likely_encoding("é".encode("latin1"))
+    ('utf-16', 'latin1')
+    """
+    return "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
 
 
 def read_lines(path: str | os.PathLike, hint: str = "") -> list[str]:
@@ -53,9 +62,11 @@ def read_blocks(path: str | os.PathLike, size: int) -> Iterator[str]:
             while lines := source.readlines(size):
                 yield "".join(lines)
     except UnicodeDecodeError as error:
+        with path.open("rb") as binary:
+            beginning = binary.read(2)
         raise TextError(
             f"{str(path)!r} is not UTF-8: it has the byte 0x{error.object[error.start]:02x}. Convert it, for example "
-            f"with: iconv -f latin1 -t utf-8 {path.name}"
+            f"with: iconv -f {likely_encoding(beginning)} -t utf-8 {path.name}"
         ) from error
 
 

@@ -79,6 +79,7 @@ def fit(model, windows, epochs: int, callbacks=(), place: dict[str, Any] | None 
         )
     for epoch in range(first, epochs):
         skipped = start if epoch == first else 0
+        windows.epoch = epoch
         dataset = windows.dataset(skipped)
         added = [FollowEpochs(windows), *state_callbacks(model, callbacks, resumed=skipped > 0)]
         if skipped and place is not None and place.get("metrics"):

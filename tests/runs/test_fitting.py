@@ -12,9 +12,11 @@ import keras_rnnkit as rk
 from keras_rnnkit.runs.best import read_best
 from keras_rnnkit.runs.errors import Interrupted, RunError, TrainingDiverged
 from keras_rnnkit.runs.folder import RunFolder
+from keras_rnnkit.runs.packages import is_installed
 from keras_rnnkit.runs.rows import Rows
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
+from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.training import CheckpointError
 
 X = np.random.default_rng(0).integers(1, 5, size=(24, 6)).astype("int32")
@@ -168,6 +170,27 @@ def test_the_log_has_a_line_for_each_epoch(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert {"loss", "val_loss", "learning_rate", "clip_ratio", "seconds"} <= set(rows[0])
+
+
+def test_logs_for_tensorboard(tmp_path):
+    """Where it is not installed, that is said before anything is trained."""
+    if is_installed("tensorboard"):
+        train(tmp_path, epochs=1, tensorboard=True)
+        assert list((tmp_path / "tensorboard").glob("events*"))
+    else:
+        with pytest.raises(SettingsError, match=r"needs tensorboard, which is not .*keras-rnnkit\[tensorboard\]"):
+            train(tmp_path, epochs=1, tensorboard=True)
+        assert not list(tmp_path.iterdir())
+
+
+def test_epochs_of_some_batches(tmp_path):
+    train(tmp_path / "whole", steps_per_epoch=4, epochs=3)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", AtBatch(5, lambda: signal.raise_signal(signal.SIGINT)), steps_per_epoch=4, epochs=3)
+    _, history = train(tmp_path / "parts", steps_per_epoch=4, epochs=3, resume=True)
+    with (tmp_path / "whole" / "log.csv").open() as file:
+        expected = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    assert [row["val_loss"] for row in history] == expected
 
 
 def test_lines_fit_into_80_columns_and_a_file_gets_no_escape_codes(tmp_path, capsys):
