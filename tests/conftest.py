@@ -8,6 +8,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import numpy as np
 import pytest
 
+# Programs that tests run, or that recorded what they read: not modules of tests.
+collect_ignore = ["training/two_replicas.py", "layers/record_torch.py"]
+
 
 @pytest.fixture
 def rng():

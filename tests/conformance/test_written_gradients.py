@@ -72,7 +72,7 @@ def test_a_subclass_does_not_inherit_a_formula_that_may_not_hold():
     assert not has_written_gradient(Louder(3))
 
 
-@pytest.mark.parametrize("function", ["gelu", lambda x: x], ids=str)
+@pytest.mark.parametrize("function", ["gelu", lambda x: x], ids=["gelu", "lambda"])
 def test_functions_without_a_known_slope_take_the_tape(function):
     assert not has_written_gradient(rk.cells.GRUCell(3, activation=function))
 
