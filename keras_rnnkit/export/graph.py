@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.lowering.placeholders import Lowered, lower
 from keras_rnnkit.export.lowering.recurrence import Recurrence
 from keras_rnnkit.export.reading.model_calls import ModelCall, State, input_names, named_outputs, state_names
+from keras_rnnkit.export.reading.names import layer_at, layer_paths
 from keras_rnnkit.export.tracing.placeholders import Left, Tracing
 from keras_rnnkit.export.tracing.tensorflow_graph import large_weights, to_onnx
 from keras_rnnkit.export.writing import finish
@@ -108,6 +110,7 @@ def finished(graph: Graph, trace: Trace, runs: list[finish.Shapes] | None = None
         lowered=graph.lowered,
         axis_name=getattr(model_call, "axis_name", None),
         runs=runs or [],
+        layer_of=partial(layer_at, paths=layer_paths(model_call.model).values()),
     )
     facts = getattr(model_call, "facts", None) or described(model_call.states, graph.states)
     finish.describe(graph.model, mode=model_call.mode, states=facts)

@@ -123,7 +123,7 @@ def test_numpy_inside_an_equation(refused):
 def test_an_operation_without_an_onnx_form_inside_a_cell(refused):
     model = keras.Sequential([L.RNN(Cell(tf.math.bessel_i0), name="mine")])
     model(X)
-    refused(model, "BesselI0", formats=["onnx"])
+    refused(model, "no ONNX form for BesselI0, which the layer 'mine' uses", formats=["onnx"])
 
 
 @pytest.mark.parametrize("end", [7, -1, "a", 2.0, True])

@@ -16,6 +16,8 @@ from keras_rnnkit.export.writing.renaming import give_way
 
 Shapes = tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]
 """The shapes of a run's inputs and outputs, by name."""
+LayerOf = Callable[[str], str | None]
+"""name of a node -> path of the layer that wrote it, None if it was no layer"""
 AxisName = Callable[[str, int], str]
 """(name of an input or output, number of one of its free axes) -> name of the axis."""
 
@@ -38,11 +40,12 @@ def finish(
     lowered: list[Lowered],
     axis_name: AxisName | None = None,
     runs: Sequence[Shapes] = (),
+    layer_of: LayerOf | None = None,
 ) -> None:
     """Name inputs, outputs and axes in place, and check.
 
     runs: shapes at several sizes; an axis of an output that is as long as one of an input in all of them is called
-    like it. axis_name: names all free axes instead.
+    like it. axis_name: names all free axes instead. layer_of: the layer that wrote a node, from the node's name.
     """
     rename(model.graph, inputs, outputs, lowered)
     name_axes(model.graph, inputs, shapes, output_shapes)
@@ -53,7 +56,7 @@ def finish(
     forget_unused_domains(model)
     model.producer_name, model.producer_version = "keras-rnnkit", __version__
     model.doc_string = ""
-    check(model)
+    check(model, layer_of)
 
 
 def forget_unused_domains(model: ModelProto) -> None:
@@ -144,19 +147,16 @@ def always_equal(runs: Sequence[Shapes], read: tuple[str, int], written: tuple[s
     return bool(lengths) and all(a == b for a, b in lengths)
 
 
-def check(model: ModelProto) -> None:
+def check(model: ModelProto, layer_of: LayerOf | None = None) -> None:
     """onnx's own checks; before them a sentence for what tf2onnx could not translate."""
-    foreign = sorted(
-        {
-            f"{node.domain}:{node.op_type}".lstrip(":")
-            for node in every_node(model.graph)
-            if not is_standard(node, model)
-        }
-    )
+    foreign = [node for node in every_node(model.graph) if not is_standard(node, model)]
     if foreign:
+        operations = sorted({f"{node.domain}:{node.op_type}".lstrip(":") for node in foreign})
+        layers = sorted({layer for node in foreign if layer_of and (layer := layer_of(node.name))})
+        users = ", ".join(f"the layer {layer!r}" for layer in layers) or "a layer of the model"
         raise ExportError(
-            f"tf2onnx has no ONNX form for {', '.join(foreign)}, which a layer of the model uses. Move that layer out "
-            "of the model (text and other preprocessing in front of it), or write it with other operations."
+            f"tf2onnx has no ONNX form for {', '.join(operations)}, which {users} uses. Move that layer out of the "
+            "model (text and other preprocessing in front of it), or write it with other operations."
         )
     try:
         onnx.checker.check_model(model, full_check=True)
