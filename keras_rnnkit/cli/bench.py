@@ -6,7 +6,7 @@ import typer
 
 from keras_rnnkit.bench.settings import ExportBench, ServeBench, TrainBench, TranslateBench
 from keras_rnnkit.cli.options import options_of
-from keras_rnnkit.cli.refusals import need, refuse
+from keras_rnnkit.cli.refusals import REFUSED, need, refuse
 from keras_rnnkit.stages import stages
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine, side by side.")
@@ -66,3 +66,5 @@ def bench_train(settings: TrainBench) -> None:
         refuse(str(error))
     for line in table.lines(result):
         typer.echo(line)
+    if any(row.refusal for row in result.rows):
+        raise typer.Exit(REFUSED)

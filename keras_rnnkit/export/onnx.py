@@ -65,7 +65,8 @@ def export_onnx(
             a file of half the size. The graph is verified with the weights as they are, too.
         calibration: data as the model takes them: arrays, dicts, or a list, generator or tf.data.Dataset of batches.
             The graph is tried on some of it, and the error of quantized weights is measured on it.
-        max_error: the largest such error allowed, in proportion like `tolerance`; 0.1 for int8, 0.01 for float16.
+        max_error: the largest such error allowed, in proportion to the widest range of an output's columns; 0.1 for
+            int8, 0.01 for float16.
         compare: time a run beside one of `model.export(format="onnx")`, one row of a hundred steps on one thread.
         progress: a function that is told each stage as it begins.
 

@@ -30,7 +30,7 @@ class ExportReport:
     which is the range of the column's values, or wider where rounding alone moves them further than the tolerance.
     This is the number that is enforced: it is at most the tolerance. None without verification.
     quantized: "int8" or "float16" if the weights were asked for in fewer bits, and quantized_error the largest
-    difference with them, in proportion to the range of a column.
+    difference with them, in proportion to the widest range of an output's columns.
     latency: the times of a run beside those of Keras' own export, if they were asked for.
     states: (input, output) names of the states that a stateful model carries.
     """

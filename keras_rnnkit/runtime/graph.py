@@ -186,9 +186,9 @@ def open_session(content: bytes, where: str, threads: int, providers: list[str] 
 
 def facts(session: onnxruntime.InferenceSession, where: str) -> dict[str, Any]:
     """What keras_rnnkit wrote into the file's metadata."""
-    entries = session.get_modelmeta().custom_metadata_map.items()
     prefix = "keras_rnnkit."
     try:
+        entries = session.get_modelmeta().custom_metadata_map.items()
         found = {key.removeprefix(prefix): json.loads(value) for key, value in entries if key.startswith(prefix)}
         FACTS(found, "metadata")
     except (ValueError, RecursionError) as error:

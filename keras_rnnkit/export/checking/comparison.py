@@ -53,6 +53,7 @@ def compared(
     tolerance: float,
     moved: Callable[[], list[Runs]] | None = None,
     cap: float = NOISE_CAP,
+    shared_scale: bool = False,
 ) -> Comparison:
     """Compare outputs by name, each column of the last axis by a scale of its own, which is its range over all probes.
 
@@ -62,10 +63,14 @@ def compared(
     moved: runs Keras again, several times, with weights and inputs moved by one unit in the last place; the noise of a
     column is the largest change. It is called only where the strict rule fails. NaN and infinities are equal to
     themselves in the same place and to nothing else; whole numbers and truth values must be equal.
+
+    shared_scale: the scale of every column is the widest range of the output's columns.
     """
     comparison, again = Comparison(), Again(moved, cap)
     for name in expected[0] if expected else ():
         columns = Columns([run[name] for run in expected], [run.get(name) for run in actual])
+        if shared_scale:
+            columns.range = np.full_like(columns.range, np.max(columns.range, initial=0.0))
         sentence = columns.mismatch()
         if sentence is None:
             sentence = compared_column(name, columns, tolerance, again, comparison)

@@ -99,9 +99,12 @@ class FileCheck:
 
 
 def check_rough(run: Run, trial: Trial, kind: str, bound: float) -> float:
-    """The largest error of a file with weights in fewer bits, in proportion to the range of a column."""
+    """The largest error of a file with weights in fewer bits, in proportion to the widest range of a column.
+
+    The rounding of weights is a matter of accuracy, which the columns of an output share, and not of right or wrong.
+    """
     expected = trial.expected()
-    comparison = compared(expected, trial.computed(run, expected), bound)
+    comparison = compared(expected, trial.computed(run, expected), bound, shared_scale=True)
     if comparison.failure:
         raise ExportError(
             f"With {kind} weights the output {comparison.failure.name!r} {comparison.failure.sentence} "

@@ -207,10 +207,19 @@ def sequence_trial(model_call: ModelCall) -> SequenceTrial:
 
 
 def limits_of(reference: Reference) -> Limits:
-    """Which values the inputs may have. Whole numbers without a vocabulary are tried until Keras takes them."""
+    """Which values the inputs may have.
+
+    Whole numbers are tried until Keras takes them: below the vocabulary, which a model may move, such as by looking up
+    tokens + 1; below other numbers where there is no vocabulary.
+    """
     limits = Limits(reference.model)
     kinds = [np.dtype(spec.dtype).kind for spec in reference.signature.inputs if spec.dtype != "bfloat16"]
-    if limits.vocabulary is not None or not set(kinds) & {"i", "u"}:
+    if not set(kinds) & {"i", "u"}:
+        return limits
+    if limits.vocabulary is not None:
+        highest = limits.vocabulary
+        below = (n for n in (highest, highest - 1, highest - 2, highest // 2) if n > 1 and takes(reference, n))
+        limits.vocabulary = next(below, highest)
         return limits
     largest = UNKNOWN_VOCABULARY
     while largest > 2 and not takes(reference, largest):
@@ -221,6 +230,7 @@ def limits_of(reference: Reference) -> Limits:
 def takes(reference: Reference, largest: int) -> bool:
     """Whether Keras runs the model on whole numbers below `largest`."""
     rng, limits = np.random.default_rng(0), Limits(reference.model, largest)
+    limits.vocabulary = limits.vocabulary and largest
     inputs = [limits.array(rng, spec, reference.batch or 2, 5) for spec in reference.signature.inputs]
     for x in inputs:
         if x.dtype.kind in "iu":
