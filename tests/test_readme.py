@@ -22,7 +22,7 @@ def test_it_has_two_commands_that_set_themselves_up():
 
 
 def test_the_first_command_installs_all_that_the_demo_and_the_server_need():
-    assert "'.[train,export,serve]'" in commands()[0] and commands()[0].endswith(".venv/bin/rnnkit demo\n")
+    assert "'.[train,export,serve,plot]'" in commands()[0] and commands()[0].endswith(".venv/bin/rnnkit demo\n")
     assert "python -m pytest" in commands()[1]  # .ci/run looks for this line
 
 
