@@ -23,7 +23,7 @@ def refusal(layer, call: CallFlags) -> str | None:
             "from rk.cells.Cell with project, recur and gates"
         )
     if keras_internals.draws_mask_per_gate(layer.cell) and (layer.cell.dropout or layer.cell.recurrent_dropout):
-        return f"a stock {type(layer.cell).__name__} with dropout draws a mask for each gate; rk.convert changes that"
+        return f"a stock {type(layer.cell).__name__} with dropout draws a mask for each gate"
     if layer.unroll:
         return "unroll=True asks for one copy of the cell a step, without a loop"
     return None

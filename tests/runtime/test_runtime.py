@@ -1,7 +1,6 @@
 """The runtime: no framework, streams that move on only when all went well, sentences for bad input."""
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -11,28 +10,9 @@ import pytest
 
 import keras_rnnkit as rk
 from keras_rnnkit.runtime import BundleError, Graph, InputError
-from tests.export.conftest import randomised
 from tests.export.table import sequential
 
 L = keras.layers
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    model = randomised(sequential(rk.GRU(4, return_sequences=True, learn_initial_state=True), L.Dense(2)))
-    path = tmp_path_factory.mktemp("bundles") / "reader"
-    rk.export_bundle(model, path, saved_model=False)
-    return path
-
-
-@pytest.fixture
-def copy(folder, tmp_path):
-    return shutil.copytree(folder, tmp_path / "reader")
-
-
-@pytest.fixture
-def x():
-    return np.random.default_rng(3).normal(size=(2, 6, 3)).astype("float32")
 
 
 ALONE = """

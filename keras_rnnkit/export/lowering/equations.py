@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.adopt import adopt
 from keras_rnnkit.export.lowering import operators as lowering
 from keras_rnnkit.export.lowering.operators.scan import unknown_activation
@@ -44,8 +45,9 @@ def refusal(layer, cells: list[Any], rank: int, features: int, prefer: str) -> s
 
 def shape_of(layer) -> tuple[Any, ...]:
     """The shape of the sequences it was built for; a converted layer knows of it by its weights alone."""
-    if layer._build_shapes_dict:
-        return tuple(next(iter(layer._build_shapes_dict.values())))
+    shapes = keras_internals.build_shapes_dict(layer)
+    if shapes:
+        return tuple(next(iter(shapes.values())))
     return None, None, stacked_cells(layer)[0].kernel.shape[0]
 
 
