@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnnkit import __version__
-from keras_rnnkit.export import files
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.onnx import require_tensorflow
 from keras_rnnkit.export.report import ExportReport
+from keras_rnnkit.export.saving import files
 from keras_rnnkit.runtime import manifest as manifests
 
 PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
@@ -158,19 +158,20 @@ def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) 
 def translating(model, folder: Path, modes, quantize, saved_model, settings, tell):
     """Writes the graphs of a model that reads a source first."""
     from keras_rnnkit.export.drafts import Drafts
-    from keras_rnnkit.export.generating import encoder_decoder, encoder_decoder_saved_model
+    from keras_rnnkit.export.generating.encoder_decoder import bundle_files
+    from keras_rnnkit.export.generating.encoder_decoder.saved_model import saved_model as write_saved_model
     from keras_rnnkit.export.settings import Settings, check_choice
 
     for mode in modes or ():
-        check_choice("modes", mode, encoder_decoder.MODES)
+        check_choice("modes", mode, bundle_files.MODES)
     own = Settings(**{"strategy": None, **settings}, quantize=quantize)
     drafts = Drafts(shared=quantize is not None)
-    reports, quantized = encoder_decoder.written(model, folder, own, partial(told, tell), drafts)
+    reports, quantized = bundle_files.written(model, folder, own, partial(told, tell), drafts)
     saved = None
     if saved_model:
         tell("saved_model: tracing and verifying")
-        saved = encoder_decoder_saved_model.saved_model(model, folder / "saved_model", own, drafts)
-    return BundleReport("", reports, quantized, saved), {"translation": encoder_decoder.facts(model)}
+        saved = write_saved_model(model, folder / "saved_model", own, drafts)
+    return BundleReport("", reports, quantized, saved), {"translation": bundle_files.facts(model)}
 
 
 def told(tell: Callable[[str], Any], mode: str, stage: str) -> None:

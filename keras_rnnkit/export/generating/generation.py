@@ -12,7 +12,7 @@ from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
 from keras_rnnkit.decoding.loop import widened
 from keras_rnnkit.export.checking.file_check import FileCheck, Verified
 from keras_rnnkit.export.checking.reference import Reference
-from keras_rnnkit.export.checking.trial import Trial
+from keras_rnnkit.export.checking.trials.trial import Trial
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation_check import TokenCheck, gives_probabilities
 from keras_rnnkit.export.generating.prompt_reader import UNSET, read_prompts

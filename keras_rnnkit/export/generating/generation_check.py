@@ -13,7 +13,7 @@ from keras_rnnkit.decoding import Sampling, Strategy, generate
 from keras_rnnkit.export.checking.comparison import NOISE_CAP, Arrays, Columns
 from keras_rnnkit.export.checking.reference import DRAWS, Reference
 from keras_rnnkit.export.checking.sessions import File
-from keras_rnnkit.export.checking.trial import Shift
+from keras_rnnkit.export.checking.trials.trial import Shift
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.prompt_trial import NUMBERS, STEPS, PromptTrial
 from keras_rnnkit.export.reading.signature import Spec

@@ -11,12 +11,12 @@ import tensorflow as tf
 from keras import tree
 
 from keras_rnnkit.export.checking.comparison import difference
-from keras_rnnkit.export.checking.probes import Limits
+from keras_rnnkit.export.checking.trials.probes import Limits
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.hooks.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.hooks.output_recorder import Call, OutputRecorder
 from keras_rnnkit.export.reading.model_calls import State
 from keras_rnnkit.export.reading.names import layer_paths
-from keras_rnnkit.export.reading.output_recorder import Call, OutputRecorder
 from keras_rnnkit.export.reading.signature import Signature
 from keras_rnnkit.export.reading.streaming import Carrier, StreamCall, run
 from keras_rnnkit.export.tracing.tensorflow_graph import first_lines

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_rnnkit import keras_internals
-from keras_rnnkit.export.checking.reach import receptive_field
+from keras_rnnkit.export.checking.trials.reach import receptive_field
 from keras_rnnkit.export.reading.model_calls import ModelCall, State
 from keras_rnnkit.export.reading.signature import Spec
 

@@ -14,15 +14,15 @@ from keras import ops as kops
 
 from keras_rnnkit.decoding import Sampling, Strategy
 from keras_rnnkit.export.checking.comparison import compared
-from keras_rnnkit.export.checking.probes import Probe
 from keras_rnnkit.export.checking.reference import DRAWS, Reference
 from keras_rnnkit.export.checking.sessions import File
-from keras_rnnkit.export.checking.trial import SequenceTrial, Shift
+from keras_rnnkit.export.checking.trials.probes import Probe
+from keras_rnnkit.export.checking.trials.trial import SequenceTrial, Shift
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation_check import Hypotheses, TokenComparison
 from keras_rnnkit.export.generating.prompt_trial import NUMBERS, STEPS
+from keras_rnnkit.export.reading.hooks.patches import PatchedAttribute, patched
 from keras_rnnkit.export.reading.model_calls import ModelCall
-from keras_rnnkit.export.reading.patches import PatchedAttribute, patched
 from keras_rnnkit.seq2seq import Memory, Seq2Seq
 
 
