@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from keras_rnnkit.export.checking.sessions import session
-from keras_rnnkit.export.checking.trials.probes import Limits
+from keras_rnnkit.export.errors import first_lines
+from keras_rnnkit.export.reading.input_values import Limits
 from keras_rnnkit.export.reading.model_calls import ModelCall
-from keras_rnnkit.export.tracing.tensorflow_graph import first_lines, quiet
+from keras_rnnkit.export.tracing.tensorflow_graph import quiet
 from keras_rnnkit.timing import Times, side_by_side
 
 ROWS, STEPS = 1, 100

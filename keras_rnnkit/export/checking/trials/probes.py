@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Any
-
-import keras
 import numpy as np
 
-from keras_rnnkit import keras_internals
 from keras_rnnkit.export.checking.trials.reach import receptive_field
+from keras_rnnkit.export.reading.input_values import Limits
 from keras_rnnkit.export.reading.model_calls import ModelCall, State
-from keras_rnnkit.export.reading.signature import Spec
 
 SIZES = ((2, 5), (1, 1), (5, 9))
 """Batch and steps of each probe, as far as they are free; different in all three, so that axes can be told apart."""
-UNKNOWN_VOCABULARY = 64
-"""Integer inputs that no layer gives a vocabulary to are tried up to this number."""
-PATTERNS = ("gaps", "right", "full", "left", "none")
-"""Which steps of a row are valid; the rows of all probes take one pattern after the other."""
 
 
 class Probe:
@@ -57,83 +47,3 @@ def probes(model_call: ModelCall, limits: Limits | None = None, seed: int = 0) -
 def state_of(rng, state: State, batch: int) -> np.ndarray:
     shape = [batch if n is None else n for n in state.shape]
     return (0.5 * rng.normal(size=shape)).astype(state.dtype)
-
-
-class Limits:
-    """Which values a model's inputs may have: how many tokens there are, which values mark a padded step.
-
-    tokens: the smallest vocabulary of the model's layers; None where no layer has one, and then `largest` bounds them.
-    """
-
-    def __init__(self, model, largest: int = UNKNOWN_VOCABULARY):
-        layers = list(keras_internals.flatten_layers(model))
-        widths = [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
-        widths += [layer.num_tokens for layer in layers if isinstance(layer, keras.layers.CategoryEncoding)]
-        self.vocabulary: int | None = min([n for n in widths if n], default=None)
-        self.largest = largest
-        self.padding = padding_values(model)
-        self.patterns = patterns()
-        self.deck: list[int] = []
-
-    @property
-    def tokens(self) -> int:
-        return self.vocabulary or self.largest
-
-    def array(self, rng, spec: Spec, batch: int, steps: int) -> np.ndarray:
-        free = [batch, steps] + [max(steps // 2, 1)] * len(spec.shape)
-        shape = tuple(free[axis] if n is None else n for axis, n in enumerate(spec.shape))
-        dtype: Any = np.dtype(spec.dtype) if spec.dtype != "bfloat16" else np.dtype(np.float32)
-        masked = ~self.valid_steps(rng, shape[:2]) if len(shape) > 1 else np.zeros(shape, bool)
-        wide = masked.reshape(*masked.shape, *[1] * (len(shape) - masked.ndim))
-        if dtype.kind == "b":
-            return np.broadcast_to(~wide, shape).copy()
-        if np.issubdtype(dtype, np.integer):
-            return np.where(wide, 0, self.deal(rng, shape)).astype(dtype)
-        x = rng.normal(size=shape).astype(dtype)
-        if len(shape) > 2:
-            for row in range(shape[0]):
-                x[row, masked[row]] = self.padding[row % len(self.padding)]
-        return x
-
-    def deal(self, rng, shape: tuple[int, ...]) -> np.ndarray:
-        """Tokens, each of the vocabulary before one comes again; small numbers more often where it is unknown."""
-        count = math.prod(shape)
-        if self.vocabulary is None:
-            return np.floor(self.largest ** rng.random(shape)).astype(np.int64) - (rng.random(shape) < 0.2)
-        first = min(1, self.vocabulary - 1)  # 0 stands for padding, and comes with the masked steps
-        while len(self.deck) < count:
-            shuffled = rng.permutation(np.arange(first, self.vocabulary))
-            self.deck += [self.vocabulary - 1, *shuffled[: max(4 * count, 1000)].tolist()]
-        dealt, self.deck = self.deck[:count], self.deck[count:]
-        return np.array(dealt, np.int64).reshape(shape)
-
-    def valid_steps(self, rng, shape: tuple[int, ...]) -> np.ndarray:
-        """A mask [B, T] with, row by row: gaps inside, padding on the right, none, on the left, everywhere."""
-        batch, steps = shape
-        return np.array([valid(rng, next(self.patterns), steps) for _ in range(batch)], bool).reshape(batch, steps)
-
-
-def padding_values(model) -> list[float]:
-    """The values that mark a padded step: those of all Masking layers, or 0, which masks of users' own often read."""
-    masking = [layer for layer in keras_internals.flatten_layers(model) if isinstance(layer, keras.layers.Masking)]
-    return list(dict.fromkeys(float(layer.mask_value) for layer in masking)) or [0.0]
-
-
-def patterns() -> Iterator[str]:
-    while True:
-        yield from PATTERNS
-
-
-def valid(rng, pattern: str, steps: int) -> np.ndarray:
-    row = np.ones(steps, bool)
-    if steps == 1 or pattern == "full":
-        return row
-    if pattern == "gaps":
-        row[rng.permutation(steps)[: max(steps // 3, 1)]] = False
-    elif pattern == "right":
-        row[-max(steps // 2, 1) :] = False
-    elif pattern == "left":
-        row[: max(steps // 2, 1)] = False
-    else:
-        row[:] = False
-    return row
