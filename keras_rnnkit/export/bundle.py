@@ -20,6 +20,7 @@ from keras_rnnkit.export.onnx import require_tensorflow
 from keras_rnnkit.export.report import ExportReport
 from keras_rnnkit.export.saving import files
 from keras_rnnkit.runtime import manifest as manifests
+from keras_rnnkit.text.vocabulary import UNKNOWN, Vocabulary
 
 PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 
@@ -67,6 +68,7 @@ def export_bundle(
     quantize: str | None = None,
     saved_model: bool = True,
     vocabulary: Any = None,
+    allow_unknown: bool = False,
     progress: Callable[[str], Any] | None = None,
     **settings: Any,
 ) -> BundleReport:
@@ -84,6 +86,7 @@ def export_bundle(
         saved_model: write a SavedModel too.
         vocabulary: what turns text into tokens and back, with a method `save(path)`; it becomes `vocabulary.json`;
             of a `Seq2Seq` a pair, that of sources (None for features and images) and that of targets.
+        allow_unknown: let the exported loop pick the token `<unk>` of the vocabulary; as a rule it is left out.
         progress: a function that is told each stage as it begins.
         settings: the other arguments of `export_onnx`.
 
@@ -105,6 +108,7 @@ def export_bundle(
     destination = files.checked_folder(folder, manifests.NAME)
     with files.folder(destination) as temporary:
         tell = progress or silently
+        settings["forbidden"] = () if allow_unknown else unknown_tokens(vocabulary)
         report, facts = write(model, temporary, modes, quantize, saved_model, settings, tell)
         for name, words in vocabularies(vocabulary).items():
             words.save(temporary / name)
@@ -123,6 +127,13 @@ def vocabularies(vocabulary: Any) -> dict[str, Any]:
         return {"vocabulary.json": vocabulary}
     source, target = vocabulary
     return {"source_vocabulary.json": source, "vocabulary.json": target} if source else {"vocabulary.json": target}
+
+
+def unknown_tokens(vocabulary: Any) -> tuple[int, ...]:
+    """The token of unknown words, where the vocabulary of what is generated has one."""
+    target = vocabulary[1] if isinstance(vocabulary, tuple | list) else vocabulary
+    unknown = target.number(UNKNOWN) if isinstance(target, Vocabulary) else None
+    return () if unknown is None else (unknown,)
 
 
 def write_model(model, folder: Path, modes, quantize, saved_model, settings, tell):

@@ -48,16 +48,19 @@ class Decoding:
     probabilities: bool
 
 
-def decoding(strategy: str | Strategy, end: int | None, probabilities: bool) -> Decoding:
+def decoding(
+    strategy: str | Strategy, end: int | None, probabilities: bool, forbidden: tuple[int, ...] = ()
+) -> Decoding:
+    """How tokens follow. forbidden: tokens that are never picked, besides those that the strategy itself forbids."""
     end = int(end) if isinstance(end, np.integer) else end
     if isinstance(strategy, Strategy):
-        return Decoding(strategy, None, end, probabilities)
+        return Decoding(strategy.forbidding([*strategy.forbidden, *forbidden]), None, end, probabilities)
     if strategy not in STRATEGIES:
         names = ", ".join(map(repr, STRATEGIES))
         raise ExportError(
             f"Received: strategy={strategy!r}. Expected one of {names}, or a keras_rnnkit.decoding.Strategy."
         )
-    return Decoding(STRATEGIES[strategy](), strategy, end, probabilities)
+    return Decoding(STRATEGIES[strategy]().forbidding(forbidden), strategy, end, probabilities)
 
 
 def check_end(end: Any, tokens: int) -> None:
@@ -124,7 +127,7 @@ class Generations(Streams):
         reference = Reference(self.trace().model_call)
         prompts = made_up_prompts(TokenTrials(reference)) if reference.signature.tokens() else []
         probabilities = gives_probabilities(reference, prompts)
-        return decoding(self.settings.strategy, self.settings.end, probabilities)
+        return decoding(self.settings.strategy, self.settings.end, probabilities, self.settings.forbidden)
 
     # ------------------------------------------------------------------ check
 
@@ -171,7 +174,7 @@ class Surroundings:
             self.defaults = {name: default for name, (_, default) in numbers.items()}
             strategy = type(strategy)(
                 **{name: self.own_input(name, (), kind, []) for name, (kind, _) in numbers.items()}
-            )
+            ).forbidding(strategy.forbidden)
         return strategy, noise, length_of_second_axis(noise)
 
     def own_input(self, name: str, shape, dtype, dims: list[Any]) -> Value:
@@ -207,6 +210,7 @@ class Surroundings:
             "strategy": strategy,
             "beams": self.how.strategy.rows,
             "end": self.how.end,
+            "forbidden": list(self.how.strategy.forbidden),
             "defaults": self.defaults,
         }
 

@@ -42,7 +42,8 @@ class TokenCheck:
         self.reference: Reference = trial.reference
         self.tokens = cast(Spec, self.reference.signature.tokens())
         numbers = (float(NUMBERS["temperature"]), int(NUMBERS["top_k"]), float(NUMBERS["top_p"]))
-        self.strategy: Strategy = Sampling(*numbers) if how.named == "sample" else how.strategy
+        drawing = Sampling(*numbers).forbidding(how.strategy.forbidden)
+        self.strategy: Strategy = drawing if how.named == "sample" else how.strategy
 
     def __call__(self) -> tuple[float, list[str]]:
         """(the largest error of a score, notes); ExportError if a token, length or score is another one."""

@@ -56,7 +56,7 @@ class TranslationFile(Sequences):
 
     def decoding(self) -> Decoding:
         strategy = Beam(5) if self.settings.strategy is None else self.settings.strategy
-        return decoding(strategy, self.whole.end, probabilities=False)
+        return decoding(strategy, self.whole.end, probabilities=False, forbidden=self.settings.forbidden)
 
     def written(self) -> ModelProto:
         kind = self.settings.quantize

@@ -72,7 +72,8 @@ class TranslationCheck:
     def __init__(self, content: bytes, trial: SourceTrial, model: Seq2Seq, how: Any, tolerance: float):
         self.file, self.trial, self.model, self.tolerance = File(content), trial, model, tolerance
         numbers = (float(NUMBERS["temperature"]), int(NUMBERS["top_k"]), float(NUMBERS["top_p"]))
-        self.strategy: Strategy = Sampling(*numbers) if how.named == "sample" else how.strategy
+        drawing = Sampling(*numbers).forbidding(how.strategy.forbidden)
+        self.strategy: Strategy = drawing if how.named == "sample" else how.strategy
 
     def __call__(self) -> tuple[float, list[str]]:
         """(the largest error, notes); ExportError if a token, length, score or attention is another one."""
