@@ -6,7 +6,7 @@ from keras_rnnkit.cells.batchnorm import BatchNormCell
 from keras_rnnkit.cells.conditioned import ConditionedCell
 from keras_rnnkit.cells.coupled_lstm import CoupledLSTMCell
 from keras_rnnkit.cells.gru import GRUCell
-from keras_rnnkit.cells.indrnn import IndRNNCell, MagnitudeLimit
+from keras_rnnkit.cells.ind_rnn import IndRNNCell, MagnitudeLimit
 from keras_rnnkit.cells.layernorm_lstm import LayerNormLSTMCell
 from keras_rnnkit.cells.linear import LinearCell
 from keras_rnnkit.cells.lru import LRUCell
@@ -15,7 +15,7 @@ from keras_rnnkit.cells.min_gru import MinGRUCell
 from keras_rnnkit.cells.min_lstm import MinLSTMCell
 from keras_rnnkit.cells.peephole_lstm import PeepholeLSTMCell
 from keras_rnnkit.cells.qrnn import QRNNCell
-from keras_rnnkit.cells.rg_lru import RGLRUCell
+from keras_rnnkit.cells.rglru import RGLRUCell
 from keras_rnnkit.cells.sru import SRUCell
 from keras_rnnkit.cells.vanilla import VanillaCell
 from keras_rnnkit.cells.wrapper import WrapperCell

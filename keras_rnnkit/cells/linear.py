@@ -103,6 +103,26 @@ class LinearCell(Cell):
         s_re, s_im = ops.split(s, 2)
         return ops.concatenate([a_re * s_re - a_im * s_im, a_re * s_im + a_im * s_re])
 
+    def with_flags(self, ops, a, b, valid=None, reset=None, start=None):
+        """The coefficients of steps that hand the state on unless they are valid, and start anew at a reset.
+
+        valid, reset: booleans [T, B, 1]; start: the state [B, S] that a reset goes back to. Both are then a matter of
+        the coefficients, and the recurrence need not know of them.
+        """
+        if valid is not None:
+            a, b = ops.where(valid, a, self.one(ops, a)), ops.where(valid, b, ops.zeros_like(b))
+        if reset is not None:
+            b = ops.where(reset, self.times(ops, a, ops.zeros_like(a) + start) + b, b)
+            a = ops.where(reset, ops.zeros_like(a), a)
+        return a, b
+
+    def one(self, ops, like):
+        """The number 1, real or complex, in the shape of `like`."""
+        if not self.complex_state:
+            return ops.zeros_like(like) + 1.0
+        real, imaginary = ops.split(ops.zeros_like(like), 2)
+        return ops.concatenate([real + 1.0, imaginary])
+
     def project(self, ops, w, x):
         z = ops.matmul(x, w.kernel)
         return z if w.bias is None else z + w.bias

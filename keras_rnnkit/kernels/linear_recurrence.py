@@ -1,10 +1,10 @@
 """s_t = a_t * s_{t-1} + b_t over whole sequences, with its gradient: the one line of a linear cell that needs a loop.
 
-The gradient is a recurrence of the same kind from the last step to the first, so both are written here once, and each is
-the gradient of the other. How they are run is a matter of the backend and the device:
+The gradient is a recurrence of the same kind from the last step to the first. Both are written here once, each as the
+gradient of the other. How they are run is a matter of the backend and the device:
 
-- TensorFlow on a CPU, in training: a loop that XLA compiles. A step is one pass over a row of numbers.
-- TensorFlow elsewhere: in about log2(T) passes over the whole sequence, in which spans of steps are joined to spans of
+- TensorFlow on a CPU: a loop, which XLA compiles in training. A step is one pass over a row of numbers.
+- TensorFlow on a GPU: in about log2(T) passes over the whole sequence, in which spans of steps are joined to spans of
   twice their length (Hillis and Steele, 1986).
 - JAX on a CPU: `jax.lax.scan`; elsewhere `jax.lax.associative_scan`.
 """
@@ -24,11 +24,12 @@ class LinearRecurrence:
     """The recurrence of a cell. a, b: [T, B, S]; first: [B, S].
 
     times: the product `times(ops, a, s)` of the cell's numbers. is_complex: whether these are complex.
+    training: whether a gradient will be asked for, and many batches of the same shape will follow.
     """
 
-    def __init__(self, times, is_complex: bool):
+    def __init__(self, times, is_complex: bool, training: bool):
         self.times = lambda a, s: times(kops, a, s)
-        self.is_complex = is_complex
+        self.is_complex, self.training = is_complex, training
         self.engine = importlib.import_module(f"keras_rnnkit.kernels.{ENGINES[keras.backend.backend()]}")
 
     def solve(self, a, b, first):

@@ -6,7 +6,7 @@ import functools
 
 import tensorflow as tf
 
-from keras_rnnkit.kernels import loop_choice
+from keras_rnnkit.kernels import graph_loops, loop_choice
 from keras_rnnkit.kernels.compiled_loops import loop
 
 HALF_PRECISION = (tf.float16, tf.bfloat16)
@@ -14,18 +14,40 @@ HALF_PRECISION = (tf.float16, tf.bfloat16)
 
 def forward(recurrence, a, b, first):
     """s_t = a_t * s_{t-1} + b_t."""
-    if loop_choice.why_not_compiled(a.shape[0]):
-        b = tf.concat([b[:1] + recurrence.times(a[:1], first[None]), b[1:]], axis=0)
-        return doubled(recurrence, a, b)
-    return compiled(recurrence, (a, b, first), backwards=False)
+    if compiles(recurrence, a):
+        return compiled(recurrence, (a, b, first), backwards=False)
+    if on_gpu():
+        return doubled(recurrence, a, tf.concat([b[:1] + recurrence.times(a[:1], first[None]), b[1:]], axis=0))
+
+    def step(now, carry):
+        s = recurrence.times(now[0], carry[0]) + now[1]
+        return [s], s
+
+    return graph_loops.loop(step, (a, b), [first], out_like=first)[1]
 
 
 def backward(recurrence, a, d):
     """g_t = d_t + a_{t+1} * g_{t+1}."""
-    if loop_choice.why_not_compiled(a.shape[0]):
+    if compiles(recurrence, a):
+        return compiled(recurrence, (a, d), backwards=True)
+    if on_gpu():
         after = tf.concat([a[1:], tf.zeros_like(a[:1])], axis=0)
         return doubled(recurrence, after[::-1], d[::-1])[::-1]
-    return compiled(recurrence, (a, d), backwards=True)
+
+    def step(now, carry):
+        g = carry[0] + now[1]
+        return [recurrence.times(now[0], g)], g
+
+    like = tf.zeros_like(d[0])
+    return graph_loops.loop(step, (a, d), [like], out_like=like, backwards=True)[1]
+
+
+def compiles(recurrence, a) -> bool:
+    return recurrence.training and loop_choice.why_not_compiled(a.shape[0]) is None
+
+
+def on_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 def compiled(recurrence, arrays, backwards: bool):
@@ -77,7 +99,7 @@ def complex_product(a, s):
 
 
 def doubled(recurrence, a, b):
-    """The states for a first state of zero. After the pass with `span`, b_t holds the sum of the last 2 * span steps."""
+    """The states for a first state of zero. After each pass, b_t is what the last 2 * span steps have added."""
     length = tf.shape(a)[0]
 
     def join(span, a, b):

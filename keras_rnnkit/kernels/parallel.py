@@ -10,7 +10,7 @@ from keras_rnnkit.cells.linear import LinearCell
 from keras_rnnkit.kernels import hoisted
 from keras_rnnkit.kernels.call_flags import CallFlags
 from keras_rnnkit.kernels.linear_recurrence import ENGINES, LinearRecurrence
-from keras_rnnkit.kernels.recurrence import Recurrence, per_row
+from keras_rnnkit.kernels.recurrence import Recurrence
 from keras_rnnkit.ops import keras as kops
 
 
@@ -51,34 +51,20 @@ def run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training)
     w = cell.weights_as(keras.ops.convert_to_tensor)
     first = keras.ops.convert_to_tensor(initial_state[0], dtype=cell.compute_dtype)
     z = cell.inputs(kops, w, x, [first], training=training, mask=flags.get("mask"))
-    a, b = with_flags(cell, *cell.coefficients(kops, w, z), flags, layer.start_states(initial_state))
-    s = LinearRecurrence(cell.times, cell.complex_state).solve(a, b, first)
+    a, b = cell.with_flags(
+        kops,
+        *cell.coefficients(kops, w, z),
+        valid=flags["mask"][..., None] if "mask" in flags else None,
+        reset=flags["reset"][..., None] if "reset" in flags else None,
+        start=layer.start_states(initial_state)[0],
+    )
+    s = LinearRecurrence(cell.times, cell.complex_state, bool(training)).solve(a, b, first)
     recurrence = Recurrence(cell, masked="mask" in flags, resets="reset" in flags)
     stacks = [s]
     if recurrence.carries_output:
         y = cell.output(kops, w, z, s)
         stacks.append(held(y, flags["mask"]) if "mask" in flags else y)
     return hoisted.as_keras(layer, stacks, recurrence, flags.get("mask"))
-
-
-def with_flags(cell, a, b, flags, start):
-    """The coefficients of steps that hand the state on where they are masked, and that begin anew at a reset."""
-    if "mask" in flags:
-        valid = per_row(flags["mask"], a)
-        a, b = kops.where(valid, a, one(cell, a)), kops.where(valid, b, kops.zeros_like(b))
-    if "reset" in flags:
-        reset = per_row(flags["reset"], a)
-        b = kops.where(reset, cell.times(kops, a, kops.zeros_like(a) + start[0]) + b, b)
-        a = kops.where(reset, kops.zeros_like(a), a)
-    return a, b
-
-
-def one(cell, like):
-    """The number 1 in the cell's numbers."""
-    if not cell.complex_state:
-        return keras.ops.ones_like(like)
-    real, imaginary = kops.split(like, 2)
-    return kops.concatenate([keras.ops.ones_like(real), kops.zeros_like(imaginary)])
 
 
 def held(y, mask):

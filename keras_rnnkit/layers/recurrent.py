@@ -27,7 +27,8 @@ class Recurrent(keras.layers.RNN):
     Arguments, besides those of `keras.layers.RNN` (return_sequences, return_state, go_backwards, stateful, unroll,
     zero_output_for_mask):
         cell: a cell of `keras_rnnkit.cells`, any Keras cell, or a list of cells to stack in one loop.
-        kernel: "auto" (the fastest that can), "cudnn", "parallel", "hoisted" or "scan"; `rk.explain(model)` says which runs.
+        kernel: "auto" (the fastest that can), "cudnn", "parallel", "hoisted" or "scan"; `rk.explain(model)` says
+            which runs.
         learn_initial_state: start from trained states instead of zeros.
         memory: "keep" what the way back of training needs of each step, or "checkpoint": keep the states of about
             sqrt(T) steps and compute the others again, with far less memory and somewhat more time.
