@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnnkit import __version__
-from keras_rnnkit.export import files
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.onnx import require_tensorflow
 from keras_rnnkit.export.report import ExportReport
+from keras_rnnkit.export.saving import files
 from keras_rnnkit.runtime import manifest as manifests
+from keras_rnnkit.text.vocabulary import UNKNOWN, Vocabulary
 
 PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 
@@ -67,6 +68,7 @@ def export_bundle(
     quantize: str | None = None,
     saved_model: bool = True,
     vocabulary: Any = None,
+    allow_unknown: bool = False,
     progress: Callable[[str], Any] | None = None,
     **settings: Any,
 ) -> BundleReport:
@@ -84,6 +86,7 @@ def export_bundle(
         saved_model: write a SavedModel too.
         vocabulary: what turns text into tokens and back, with a method `save(path)`; it becomes `vocabulary.json`;
             of a `Seq2Seq` a pair, that of sources (None for features and images) and that of targets.
+        allow_unknown: let the exported loop pick the token `<unk>` of the vocabulary; as a rule it is left out.
         progress: a function that is told each stage as it begins.
         settings: the other arguments of `export_onnx`.
 
@@ -105,6 +108,7 @@ def export_bundle(
     destination = files.checked_folder(folder, manifests.NAME)
     with files.folder(destination) as temporary:
         tell = progress or silently
+        settings["forbidden"] = () if allow_unknown else unknown_tokens(vocabulary)
         report, facts = write(model, temporary, modes, quantize, saved_model, settings, tell)
         for name, words in vocabularies(vocabulary).items():
             words.save(temporary / name)
@@ -123,6 +127,13 @@ def vocabularies(given: Any) -> dict[str, Any]:
         return {"vocabulary.json": given}
     source, target = given
     return {"source_vocabulary.json": source, "vocabulary.json": target} if source else {"vocabulary.json": target}
+
+
+def unknown_tokens(vocabulary: Any) -> tuple[int, ...]:
+    """The token of unknown words, where the vocabulary of what is generated has one."""
+    target = vocabulary[1] if isinstance(vocabulary, tuple | list) else vocabulary
+    unknown = target.number(UNKNOWN) if isinstance(target, Vocabulary) else None
+    return () if unknown is None else (unknown,)
 
 
 def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) -> tuple[BundleReport, dict[str, Any]]:
@@ -158,19 +169,20 @@ def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) 
 def translating(model, folder: Path, modes, quantize, saved_model, settings, tell):
     """Writes the graphs of a model that reads a source first."""
     from keras_rnnkit.export.drafts import Drafts
-    from keras_rnnkit.export.generating import encoder_decoder, encoder_decoder_saved_model
+    from keras_rnnkit.export.generating.encoder_decoder import bundle_files
+    from keras_rnnkit.export.generating.encoder_decoder.saved_model import saved_model as write_saved_model
     from keras_rnnkit.export.settings import Settings, check_choice
 
     for mode in modes or ():
-        check_choice("modes", mode, encoder_decoder.MODES)
+        check_choice("modes", mode, bundle_files.MODES)
     own = Settings(**{"strategy": None, **settings}, quantize=quantize)
     drafts = Drafts(shared=quantize is not None)
-    reports, quantized = encoder_decoder.written(model, folder, own, partial(told, tell), drafts)
+    reports, quantized = bundle_files.written(model, folder, own, partial(told, tell), drafts)
     saved = None
     if saved_model:
         tell("saved_model: tracing and verifying")
-        saved = encoder_decoder_saved_model.saved_model(model, folder / "saved_model", own, drafts)
-    return BundleReport("", reports, quantized, saved), {"translation": encoder_decoder.facts(model)}
+        saved = write_saved_model(model, folder / "saved_model", own, drafts)
+    return BundleReport("", reports, quantized, saved), {"translation": bundle_files.facts(model)}
 
 
 def told(tell: Callable[[str], Any], mode: str, stage: str) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked
-from keras_rnnkit.export.reading.output_recorder import OutputRecorder
-from keras_rnnkit.export.reading.patches import PatchedAttribute, PatchedMethod, patched
+from keras_rnnkit.export.reading.hooks.layer_hooks import LayerHooks, hooked
+from keras_rnnkit.export.reading.hooks.output_recorder import OutputRecorder
+from keras_rnnkit.export.reading.hooks.patches import PatchedAttribute, PatchedMethod, patched
 from keras_rnnkit.export.reading.precision import computing_in_float32
 from keras_rnnkit.export.reading.streaming import forgetting, without_padding
 from tests.export.conftest import randomised

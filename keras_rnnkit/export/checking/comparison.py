@@ -224,18 +224,3 @@ def spread(values: np.ndarray, finite: np.ndarray) -> np.ndarray:
     largest = np.max(values, axis=0, initial=-np.inf, where=finite)
     smallest = np.min(values, axis=0, initial=np.inf, where=finite)
     return np.where(finite.any(axis=0), largest - smallest, 0.0)
-
-
-def difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """The largest absolute difference, and the same in proportion to the largest expected value if that is above 1."""
-    if a.shape != b.shape:
-        return float("inf"), float("inf")
-    if not a.size:
-        return 0.0, 0.0
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    if not np.all(same | (np.isfinite(a) & np.isfinite(b))):
-        return float("inf"), float("inf")
-    error = float(np.max(np.where(same, 0.0, distance(a, b))))
-    finite = a[np.isfinite(a)]
-    return error, error / max(1.0, float(np.max(np.abs(finite), initial=0.0)))

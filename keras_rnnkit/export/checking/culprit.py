@@ -15,10 +15,10 @@ from keras_rnnkit.export.checking.layers import is_eager
 from keras_rnnkit.export.checking.sessions import File
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.graph import Graph, graph_of
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.hooks.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.hooks.output_recorder import Call, OutputRecorder
 from keras_rnnkit.export.reading.model_calls import ModelCall
 from keras_rnnkit.export.reading.names import layer_paths
-from keras_rnnkit.export.reading.output_recorder import Call, OutputRecorder
 
 Drive = Callable[[File], list[Arrays]]
 """Runs a file over one sample, and returns its outputs chunk by chunk."""

@@ -11,7 +11,7 @@ from keras_rnnkit.export.checking.culprit import CLOSE, culprit
 from keras_rnnkit.export.checking.layers import expected_layers, layer_tensors
 from keras_rnnkit.export.checking.reference import DRAWS, has_users_code
 from keras_rnnkit.export.checking.sessions import File
-from keras_rnnkit.export.checking.trial import Run, Shift, Trial
+from keras_rnnkit.export.checking.trials.trial import Run, Shift, Trial
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.graph import Graph
 

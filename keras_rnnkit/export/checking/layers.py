@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_rnnkit.export.checking.comparison import Arrays
 from keras_rnnkit.export.graph import Graph
-from keras_rnnkit.export.reading.output_recorder import Call
+from keras_rnnkit.export.reading.hooks.output_recorder import Call
 
 
 def layer_tensors(graph: Graph, prefix: str = "") -> dict[str, str]:

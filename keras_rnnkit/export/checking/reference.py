@@ -12,11 +12,11 @@ from keras import tree
 
 from keras_rnnkit import keras_internals
 from keras_rnnkit.export.checking.comparison import Arrays, epsilon
-from keras_rnnkit.export.checking.probes import padding_values
-from keras_rnnkit.export.reading.layer_hooks import without_dropout_masks
+from keras_rnnkit.export.reading.hooks.layer_hooks import without_dropout_masks
+from keras_rnnkit.export.reading.hooks.output_recorder import Call, OutputRecorder
+from keras_rnnkit.export.reading.input_values import padding_values
 from keras_rnnkit.export.reading.model_calls import ModelCall, named_outputs, variables
 from keras_rnnkit.export.reading.names import layer_paths
-from keras_rnnkit.export.reading.output_recorder import Call, OutputRecorder
 from keras_rnnkit.export.reading.signature import Signature
 
 DRAWS = 3

@@ -12,7 +12,7 @@ from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
 from keras_rnnkit.decoding.loop import widened
 from keras_rnnkit.export.checking.file_check import FileCheck, Verified
 from keras_rnnkit.export.checking.reference import Reference
-from keras_rnnkit.export.checking.trial import Trial
+from keras_rnnkit.export.checking.trials.trial import Trial
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation_check import TokenCheck, gives_probabilities
 from keras_rnnkit.export.generating.prompt_reader import UNSET, read_prompts
@@ -47,16 +47,19 @@ class Decoding:
     probabilities: bool
 
 
-def decoding(strategy: str | Strategy, end: int | None, probabilities: bool) -> Decoding:
+def decoding(
+    strategy: str | Strategy, end: int | None, probabilities: bool, forbidden: tuple[int, ...] = ()
+) -> Decoding:
+    """How tokens follow. forbidden: tokens that are never picked, besides those that the strategy itself forbids."""
     end = int(end) if isinstance(end, np.integer) else end
     if isinstance(strategy, Strategy):
-        return Decoding(strategy, None, end, probabilities)
+        return Decoding(strategy.forbidding([*strategy.forbidden, *forbidden]), None, end, probabilities)
     if strategy not in STRATEGIES:
         names = ", ".join(map(repr, STRATEGIES))
         raise ExportError(
             f"Received: strategy={strategy!r}. Expected one of {names}, or a keras_rnnkit.decoding.Strategy."
         )
-    return Decoding(STRATEGIES[strategy](), strategy, end, probabilities)
+    return Decoding(STRATEGIES[strategy]().forbidding(forbidden), strategy, end, probabilities)
 
 
 def check_end(end: Any, tokens: int) -> None:
@@ -123,7 +126,7 @@ class Generations(Streams):
         reference = Reference(self.trace().model_call)
         prompts = made_up_prompts(reference) if reference.signature.tokens() else []
         probabilities = gives_probabilities(reference, prompts)
-        return decoding(self.settings.strategy, self.settings.end, probabilities)
+        return decoding(self.settings.strategy, self.settings.end, probabilities, self.settings.forbidden)
 
     # ------------------------------------------------------------------ check
 
@@ -170,7 +173,7 @@ class Surroundings:
             self.defaults = {name: default for name, (_, default) in numbers.items()}
             strategy = type(strategy)(
                 **{name: self.own_input(name, (), kind, []) for name, (kind, _) in numbers.items()}
-            )
+            ).forbidding(strategy.forbidden)
         return strategy, noise, turns(noise)
 
     def own_input(self, name: str, shape, dtype, dims: list[Any]) -> Value:
@@ -206,6 +209,7 @@ class Surroundings:
             "strategy": strategy,
             "beams": self.how.strategy.rows,
             "end": self.how.end,
+            "forbidden": list(self.how.strategy.forbidden),
             "defaults": self.defaults,
         }
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import tree
 
 from keras_rnnkit import keras_internals
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked
+from keras_rnnkit.export.reading.hooks.layer_hooks import LayerHooks, hooked
 from keras_rnnkit.export.reading.signature import Signature, output_names
 
 

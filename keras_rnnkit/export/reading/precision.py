@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_rnnkit import keras_internals
-from keras_rnnkit.export.reading.patches import Patch, PatchedAttribute, patched
+from keras_rnnkit.export.reading.hooks.patches import Patch, PatchedAttribute, patched
 
 LOW = ("float16", "bfloat16")
 

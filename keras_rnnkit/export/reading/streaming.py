@@ -11,9 +11,9 @@ import numpy as np
 from keras import ops, tree
 
 from keras_rnnkit import keras_internals
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked
+from keras_rnnkit.export.reading.hooks.layer_hooks import LayerHooks, hooked
+from keras_rnnkit.export.reading.hooks.patches import PatchedAttribute, patched
 from keras_rnnkit.export.reading.model_calls import State
-from keras_rnnkit.export.reading.patches import PatchedAttribute, patched
 from keras_rnnkit.export.reading.signature import Signature
 from keras_rnnkit.layers.recurrent import Steps
 

@@ -14,8 +14,8 @@ from keras import tree
 
 from keras_rnnkit.export.lowering.equations import equations, refusal
 from keras_rnnkit.export.lowering.recurrence import Recurrence
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks
-from keras_rnnkit.export.tracing.operations import TOKEN, check_lookups
+from keras_rnnkit.export.reading.hooks.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.hooks.operations import TOKEN, check_lookups
 from keras_rnnkit.layers.recurrent import Steps
 
 UNTRACKED = "Keras does not track it; make it an attribute of the layer or model that calls it"

@@ -56,7 +56,9 @@ def stream_socket(server: ServerState):
         try:
             await socket.send_text(wire_format.json_bytes(stream.greeting()).decode())
             while (message := await socket.receive())["type"] != "websocket.disconnect":
-                text, data = await stream.reply_to(message)
+                received = time.perf_counter()
+                text, data, status = await stream.reply_to(message)
+                server.metrics.answered(stream.model.name, ROUTE, status, time.perf_counter() - received)
                 count += 1
                 await (socket.send_bytes(data) if data is not None else socket.send_text(text or ""))
                 stream.busy = False
@@ -130,21 +132,18 @@ class SocketStream:
             "rows": self.rows,
         }
 
-    async def reply_to(self, message: MutableMapping[str, Any]) -> tuple[str | None, bytes | None]:
-        """The text or the bytes that answer a message, whatever comes of it."""
-        began, self.busy, status = time.perf_counter(), True, 200
+    async def reply_to(self, message: MutableMapping[str, Any]) -> tuple[str | None, bytes | None, int]:
+        """The text or the bytes that answer a message, whatever comes of it, and its status."""
+        self.busy = True
         self.server.in_progress += 1
         try:
-            return await self.answered(message)
+            return *await self.answered(message), 200
         except Exception as error:
             response, reason = refusal(error)
-            status = response.status_code
             self.model.metrics.failed(self.model.name, ROUTE, reason)
-            return bytes(response.body).decode(), None
+            return bytes(response.body).decode(), None, response.status_code
         finally:
             self.server.in_progress -= 1
-            seconds = time.perf_counter() - began  # counted when the answer is on its way
-            asyncio.get_running_loop().call_soon(self.model.metrics.answered, self.model.name, ROUTE, status, seconds)
 
     async def answered(self, message: MutableMapping[str, Any]) -> tuple[str | None, bytes | None]:
         data = message.get("bytes")

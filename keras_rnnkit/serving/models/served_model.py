@@ -98,17 +98,9 @@ class ServedModel:
         graph, sessions = self.step.graph, self.sessions
         feeds, rows = await self.prepared(graph, inputs)
         session = sessions.begin(name, rows) if start else sessions.get(name, rows)
-        places = session.places
         session.under_way += 1
         try:
-            results = await self.step.run(
-                feeds,
-                rows,
-                timeout,
-                load=lambda: sessions.pool.load(places),
-                keep=lambda outputs: None if session.gone else sessions.pool.keep(places, outputs),
-                order=id(session),
-            )
+            results = await self.step.run(feeds, rows, timeout, session)
         except BaseException:
             if start and sessions.by_name.get(name) is session:
                 sessions.end(name)  # it never began

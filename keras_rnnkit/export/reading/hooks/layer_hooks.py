@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from keras_rnnkit import keras_internals
 from keras_rnnkit.export.errors import ExportError, first_lines
-from keras_rnnkit.export.reading.folding import folded, step_by_step, treats_rows_alone
+from keras_rnnkit.export.reading.hooks.folding import folded, step_by_step, treats_rows_alone
+from keras_rnnkit.export.reading.hooks.operations import check_python_functions
+from keras_rnnkit.export.reading.hooks.patches import Patch, PatchedMethod, patched
+from keras_rnnkit.export.reading.hooks.traced_functions import FUNCTION, call_inline
 from keras_rnnkit.export.reading.names import distinct_name
-from keras_rnnkit.export.reading.patches import Patch, PatchedMethod, patched
-from keras_rnnkit.export.reading.traced_functions import FUNCTION, call_inline
-from keras_rnnkit.export.tracing.operations import check_python_functions
 from keras_rnnkit.layers.recurrent import Recurrent
 
 LAYERS = keras.layers

@@ -12,15 +12,15 @@ import tensorflow as tf
 
 from keras_rnnkit.export.checking.comparison import Runs, compared
 from keras_rnnkit.export.checking.reference import DRAWS
-from keras_rnnkit.export.checking.trial import Shift
+from keras_rnnkit.export.checking.trials.trial import Shift
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating.encoder_decoder_parts import EncoderFile, EncoderModel, StepFile, free, sources
+from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, StepFile, free, sources
+from keras_rnnkit.export.generating.encoder_decoder.translation_check import called_eagerly
 from keras_rnnkit.export.generating.generation_check import Hypotheses, TokenComparison
 from keras_rnnkit.export.generating.prompt_trial import STEPS
-from keras_rnnkit.export.generating.translation_check import called_eagerly
 from keras_rnnkit.export.modes import Sequences
-from keras_rnnkit.export.reading.layer_hooks import hooked
+from keras_rnnkit.export.reading.hooks.layer_hooks import hooked
 from keras_rnnkit.export.reading.precision import computing_in_float32
 from keras_rnnkit.export.saved_model import Plain, SavedModelReport, by_signature, layer_of_saved
 from keras_rnnkit.export.settings import Settings

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import tree
 
 from keras_rnnkit import keras_internals
-from keras_rnnkit.export.reading.patches import original_methods
+from keras_rnnkit.export.reading.hooks.patches import original_methods
 
 ROWS = ((0, 1), (1, 3), (3, 6))
 """The rows of the batches that are tried beside all rows at once."""

@@ -10,8 +10,8 @@ from typing import Any
 from keras_rnnkit.export import road
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating.encoder_decoder_loop import TranslationFile
-from keras_rnnkit.export.generating.encoder_decoder_parts import EncoderFile, EncoderModel, StepFile, source_spec
+from keras_rnnkit.export.generating.encoder_decoder.loop import TranslationFile
+from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, StepFile, source_spec
 from keras_rnnkit.export.report import ExportReport
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.runtime import manifest as manifests

@@ -13,10 +13,10 @@ from keras_rnnkit.decoding import Beam, Strategy
 from keras_rnnkit.decoding.loop import widened
 from keras_rnnkit.export.checking.file_check import FileCheck, Verified
 from keras_rnnkit.export.drafts import Drafts
-from keras_rnnkit.export.generating.encoder_decoder_parts import EncoderFile, EncoderModel, StepFile, sources
+from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, StepFile, sources
+from keras_rnnkit.export.generating.encoder_decoder.translation_check import SourceTrial, TranslationCheck
 from keras_rnnkit.export.generating.generation import Decoding, Surroundings, decoding
 from keras_rnnkit.export.generating.token_loop import TokenLoop
-from keras_rnnkit.export.generating.translation_check import SourceTrial, TranslationCheck
 from keras_rnnkit.export.graph import Graph
 from keras_rnnkit.export.modes import Sequences
 from keras_rnnkit.export.settings import Settings
@@ -56,7 +56,7 @@ class TranslationFile(Sequences):
 
     def decoding(self) -> Decoding:
         strategy = Beam(5) if self.settings.strategy is None else self.settings.strategy
-        return decoding(strategy, self.whole.end, probabilities=False)
+        return decoding(strategy, self.whole.end, probabilities=False, forbidden=self.settings.forbidden)
 
     def written(self) -> ModelProto:
         kind = self.settings.quantize
