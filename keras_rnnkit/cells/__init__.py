@@ -16,6 +16,7 @@ from keras_rnnkit.cells.min_lstm import MinLSTMCell
 from keras_rnnkit.cells.peephole_lstm import PeepholeLSTMCell
 from keras_rnnkit.cells.qrnn import QRNNCell
 from keras_rnnkit.cells.rglru import RGLRUCell
+from keras_rnnkit.cells.slstm import SLSTMCell
 from keras_rnnkit.cells.sru import SRUCell
 from keras_rnnkit.cells.vanilla import VanillaCell
 from keras_rnnkit.cells.wrapper import WrapperCell
@@ -39,6 +40,7 @@ __all__ = [
     "PeepholeLSTMCell",
     "QRNNCell",
     "RGLRUCell",
+    "SLSTMCell",
     "SRUCell",
     "VanillaCell",
     "WrapperCell",

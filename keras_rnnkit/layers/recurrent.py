@@ -95,7 +95,7 @@ class Recurrent(keras.layers.RNN):
         return self._adopted[1]
 
     def __dir__(self):
-        """The attributes without `equation`: Keras saves the variables of each, and those of the cell would come twice."""
+        """The attributes without `equation`: Keras saves the variables of each, those of the cell would come twice."""
         return [name for name in super().__dir__() if name not in ("equation", "_adopted")]
 
     def runs_on(self, masked: bool = False, resets: bool = False) -> str:

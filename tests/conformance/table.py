@@ -55,6 +55,7 @@ TABLE = {
     "sru-linear": lambda **k: cells.SRUCell(U, state_gates=False, use_bias=False, **k),
     "lru": lambda **k: cells.LRUCell(U, state_units=2, **k),
     "rg-lru": lambda **k: cells.RGLRUCell(D, **k),
+    "slstm": lambda **k: cells.SLSTMCell(U, heads=2, **k),
     "zoneout-lstm": lambda **k: cells.ZoneoutCell(cells.LSTMCell(U, **k), rate=[0.1, 0.3], **k),
     "batchnorm-gru": lambda **k: cells.BatchNormCell(cells.GRUCell(U, **k), **k),
     "conditioned-vanilla": lambda **k: cells.ConditionedCell(cells.VanillaCell(U, **k), 2, **k),

@@ -196,6 +196,7 @@ CELLS = {
     "batchnorm_rnn": (lambda: rk.cells.BatchNormCell(rk.cells.VanillaCell(4)), "RNN"),
     "batchnorm_layernorm": (lambda: rk.cells.BatchNormCell(rk.cells.LayerNormLSTMCell(4)), "Scan"),
     "ind_rnn": (lambda: rk.cells.IndRNNCell(4), "Scan"),
+    "slstm": (lambda: rk.cells.SLSTMCell(4, heads=2), "Scan"),
     "min_gru": (lambda: rk.cells.MinGRUCell(4), "Linear"),
     "min_lstm": (lambda: rk.cells.MinLSTMCell(4), "Linear"),
     "qrnn_f": (lambda: rk.cells.QRNNCell(4, pooling="f"), "Linear"),
