@@ -34,7 +34,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="number of mutants (default 300)")
     parser.add_argument("--seed", type=int, default=15, help="which sample (default 15)")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/mutation", help="where results are kept")
-    parser.add_argument("--again", metavar="TEXT", help="run survivors with this in their names on all tests")
+    parser.add_argument("--only", metavar="TEXT", default="", help="run mutants with this in their names")
+    parser.add_argument("--again", action="store_true", help="run those that survived again, on all tests")
     options = parser.parse_args()
     if options.command == "report":
         print(report.table(options.folder / "results.jsonl"))
@@ -49,9 +50,11 @@ def run(options) -> None:
     before = report.read(study.results)
     for number, mutant in enumerate(sample(tree, options.count, options.seed)):
         result = before.get(mutant.name)
+        if options.only not in mutant.name:
+            continue
         if result is None:
             study.run(number, mutant, first_tests(mutant.path, tree))
-        elif result["result"] == "passed" and options.again is not None and options.again in mutant.name:
+        elif result["result"] == "passed" and options.again:
             study.run(number, mutant, all_tests(mutant.path, tree))
 
 
