@@ -13,6 +13,8 @@ def test_a_file_is_cut_in_order(tmp_path):
     (tmp_path / "text.txt").write_text("0123456789" * 10)
     corpus = read_corpus(tmp_path / "text.txt", valid_fraction=0.05, test_fraction=0.1)
     assert "".join(corpus) == "0123456789" * 10 and [len(part) for part in corpus] == [85, 5, 10]
+    with pytest.raises(AttributeError):
+        corpus.train = ""
     without = read_corpus(tmp_path / "text.txt")
     assert without.test == without.valid and len(without.train) == 95
 

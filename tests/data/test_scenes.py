@@ -66,7 +66,7 @@ def test_places_sizes_and_colours_vary_a_little():
 def test_things_have_different_places_and_are_described_row_by_row():
     from keras_rnnkit.data.scenes import PLACES
 
-    captions = rk.data.scenes(100, seed=4, max_things=3, unseen=None).captions
+    captions = rk.data.scenes(100, seed=4, size=12, max_things=3, unseen=0.5).captions
     places = [[PLACES.index(" ".join(part.split()[4:])) for part in caption.split(" and ")] for caption in captions]
     assert all(row == sorted(set(row)) for row in places)
     assert {len(row) for row in places} == {1, 2, 3}
