@@ -8,13 +8,13 @@ from collections.abc import Iterable
 import pytest
 
 
-def covering(*axes: Iterable) -> list[tuple]:
-    """A few combinations of the axes' values, such that each two values of different axes occur in one of them.
+def covering(combinations: Iterable[tuple]) -> list[tuple]:
+    """A few of the combinations, in which each two values that occur together in any occur together too.
 
-    >>> covering("abc", "xy", [1, 2])
+    >>> covering(itertools.product("abc", "xy", [1, 2]))
     [('a', 'x', 1), ('a', 'y', 2), ('b', 'x', 2), ('b', 'y', 1), ('c', 'x', 1), ('c', 'y', 2)]
     """
-    combinations = list(itertools.product(*axes))
+    combinations = list(combinations)
     missing = set().union(*map(pairs, combinations))
     chosen = []
     while missing:
@@ -46,7 +46,10 @@ def studied(names: str, combinations: Iterable, quick: Iterable) -> pytest.MarkD
     )
 
 
-def crossed(names: str, *axes: Iterable, also: Iterable[tuple] = ()) -> pytest.MarkDecorator:
-    """Parametrise a test with all combinations; those outside of `covering` and `also` have the mark `study`."""
-    axes = tuple(map(tuple, axes))
-    return studied(names, itertools.product(*axes), [*covering(*axes), *also])
+def crossed(names: str, *axes: Iterable, where=lambda *values: True) -> pytest.MarkDecorator:
+    """Parametrise a test with all combinations of the axes' values; those outside of `covering` have the mark `study`.
+
+    where: tells of a combination whether it exists.
+    """
+    combinations = [values for values in itertools.product(*axes) if where(*values)]
+    return studied(names, combinations, covering(combinations))

@@ -27,6 +27,7 @@ def fit(
     validation_data: Any,
     tokens: int,
     suffix: str = "",
+    unit: str = "nats",
     callbacks: Callable[[int], list[keras.callbacks.Callback]] = lambda done: [],
     **arguments: Any,
 ) -> list[dict[str, float]]:
@@ -40,6 +41,7 @@ def fit(
         validation_data: as in `model.fit`.
         tokens: tokens of a batch, for the speed.
         suffix: is added to the names of the files, where a run trains more than one model.
+        unit: what the loss is measured in, for the lines about epochs.
         callbacks: gives further callbacks, for the number of batches that were trained on before.
         arguments: further arguments of `model.fit`.
     """
@@ -49,7 +51,7 @@ def fit(
     keeper = keeper_of(run, model, suffix)
     place = keeper.place
     done = place["epoch"] * len(batches) + place["batch"] if place else 0
-    report = EpochReport(run, keeper.history, tokens, suffix)
+    report = EpochReport(run, keeper.history, tokens, suffix, unit)
     chain = [DivergenceGuard(keeper, advice(s)), rk.training.GradientLog(), keeper]
     if s.schedule == "plateau":
         chain.append(rk.training.Plateau(s.factor, keeper.history))

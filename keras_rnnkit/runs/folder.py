@@ -69,9 +69,11 @@ class RunFolder:
         """Remove the files of a run, its report and its bundle. Other files in the folder stay."""
         remove(self.path, FILES)
         remove(self.path / "report", REPORT)
-        remove(self.path / "bundle", files_of_bundle(self.path / "bundle"))
-        for name in ("report", "bundle"):
-            remove_empty(self.path / name)
+        bundles = [path for path in self.path.glob("bundle*") if path.is_dir()]
+        for bundle in bundles:
+            remove(bundle, files_of_bundle(bundle))
+        for folder in (self.path / "report", *bundles):
+            remove_empty(folder)
 
 
 def files_of_bundle(folder: Path) -> tuple[str, ...]:

@@ -28,10 +28,12 @@ class EpochReport(keras.callbacks.Callback):
         history: the logs of the epochs before the current one, which a `Checkpoint` keeps.
         tokens: the number of tokens in a batch, for the speed.
         suffix: is added to the name of the file of the best weights.
+        unit: what the loss is measured in.
     """
 
-    def __init__(self, run: Run, history: list[dict[str, float]], tokens: int, suffix: str = ""):
+    def __init__(self, run: Run, history: list[dict[str, float]], tokens: int, suffix: str = "", unit: str = "nats"):
         super().__init__()
+        self.unit = unit
         self.run, self.settings, self.console = run, run.settings, run.console
         self.history, self.tokens = history, tokens
         self.path = run.settings.out / f"best{suffix}.npz"
@@ -94,7 +96,7 @@ class EpochReport(keras.callbacks.Callback):
             [
                 f"epoch {epoch + 1:2d}/{self.settings.epochs}",
                 f"train {logs['loss']:.4f}",
-                f"valid {logs['val_loss']:.4f} nats{'*' if is_best else ' '}",
+                f"valid {logs['val_loss']:.4f} {self.unit}{'*' if is_best else ' '}",
                 f"clipped {logs['clip_ratio']:.0%}",
                 f"rate {logs['learning_rate']:.2g}",
                 in_words(logs["seconds"]),

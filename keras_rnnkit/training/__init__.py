@@ -3,6 +3,7 @@
 from keras_rnnkit.training.averages import AveragedWeights, averaged, averaging
 from keras_rnnkit.training.checkpoint import Checkpoint, CheckpointError, resume
 from keras_rnnkit.training.distribution import synchronized
+from keras_rnnkit.training.forecast_losses import GaussianNLL, Pinball
 from keras_rnnkit.training.gradients import GradientLog, watched
 from keras_rnnkit.training.loop import FollowEpochs, fit
 from keras_rnnkit.training.losses import NextToken
@@ -19,9 +20,11 @@ __all__ = [
     "CheckpointError",
     "CrossEntropy",
     "FollowEpochs",
+    "GaussianNLL",
     "GradientLog",
     "NextToken",
     "Perplexity",
+    "Pinball",
     "Plateau",
     "WarmUp",
     "averaged",
