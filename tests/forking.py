@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def python(*arguments, cwd=None, timeout=120, env=None) -> subprocess.CompletedProcess:
+def python(*arguments, cwd=None, timeout=600, env=None) -> subprocess.CompletedProcess:
     """Like `subprocess.run([sys.executable, *arguments], capture_output=True, text=True)`.
 
     The arguments may begin with `-W FILTER`; then comes `-c CODE`, `-m MODULE` or the path of a script. env: variables

@@ -5,20 +5,22 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from tests.covering import studied
 from tests.forking import python
 from tests.layers.models import X, layers
 
-NAMES = ("masked_functional", "stateful", "single_cells", "subclassed", "own_wrapper", "own_sequential")
+NAMES = ("masked_functional", "stateful", "own_wrapper"), ("single_cells", "subclassed", "own_sequential")
 
 
+@studied("names", [(names,) for names in NAMES], [(NAMES[0],)])
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.train.Checkpoint is TensorFlow's")
-def test_files_are_exchanged_both_ways_in_a_new_process(tmp_path):
+def test_files_are_exchanged_both_ways_in_a_new_process(names, tmp_path):
     from tests.layers import exchange
 
-    for name in NAMES:
+    for name in names:
         exchange.write(tmp_path, name)
     warned = "-W", "error::DeprecationWarning:keras_rnnkit"
-    done = python(*warned, "-m", "tests.layers.exchange", tmp_path, *NAMES, timeout=300)
+    done = python(*warned, "-m", "tests.layers.exchange", tmp_path, *names)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from tests.covering import studied
 from tests.forking import python
 
 tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a TensorFlow feature")
@@ -38,7 +39,7 @@ def test_fit_learns(jit_compile):
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@studied("jit_compile", [False, True], [False])
 def test_every_kind_of_layer_trains(jit_compile):
     model = model_of(*deep(), jit_compile=jit_compile)
     assert np.isfinite(model.fit(X, Y, batch_size=6, verbose=0).history["loss"]).all()
