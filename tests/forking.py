@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,7 @@ def exit_code(request: dict, timeout: float) -> int:
     process.stdin.flush()
     if not select.select([process.stdout], [], [], timeout)[0]:
         forked_process.cache_clear()
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         raise subprocess.TimeoutExpired(request["arguments"], timeout)
     return int(process.stdout.readline())
 
@@ -59,6 +60,7 @@ def forked_process() -> subprocess.Popen:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # so that a program that does not end can be ended together with it
         # TensorFlow imports Keras, unless it is told to use a package that is not there.
         env={**os.environ, "TF_USE_LEGACY_KERAS": "1"},
     )
