@@ -1,5 +1,7 @@
 """Training loops that XLA compiles: gradients of the plain loop, few programs, no step beyond the longest row."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -9,11 +11,18 @@ from keras_rnnkit.kernels import loop_choice, programs
 from keras_rnnkit.kernels.call_flags import CallFlags
 from tests.conformance.table import built, sequences, starts
 from tests.conformance.test_gradients import gradients, tensorflow_gradients
+from tests.covering import studied
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loops of the TensorFlow engine")
 T = 18
 CELLS = ["lstm", "gru", "gru-reset-before", "vanilla", "lstm-projection", "layernorm-lstm", "user"]
 LENGTHS = np.array([13, 4, 0])
+QUICK = [
+    *[("lstm", "keep", "none"), ("lstm", "keep", "any"), ("lstm", "checkpoint", "right-padded")],
+    *[("layernorm-lstm", "keep", "right-padded"), ("layernorm-lstm", "checkpoint", "any")],
+    *[("gru", "checkpoint", "none"), ("gru-reset-before", "keep", "none"), ("vanilla", "checkpoint", "none")],
+    *[("lstm-projection", "keep", "none"), ("user", "checkpoint", "none")],
+]
 MASKS = {"none": None, "right-padded": np.arange(T) < LENGTHS[:, None], "any": np.arange(T) % 4 * LENGTHS[:, None] > 9}
 
 
@@ -30,17 +39,22 @@ def agree(ours, theirs, tolerance):
         assert np.abs(a - b).max() < tolerance * max(1.0, np.abs(b).max())
 
 
-@pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("memory", ["keep", "checkpoint"])
-def test_gradients_are_those_of_the_plain_loop(name, memory, rng):
+@studied("name, memory, mask", itertools.product(CELLS, ["keep", "checkpoint"], MASKS), QUICK)
+def test_gradients_are_those_of_the_plain_loop(name, memory, mask, rng):
     layer = built(name, rng, "float64", memory=memory)
     arguments = [sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64")]
-    for mask in MASKS.values() if name in ("lstm", "layernorm-lstm") else [None]:
-        agree(*of_both_kernels(layer, arguments, mask=mask), 1e-10)
+    agree(*of_both_kernels(layer, arguments, mask=MASKS[mask]), 1e-10)
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "layernorm-lstm"])
-@pytest.mark.parametrize("mask, count", [("none", 2), ("right-padded", 2), ("any", 4)])
+@studied(
+    "name, mask, count",
+    [
+        (name, mask, count)
+        for name in ("lstm", "gru", "layernorm-lstm")
+        for mask, count in (("none", 2), ("right-padded", 2), ("any", 4))
+    ],
+    [("lstm", "none", 2), ("gru", "right-padded", 2), ("layernorm-lstm", "any", 4)],
+)
 def test_rows_in_groups(name, mask, count, rng, monkeypatch):
     """Three rows do not divide into two or four groups: some are computed twice, and their gradients count once."""
     monkeypatch.setattr(loop_choice, "row_groups", lambda cell, call: count)
@@ -49,7 +63,7 @@ def test_rows_in_groups(name, mask, count, rng, monkeypatch):
     agree(*of_both_kernels(layer, arguments, mask=MASKS[mask], reset_mask=rng.random((3, T)) < 0.1), 1e-10)
 
 
-@pytest.mark.parametrize("name", ["lstm", "layernorm-lstm"])
+@studied("name", ["lstm", "layernorm-lstm"], ["lstm"])
 def test_resets_and_dropped_states(name, rng):
     layer = built(name, rng, "float64", learn_initial_state=True)
     arguments = [sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64")]
@@ -155,14 +169,16 @@ def reaching(op):
 
 
 def test_changing_lengths_share_programs(rng, monkeypatch):
+    """The first two get a program each, and all others up to 32 one together."""
+    monkeypatch.setattr(loop_choice, "EXACT_LENGTHS", 2)
     monkeypatch.setattr(loop_choice, "_lengths", {})
     monkeypatch.setattr(programs, "_shared", type(programs._shared)())
     layer = built("gru", rng)
-    for time in range(20, 32):
+    for time in (20, 21, 25, 31):
         arguments = [sequences(rng, "float32", time=time), *starts(layer.cell, rng, "float32")]
         agree(*of_both_kernels(layer, arguments), 1e-4)
     (loops,) = programs._shared.values()
-    assert loops.forward.experimental_get_tracing_count() <= loop_choice.EXACT_LENGTHS + 1
+    assert loops.forward.experimental_get_tracing_count() == 3
 
 
 def test_layers_of_one_equation_share_a_program(rng, monkeypatch):

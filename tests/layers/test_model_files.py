@@ -1,27 +1,27 @@
 """Files of converted models and of stock models are interchangeable, in a new process, whatever was imported first."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 import keras_rnnkit as rk
 from keras_rnnkit.loading import optimizer_was_wrapped
+from tests.covering import studied
+from tests.forking import python
 from tests.layers.models import X, layers
 
-NAMES = ("masked_functional", "stateful", "single_cells", "subclassed", "own_wrapper", "own_sequential")
+NAMES = ("masked_functional", "stateful", "own_wrapper"), ("single_cells", "subclassed", "own_sequential")
 
 
+@studied("names", [(names,) for names in NAMES], [(NAMES[0],)])
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.train.Checkpoint is TensorFlow's")
-def test_files_are_exchanged_both_ways_in_a_new_process(tmp_path):
+def test_files_are_exchanged_both_ways_in_a_new_process(names, tmp_path):
     from tests.layers import exchange
 
-    for name in NAMES:
+    for name in names:
         exchange.write(tmp_path, name)
-    command = [sys.executable, "-W", "error::DeprecationWarning:keras_rnnkit", "-m", "tests.layers.exchange", tmp_path]
-    done = subprocess.run([*command, *NAMES], capture_output=True, text=True, timeout=300)
+    warned = "-W", "error::DeprecationWarning:keras_rnnkit"
+    done = python(*warned, "-m", "tests.layers.exchange", tmp_path, *names)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -106,7 +106,7 @@ def test_keras_loads_our_files_in_whichever_order_the_packages_were_imported(tmp
     keras.Sequential([keras.Input((None, 4)), rk.Bidirectional(rk.LSTM(3))]).save(tmp_path / "ours.keras")
     for order, imports in ORDERS.items():
         code = f"{imports}\nprint(type(keras.models.load_model({str(tmp_path / 'ours.keras')!r}).layers[0]))"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+        done = python("-c", code)
         assert "keras_rnnkit.layers.bidirectional.Bidirectional" in done.stdout, (order, done.stderr[-1500:])
 
 
@@ -115,7 +115,7 @@ def test_an_error_of_ours_does_not_keep_keras_from_being_imported():
         "import sys, keras_rnnkit as rk\nsys.modules['keras_rnnkit.keras_internals'] = None\nimport keras\n"
         "try: rk.GRU\nexcept ImportError as error: print('raised where it is used:', error)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = python("-c", code)
     assert "raised where it is used" in done.stdout, done.stderr[-1500:]
 
 
