@@ -18,7 +18,8 @@ from keras_rnnkit.layers.traversal import recurrent_layers
 class Row:
     """One recurrent layer of a model.
 
-    layer: its path in the model. cell: the class of its cell. kernel: "cudnn", "hoisted", "scan" or "Keras' own".
+    layer: its path in the model. cell: the class of its cell.
+    kernel: "cudnn", "parallel", "hoisted", "scan" or "Keras' own".
     onnx: the operators that it becomes when the model is exported. streams: whether it can read a sequence in chunks.
     reason: why it is not on a faster kernel.
     """

@@ -3,6 +3,7 @@
 from keras_rnnkit.training.averages import AveragedWeights, averaged, averaging
 from keras_rnnkit.training.checkpoint import Checkpoint, CheckpointError, resume
 from keras_rnnkit.training.distribution import synchronized
+from keras_rnnkit.training.forecast_losses import GaussianNLL, Pinball
 from keras_rnnkit.training.gradient_flow import GradientFlow, gradient_norms
 from keras_rnnkit.training.gradients import GradientLog, watched
 from keras_rnnkit.training.learning_rates import RateCurve, find_rate
@@ -21,10 +22,12 @@ __all__ = [
     "CheckpointError",
     "CrossEntropy",
     "FollowEpochs",
+    "GaussianNLL",
     "GradientFlow",
     "GradientLog",
     "NextToken",
     "Perplexity",
+    "Pinball",
     "Plateau",
     "RateCurve",
     "WarmUp",
