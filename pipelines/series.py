@@ -81,13 +81,14 @@ class Settings(TrainingSettings):
     tau: Annotated[int, "Values that the small network reads."] = 4
     batch: Annotated[int, "Windows in a batch."] = 16
     units: Annotated[int, "Units of each layer."] = 16
+    embedding: int = 0  # there are no tokens, so this is no option
     dropout: Annotated[float | None, "Dropout rate of the layers' outputs."] = None
     epochs: Annotated[int, "Passes over the training part at most."] = 40
     patience: Annotated[int, "Epochs without a better validation loss before training ends; 0 for never."] = 8
     out: Annotated[Path, "Folder of the run: bundles, report, log and checkpoint."] = Path("exported/series")
 
     MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "compare", "season")
-    COUNTS = (*TrainingSettings.COUNTS, "window", "horizon", "season", "tau", "batch")
+    COUNTS = ("layers", "units", "epochs", "steps_per_epoch", "window", "horizon", "season", "tau", "batch")
     SMOKE = {"units": 4, "epochs": 1, "window": 32, "horizon": 4}
     BY_SOURCE = {
         "sine": {"valid_fraction": 0.1, "test_fraction": 0.296, "window": 128, "season": 628, "stretch": False},
@@ -107,7 +108,7 @@ class Settings(TrainingSettings):
     """Settings that were left out have the value for their source, or else this one."""
 
     def __post_init__(self):
-        for name, value in {**self.DEFAULTS, **self.BY_SOURCE["own" if self.data else self.source]}.items():
+        for name, value in {**self.DEFAULTS, **self.BY_SOURCE.get("own" if self.data else self.source, {})}.items():
             if getattr(self, name) is None and not (self.smoke and name in self.SMOKE):
                 object.__setattr__(self, name, value)
         super().__post_init__()
@@ -314,7 +315,12 @@ def export(model, data: Data, settings: Settings, run: Run) -> Bundles:
     for name, horizon in (("bundle", 1), ("bundle_ahead", settings.horizon)):
         whole = with_intervals(model, data.scaling, settings, factors, horizon)
         report = rk.export_bundle(
-            whole, settings.out / name, modes=["sequence", "stream"], saved_model=False, tolerance=1e-5
+            whole,
+            settings.out / name,
+            modes=["sequence", "stream"],
+            saved_model=False,
+            tolerance=1e-5,
+            calibration=[inputs_of(data, number, settings.window) for number in range(len(data.splits))],
         )
         run.say("exported", f"{settings.out / name}, error {report.error:.1e}")
         loaded.append(rk.runtime.load(settings.out / name))
@@ -336,13 +342,18 @@ def stretched(model, data: Data, settings: Settings) -> np.ndarray:
     return stretch_by_step(np.concatenate(intervals), np.concatenate(truth), settings.interval)
 
 
+def inputs_of(data: Data, number: int, steps: int) -> dict[str, np.ndarray]:
+    """The inputs of an exported model for the last steps of a series."""
+    x = data.splits[number].series.channels[None, -steps:].astype(np.float32)
+    return {"x": x, **({"series": np.array([number], np.int32)} if len(data.splits) > 1 else {})}
+
+
 def difference(model, bundle, data: Data) -> float:
     """The largest difference of forecasts by Keras and by the bundle, in standard deviations of the training part."""
     largest = 0.0
-    for number, split in enumerate(data.splits):
-        x = split.series.channels[None, -HISTORY:].astype(np.float32)
-        inputs = {"x": x, **({"series": np.array([number], np.int32)} if len(data.splits) > 1 else {})}
-        keras, graph = model(inputs if len(inputs) > 1 else x), bundle.predict(inputs)
+    for number in range(len(data.splits)):
+        inputs = inputs_of(data, number, HISTORY)
+        keras, graph = model(inputs if len(inputs) > 1 else inputs["x"]), bundle.predict(inputs)
         errors = (np.abs(np.asarray(keras[name]) - graph[name]).max() for name in graph)
         largest = max(largest, float(max(errors)) / float(data.scaling.scales[number, 0]))
     return largest
@@ -392,8 +403,9 @@ def judge(bundles: Bundles, small, data: Data, settings: Settings, run: Run) -> 
         f"values inside of the {settings.interval:.0%} interval, one step": coverage,
         "inside, by steps ahead": {str(k): float(covered[k - 1]) for k in steps_to_show(settings.horizon)},
     }
-    for name, values in errors.items():
-        metrics[f"error by steps ahead: {name}"] = {str(k): float(values[k - 1]) for k in steps_to_show(len(values))}
+    metrics["root mean squared error by steps ahead"] = {
+        name: {str(k): float(values[k - 1]) for k in steps_to_show(settings.horizon)} for name, values in errors.items()
+    }
     metrics["forecasts judged"] = int(np.isfinite(found.truth[:, 0]).sum())
     run.say("interval", f"{coverage:.1%} of the test values are inside of the {settings.interval:.0%} interval")
     for name in [name for name in metrics if name.startswith("MASE")]:

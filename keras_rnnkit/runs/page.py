@@ -72,8 +72,25 @@ def table_of(values: dict[str, Any]) -> str:
     >>> table_of({"perplexity": 12.3456})
     '<table><tr><td>perplexity</td><td>12.35</td></tr></table>'
     """
-    rows = (f"<tr><td>{html.escape(str(k))}</td><td>{html.escape(in_words(v))}</td></tr>" for k, v in values.items())
+    rows = (f"<tr><td>{html.escape(str(k))}</td><td>{cell_of(v)}</td></tr>" for k, v in values.items())
     return f"<table>{''.join(rows)}</table>"
+
+
+def cell_of(value: Any) -> str:
+    """A value as a cell of a table; a dict of dicts that have the same names is a table in the cell.
+
+    >>> cell_of({"cat": {"right": 3, "wrong": 1}})
+    '<table><tr><th></th><th>right</th><th>wrong</th></tr><tr><td>cat</td><td>3</td><td>1</td></tr></table>'
+    """
+    rows = list(value.values()) if isinstance(value, dict) else []
+    if not rows or not all(isinstance(row, dict) and row and row.keys() == rows[0].keys() for row in rows):
+        return html.escape(in_words(value))
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in ("", *rows[0]))
+    lines = (
+        f"<tr>{''.join(f'<td>{html.escape(in_words(cell))}</td>' for cell in (name, *row.values()))}</tr>"
+        for name, row in value.items()
+    )
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
 
 def in_words(value: Any) -> str:
