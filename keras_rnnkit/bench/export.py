@@ -19,7 +19,7 @@ import onnxruntime
 import keras_rnnkit as rk
 from keras_rnnkit.bench.settings import ExportBench
 from keras_rnnkit.export.checking.latency import stock_file
-from keras_rnnkit.export.files import write
+from keras_rnnkit.export.saving.files import write
 from keras_rnnkit.export.tracing.tensorflow_graph import first_lines
 from keras_rnnkit.export.writing.finish import every_node
 from keras_rnnkit.timing import Times, machine, side_by_side

@@ -14,7 +14,7 @@ import numpy as np
 import keras_rnnkit as rk
 from keras_rnnkit.bench.settings import TranslateBench
 from keras_rnnkit.decoding import Beam, align
-from keras_rnnkit.export.files import write
+from keras_rnnkit.export.saving.files import write
 from keras_rnnkit.ops import keras as kops
 from keras_rnnkit.seq2seq import Memory
 from keras_rnnkit.timing import Times, machine, side_by_side

@@ -31,6 +31,9 @@ def generate(
     beams: Annotated[int, typer.Option(min=1, help="Of beam: how many hypotheses are kept.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of sampling; the same seed gives the same text.")] = 0,
     samples: Annotated[int, typer.Option(min=1, help="How many texts, with seeds from --seed on.")] = 1,
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="Let a strategy other than exported pick the token <unk>.")
+    ] = False,
     quantized: Annotated[str | None, typer.Option(help=QUANTIZED)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text, with tokens and score.")] = False,
 ) -> None:
@@ -41,7 +44,10 @@ def generate(
         chosen = strategy_of(strategy, options, beams)
         exported_options = options if chosen is None else {}
         for number in range(samples):
-            result = model.generate(tokens_of(model, text), steps, chosen, seed + number, **exported_options)
+            prompt_tokens = tokens_of(model, text)
+            result = model.generate(
+                prompt_tokens, steps, chosen, seed + number, allow_unknown=allow_unknown, **exported_options
+            )
             show(model, text, result, seed + number, as_json)
 
 

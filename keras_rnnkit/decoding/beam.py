@@ -82,7 +82,7 @@ class Beam(Strategy):
     def advance(self, ops, carry, logits, noise, end):
         count = logits.shape[-1]
         gain = ops.activation("log_softmax", ops.cast(logits, SINGLE))
-        gain = ops.reshape(gain, (-1, self.width, count))
+        gain = self.allowed(ops, ops.reshape(gain, (-1, self.width, count)), 2 * NONE_YET)
         if end is not None:
             stay = np.where(np.arange(count) == end, 0.0, -np.inf).astype(np.float32)
             gain = ops.where(ops.expand_dims(carry.finished, 2) > 0.5, stay, gain)

@@ -168,6 +168,10 @@ def check(strategy: Strategy, steps: int, noise: Array | None, logits: Array, en
             f"end must be one of the {logits.shape[-1]} tokens, 0 to {logits.shape[-1] - 1}, or None where no token "
             f"ends a row. Received: end={end}."
         )
+    if sum(token < logits.shape[-1] for token in strategy.forbidden) == logits.shape[-1]:
+        raise DecodingError(f"All {logits.shape[-1]} tokens are forbidden. Allow one of them or more.")
+    if end in strategy.forbidden:
+        raise DecodingError(f"The token {end} ends a row, and it is forbidden. Allow it, or give another end.")
     if not strategy.needs_noise:
         return
     rows, shape = logits.shape[0], [] if noise is None else list(noise.shape)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import copy
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from keras_rnnkit.decoding.errors import DecodingError
 from keras_rnnkit.ops.protocol import Array, Ops
 
 WHOLE = np.zeros(0, np.int64)
 """What whole numbers are cast to."""
 SINGLE = np.zeros(0, np.float32)
 """What scores are cast to: the small steps of half precision would change what is drawn."""
+IMPOSSIBLE = np.float32(-1e30)
+"""The logit of a forbidden token: its probability is 0 at every temperature, and no difference of it is NaN."""
 
 
 class Picked(NamedTuple):
@@ -44,9 +49,39 @@ class Strategy:
     """How many rows of the model's batch each sequence takes."""
     needs_noise = False
     """Whether `pick` reads its noise."""
+    forbidden: tuple[int, ...] = ()
+    """Tokens that are never picked."""
+
+    def forbidding(self, tokens: Iterable[int]) -> Self:
+        """The same strategy, which never picks these tokens, such as that of an unknown word.
+
+        Scores stay those of the model: the probability of a forbidden token is not shared among the others.
+
+        >>> import keras_rnnkit.ops.numpy as ops
+        >>> from keras_rnnkit.decoding import Greedy, generate
+        >>> follow = np.array([[0, 9, 5], [5, 0, 9], [9, 5, 0]], np.float32)  # 0 -> 1 -> 2 -> 0
+        >>> step = lambda token, states: (follow[token], states)
+        >>> generate(ops, step, follow[[0]], [], Greedy().forbidding([1]), steps=4).tokens
+        array([[2, 0, 2, 0]])
+        """
+        numbers = tuple(sorted({token_number(token) for token in tokens}))
+        other = copy.copy(self)
+        other.forbidden = numbers
+        return other
+
+    def allowed(self, ops: Ops, logits: Array, value: float | np.floating = IMPOSSIBLE) -> Array:
+        """The logits, or other numbers [..., V] of tokens, with this value for forbidden tokens."""
+        if not self.forbidden:
+            return logits
+        places = np.zeros(logits.shape[-1], bool)
+        places[[token for token in self.forbidden if token < len(places)]] = True
+        return ops.where(places, np.float32(value), logits)
 
     def pick(self, ops: Ops, logits: Array, noise: Array) -> Array:
-        """The next tokens [B], whole numbers, from logits [B, V] and noise [B], uniform in [0, 1)."""
+        """The next tokens [B], whole numbers, from logits [B, V] and noise [B], uniform in [0, 1).
+
+        Forbidden tokens have a logit of -1e30.
+        """
         raise NotImplementedError
 
     # What the token loop calls; `Beam` has its own.
@@ -64,7 +99,7 @@ class Strategy:
         """
         logits = ops.cast(logits, SINGLE)
         log_p = ops.activation("log_softmax", logits)
-        token = ops.cast(self.pick(ops, logits, noise), WHOLE)
+        token = ops.cast(self.pick(ops, self.allowed(ops, logits), noise), WHOLE)
         gain = ops.take_along_axis(log_p, ops.expand_dims(token, 1), axis=1)[:, 0]
         live = carry.finished < 0.5
         finished = carry.finished
@@ -87,6 +122,13 @@ class Strategy:
         """(tokens, scores, lengths) from what is carried at the end and all tokens [R, N]."""
         rows, scores, lengths = self.ranked(ops, carry)
         return tokens if rows is None else ops.take(tokens, rows, axis=0), scores, lengths
+
+
+def token_number(token: Any) -> int:
+    """A token as a whole number."""
+    if not isinstance(token, int | np.integer) or isinstance(token, bool) or token < 0:
+        raise DecodingError(f"Forbidden tokens must be numbers of tokens, 0 or more. Received: {token!r}.")
+    return int(token)
 
 
 def equal(ops: Ops, tokens: Array, token: int, like: Array) -> Array:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnnkit import __version__
-from keras_rnnkit.export import files
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.onnx import require_tensorflow
 from keras_rnnkit.export.report import ExportReport
+from keras_rnnkit.export.saving import files
 from keras_rnnkit.runtime import manifest as manifests
+from keras_rnnkit.text.vocabulary import UNKNOWN, Vocabulary
 
 PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 
@@ -43,13 +44,13 @@ class BundleReport:
         errors = [report.error for report in (*self.reports.values(), self.saved_model) if report and report.error]
         return max(errors, default=None)
 
-    def placed(self, folder: Path) -> BundleReport:
-        """With the paths of the files as they are to be found."""
-        where = [
+    def with_paths_in(self, folder: Path) -> BundleReport:
+        """The same report with the paths of the files inside `folder`."""
+        reports, quantized = (
             {mode: replace(report, path=str(folder / report.path)) for mode, report in reports.items()}
             for reports in (self.reports, self.quantized)
-        ]
-        return replace(self, reports=where[0], quantized=where[1])
+        )
+        return replace(self, reports=reports, quantized=quantized)
 
     def __str__(self) -> str:
         parts = [f"{mode}\n{report}" for mode, report in self.reports.items()]
@@ -67,6 +68,7 @@ def export_bundle(
     quantize: str | None = None,
     saved_model: bool = True,
     vocabulary: Any = None,
+    allow_unknown: bool = False,
     progress: Callable[[str], Any] | None = None,
     **settings: Any,
 ) -> BundleReport:
@@ -84,6 +86,7 @@ def export_bundle(
         saved_model: write a SavedModel too.
         vocabulary: what turns text into tokens and back, with a method `save(path)`; it becomes `vocabulary.json`;
             of a `Seq2Seq` a pair, that of sources (None for features and images) and that of targets.
+        allow_unknown: let the exported loop pick the token `<unk>` of the vocabulary; as a rule it is left out.
         progress: a function that is told each stage as it begins.
         settings: the other arguments of `export_onnx`.
 
@@ -101,44 +104,52 @@ def export_bundle(
     from keras_rnnkit.export.settings import silently
     from keras_rnnkit.seq2seq import Seq2Seq
 
-    write = translating if isinstance(model, Seq2Seq) else going_on
+    write = write_encoder_decoder if isinstance(model, Seq2Seq) else write_model
     destination = files.checked_folder(folder, manifests.NAME)
     with files.folder(destination) as temporary:
         tell = progress or silently
+        settings["forbidden"] = () if allow_unknown else unknown_tokens(vocabulary)
         report, facts = write(model, temporary, modes, quantize, saved_model, settings, tell)
         for name, words in vocabularies(vocabulary).items():
             words.save(temporary / name)
-        report = replace(report.placed(destination), path=str(destination))
+        report = replace(report.with_paths_in(destination), path=str(destination))
         text = json.dumps(manifest(report, temporary) | facts, indent=2, allow_nan=False) + "\n"
         manifests.parsed(text.encode(), str(temporary / manifests.NAME))  # what is written can be read
         (temporary / manifests.NAME).write_text(text, encoding="utf-8")
     return report
 
 
-def vocabularies(given: Any) -> dict[str, Any]:
-    """By the names of their files: one, or a pair of those of sources and targets."""
-    if given is None:
+def vocabularies(vocabulary: Any) -> dict[str, Any]:
+    """Vocabularies by the names of their files: one, or a pair for sources and targets."""
+    if vocabulary is None:
         return {}
-    if not isinstance(given, tuple | list):
-        return {"vocabulary.json": given}
-    source, target = given
+    if not isinstance(vocabulary, tuple | list):
+        return {"vocabulary.json": vocabulary}
+    source, target = vocabulary
     return {"source_vocabulary.json": source, "vocabulary.json": target} if source else {"vocabulary.json": target}
 
 
-def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) -> tuple[BundleReport, dict[str, Any]]:
-    """Writes the graphs of a model that goes on from what it was given."""
+def unknown_tokens(vocabulary: Any) -> tuple[int, ...]:
+    """The token of unknown words, where the vocabulary of what is generated has one."""
+    target = vocabulary[1] if isinstance(vocabulary, tuple | list) else vocabulary
+    unknown = target.number(UNKNOWN) if isinstance(target, Vocabulary) else None
+    return () if unknown is None else (unknown,)
+
+
+def write_model(model, folder: Path, modes, quantize, saved_model, settings, tell):
+    """Writes the graphs of a model that reads sequences, streams, or continues a prompt."""
     from keras_rnnkit.export import road
     from keras_rnnkit.export.drafts import Drafts
     from keras_rnnkit.export.settings import MODES, Settings, check_choice
 
     reports, quantized, refused, drafts = {}, {}, {}, Drafts(shared=quantize is not None)
-    asked = ["sequence", "stream"] if modes is None else list(modes)
-    for mode in asked:
+    chosen_modes = ["sequence", "stream"] if modes is None else list(modes)
+    for mode in chosen_modes:
         check_choice("modes", mode, MODES)
-    for mode in asked:
-        own = Settings(mode=mode, progress=partial(told, tell, mode), **settings)
+    for mode in chosen_modes:
+        mode_settings = Settings(mode=mode, progress=partial(report_stage, tell, mode), **settings)
         try:
-            content, report = road.export(model, own, drafts)
+            content, report = road.export(model, mode_settings, drafts)
         except ExportError as error:
             if modes is not None or mode == "sequence":
                 raise
@@ -147,37 +158,38 @@ def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) 
         (folder / manifests.FILES[mode]).write_bytes(content)
         reports[mode] = replace(report, path=manifests.FILES[mode])
         if quantize is not None:
-            content, report = road.export(model, replace(own, quantize=quantize), drafts)
+            content, report = road.export(model, replace(mode_settings, quantize=quantize), drafts)
             name = manifests.quantized_file(mode, quantize)
             (folder / name).write_bytes(content)
             quantized[mode] = replace(report, path=name)
-    saved = written_model(model, folder, settings, tell, drafts) if saved_model else None
+    saved = write_saved_model_of(model, folder, settings, tell, drafts) if saved_model else None
     return BundleReport("", reports, quantized, saved, refused), {}
 
 
-def translating(model, folder: Path, modes, quantize, saved_model, settings, tell):
-    """Writes the graphs of a model that reads a source first."""
+def write_encoder_decoder(model, folder: Path, modes, quantize, saved_model, settings, tell):
+    """Writes the graphs of a model that reads a source, then writes a target."""
     from keras_rnnkit.export.drafts import Drafts
-    from keras_rnnkit.export.generating import encoder_decoder, encoder_decoder_saved_model
+    from keras_rnnkit.export.generating.encoder_decoder import bundle_files
+    from keras_rnnkit.export.generating.encoder_decoder.saved_model import saved_model as write_saved_model
     from keras_rnnkit.export.settings import Settings, check_choice
 
     for mode in modes or ():
-        check_choice("modes", mode, encoder_decoder.MODES)
+        check_choice("modes", mode, bundle_files.MODES)
     own = Settings(**{"strategy": None, **settings}, quantize=quantize)
     drafts = Drafts(shared=quantize is not None)
-    reports, quantized = encoder_decoder.written(model, folder, own, partial(told, tell), drafts)
+    reports, quantized = bundle_files.write_graphs(model, folder, own, partial(report_stage, tell), drafts)
     saved = None
     if saved_model:
         tell("saved_model: tracing and verifying")
-        saved = encoder_decoder_saved_model.saved_model(model, folder / "saved_model", own, drafts)
-    return BundleReport("", reports, quantized, saved), {"translation": encoder_decoder.facts(model)}
+        saved = write_saved_model(model, folder / "saved_model", own, drafts)
+    return BundleReport("", reports, quantized, saved), {"translation": bundle_files.facts(model)}
 
 
-def told(tell: Callable[[str], Any], mode: str, stage: str) -> None:
+def report_stage(tell: Callable[[str], Any], mode: str, stage: str) -> None:
     tell(f"{mode}: {stage}")
 
 
-def written_model(model, folder: Path, settings: dict[str, Any], tell: Callable[[str], Any], drafts):
+def write_saved_model_of(model, folder: Path, settings: dict[str, Any], tell: Callable[[str], Any], drafts):
     from keras_rnnkit.export import saved_model
     from keras_rnnkit.export.settings import Settings
 
@@ -206,18 +218,18 @@ def manifest(report: BundleReport, folder: Path) -> dict[str, Any]:
 
 
 def described(mode: str, report: ExportReport, quantized: ExportReport | None) -> dict[str, Any]:
-    known = report.to_dict()
+    facts = report.to_dict()
     for name in ("rows", "path", "mode", "seconds", "quantized", "quantized_error"):
-        del known[name]
+        del facts[name]
     variants = {}
     if quantized is not None and quantized.quantized is not None:
         file = manifests.quantized_file(mode, quantized.quantized)
-        layers = known_layers(quantized)
+        layers = layer_rows(quantized)
         variants[quantized.quantized] = {"file": file, "error": quantized.quantized_error, "layers": layers}
-    return {"file": manifests.FILES[mode], **known, "layers": known_layers(report), "quantized": variants}
+    return {"file": manifests.FILES[mode], **facts, "layers": layer_rows(report), "quantized": variants}
 
 
-def known_layers(report: ExportReport) -> list[dict[str, Any]]:
+def layer_rows(report: ExportReport) -> list[dict[str, Any]]:
     return [asdict(row) for row in report.rows]
 
 
@@ -227,5 +239,5 @@ def sha256(path: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    found = {"keras_rnnkit": __version__, "python": platform.python_version()}
-    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
+    ours = {"keras_rnnkit": __version__, "python": platform.python_version()}
+    return ours | {name: importlib.metadata.version(name) for name in PACKAGES}

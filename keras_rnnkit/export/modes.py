@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from keras_rnnkit.export.checking.calibration import batches
 from keras_rnnkit.export.checking.comparison import Arrays
 from keras_rnnkit.export.checking.file_check import FileCheck, Verified, check_16_bits, check_rough
 from keras_rnnkit.export.checking.sessions import File
-from keras_rnnkit.export.checking.stream_trial import stream_trial
-from keras_rnnkit.export.checking.trial import Trial, sequence_trial, shapes_of
+from keras_rnnkit.export.checking.trials.calibration import batches
+from keras_rnnkit.export.checking.trials.stream_trial import stream_trial
+from keras_rnnkit.export.checking.trials.trial import Trial, sequence_trial, shapes_of
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.graph import Graph, Trace, finished, lowered, traced

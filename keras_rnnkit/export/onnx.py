@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 
-from keras_rnnkit.export import files
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.report import ExportReport
+from keras_rnnkit.export.saving import files
 
 OPSET = 18
 

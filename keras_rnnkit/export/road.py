@@ -8,7 +8,6 @@ from typing import Any
 import onnx
 
 from keras_rnnkit import keras_internals
-from keras_rnnkit.export import files
 from keras_rnnkit.export.checking.file_check import Verified
 from keras_rnnkit.export.checking.latency import beside_stock
 from keras_rnnkit.export.drafts import Drafts
@@ -18,6 +17,7 @@ from keras_rnnkit.export.modes import Sequences, Streams
 from keras_rnnkit.export.reading.precision import LOW, computing_in_float32
 from keras_rnnkit.export.reading.signature import check
 from keras_rnnkit.export.report import ExportReport, Row
+from keras_rnnkit.export.saving import files
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.export.writing.finish import axes, every_node
 from keras_rnnkit.export.writing.quantization import weights_of

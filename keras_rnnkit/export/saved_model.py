@@ -13,22 +13,22 @@ import tensorflow as tf
 from keras import tree
 
 from keras_rnnkit import keras_internals, kernels
-from keras_rnnkit.export import files
 from keras_rnnkit.export.checking.comparison import Arrays, Runs, compared
 from keras_rnnkit.export.checking.culprit import CLOSE, close, largest, numbered
 from keras_rnnkit.export.checking.file_check import check_16_bits
 from keras_rnnkit.export.checking.reference import DRAWS, arrays, by_name
-from keras_rnnkit.export.checking.trial import Run, Shift
+from keras_rnnkit.export.checking.trials.trial import Run, Shift
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.modes import Sequences, Streams
 from keras_rnnkit.export.onnx import require_tensorflow
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.hooks.layer_hooks import LayerHooks
+from keras_rnnkit.export.reading.hooks.output_recorder import OutputRecorder
 from keras_rnnkit.export.reading.model_calls import ModelCall, SequenceCall, input_names, named_outputs
 from keras_rnnkit.export.reading.names import layer_paths
-from keras_rnnkit.export.reading.output_recorder import OutputRecorder
 from keras_rnnkit.export.reading.precision import LOW, computing_in_float32
 from keras_rnnkit.export.reading.signature import check
+from keras_rnnkit.export.saving import files
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.export.tracing.tensorflow_graph import quiet
 from keras_rnnkit.layers.traversal import recurrent_layers

@@ -32,6 +32,7 @@ class Settings:
     tolerance: float = 1e-5
     strategy: Any = "sample"
     end: int | None = None
+    forbidden: tuple[int, ...] = ()
     quantize: str | None = None
     calibration: Any = None
     max_error: float | None = None

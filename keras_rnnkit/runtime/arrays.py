@@ -18,6 +18,8 @@ def as_kind(name: str, value: Any, kind: str) -> np.ndarray:
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         raise InputError(f"The input {name!r} must be an array of {kind}. Received: {error}.") from error
     wanted = np.dtype(kind)
+    if array.dtype == wanted:
+        return array
     numbers = array.dtype.kind in "iufb" and (wanted.kind == "b") == (array.dtype.kind == "b")
     if not numbers or (wanted.kind in "iu" and array.dtype.kind == "f"):
         raise InputError(f"The input {name!r} must be an array of {kind}. Received: one of {array.dtype}.")

@@ -167,6 +167,7 @@ class Bundle:
         top_k: int | None = None,
         top_p: float | None = None,
         end: int | None = None,
+        allow_unknown: bool = False,
         **fixed: Any,
     ) -> Generated:
         """Tokens that follow a prompt: their ids, the sums of their log-probabilities, their lengths.
@@ -179,6 +180,8 @@ class Bundle:
             seed: of the noise that sampling draws from; the same seed gives the same tokens as in Keras.
             temperature, top_k, top_p: of the exported strategy, where that is sampling.
             end: the token that ends a row, for a strategy passed here; the exported one has its own.
+            allow_unknown: let a strategy passed here pick the token `<unk>`; as a rule it is left out. The exported one
+                has that from its export.
             fixed: the other inputs of the model by name, with as many rows as there are prompts.
 
         Returns arrays: tokens [batch, N], scores [batch], lengths [batch]; for a beam of K with an axis of K after the
@@ -187,8 +190,10 @@ class Bundle:
         tokens = prompts.tokens_of(prompt, self._prompt_vocabulary(prompt))
         options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         if strategy is None:
+            generation.refuse_allowing(self.graph("generate"), allow_unknown)
             return generation.by_graph(self.graph("generate"), tokens, steps, seed, options | {"end": end}, fixed)
         generation.refuse_options(strategy, options)
+        strategy = generation.without_unknown(strategy, self.vocabulary, allow_unknown)
         return generation.by_steps(self.step, tokens, strategy, steps, seed, end, fixed)
 
     def _prompt_vocabulary(self, prompt: Any) -> Vocabulary | None:
@@ -202,15 +207,16 @@ class Bundle:
         strategy: Strategy | None = None,
         seed: int = 0,
         end: int | None = None,
+        allow_unknown: bool = False,
         **fixed: Any,
     ) -> Iterator[np.ndarray]:
         """The tokens [batch] of `generate`, one after the other as they come.
 
         Arguments:
-            prompt, steps, seed, end, fixed: as for `generate`.
+            prompt, steps, seed, end, allow_unknown, fixed: as for `generate`.
             strategy: one that never takes a token back, so no beam; None is Sampling().
         """
-        strategy = strategy or Sampling()
+        strategy = generation.without_unknown(strategy or Sampling(), self.vocabulary, allow_unknown)
         if strategy.rows > 1:
             raise InputError(f"{type(strategy).__name__} changes tokens it gave before. Use generate().")
         tokens = prompts.tokens_of(prompt, self._prompt_vocabulary(prompt))
@@ -232,6 +238,7 @@ class Bundle:
         seed: int = 0,
         best: int | None = None,
         batch: int = 64,
+        allow_unknown: bool = False,
         **options: float | None,
     ) -> Any:
         """Targets of sources: a `Translation` with text, score, tokens and attention; a list of them for several.
@@ -244,8 +251,14 @@ class Bundle:
             seed: of the noise that sampling draws from; the same seed gives the same tokens as in Keras.
             best: that many translations of each source, in a list, the best first; a beam has as many as it is wide.
             batch: how many sources run side by side; those of similar lengths do.
+            allow_unknown: as for `generate`.
             options: temperature, top_k and top_p, where sampling was exported.
         """
+        if strategy is None:
+            generation.refuse_allowing(self.graph("generate"), allow_unknown)
+        else:
+            generation.refuse_options(strategy, options)
+            strategy = generation.without_unknown(strategy, self.vocabulary, allow_unknown)
         rows, single = self.sources.rows(source)
         size = whole_number("batch", batch, least=1)
         count = None if best is None else whole_number("best", best, least=1)
@@ -262,7 +275,6 @@ class Bundle:
         if strategy is None:
             aligned = translation.by_graph(self.graph("generate"), array, steps, seed, options)
         else:
-            generation.refuse_options(strategy, options)
             graphs = self.graph("encoder"), self.graph("step")
             aligned = translation.by_steps(*graphs, array, strategy, steps, seed, facts)
         lengths = [len(row) if facts["source"] == "tokens" else aligned.attention.shape[-1] for row in rows]

@@ -14,6 +14,8 @@ from keras_rnnkit.ops import numpy as ops
 from keras_rnnkit.runtime.arrays import whole_number
 from keras_rnnkit.runtime.errors import InputError
 from keras_rnnkit.runtime.graph import Graph
+from keras_rnnkit.text import Vocabulary
+from keras_rnnkit.text.vocabulary import UNKNOWN
 
 
 def by_graph(
@@ -89,6 +91,27 @@ def refuse_options(strategy: Strategy, options: Mapping[str, Any]) -> None:
         raise InputError(
             f"{given[0]} is an option of the exported strategy. Received: strategy={type(strategy).__name__}(...) too. "
             "Give the strategy its own numbers, such as keras_rnnkit.decoding.Sampling(temperature=0.8)."
+        )
+
+
+def without_unknown(strategy: Strategy, vocabulary: Vocabulary | None, allow_unknown: bool) -> Strategy:
+    """The strategy, which never picks the token of unknown words, where the vocabulary has one and it is not allowed.
+
+    >>> from keras_rnnkit.decoding import Greedy
+    >>> vocabulary = Vocabulary.of("ab", reserved=["<pad>", "<unk>"])
+    >>> [without_unknown(Greedy(), vocabulary, allow_unknown).forbidden for allow_unknown in (False, True)]
+    [(1,), ()]
+    """
+    unknown = None if vocabulary is None else vocabulary.number(UNKNOWN)
+    return strategy if allow_unknown or unknown is None else strategy.forbidding([*strategy.forbidden, unknown])
+
+
+def refuse_allowing(graph: Graph, allow_unknown: bool) -> None:
+    """InputError where the token of unknown words is allowed, and the loop inside the graph forbids it."""
+    if allow_unknown and graph.facts.get("forbidden"):
+        raise InputError(
+            f"The graph {graph.path.name!r} never picks the token of unknown words, and that cannot be changed. "
+            "Received: allow_unknown=True. Pass strategy= too, or export the model with allow_unknown=True."
         )
 
 

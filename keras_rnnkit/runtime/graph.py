@@ -56,6 +56,7 @@ FACTS = record(
         "strategy": text,
         "beams": integer(1),
         "end": optional(integer()),
+        "forbidden": list_of(integer()),
         "defaults": dict_of(number),
     },
 )

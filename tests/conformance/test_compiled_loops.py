@@ -172,6 +172,15 @@ def test_half_precision_is_computed_in_float32(rng):
     agree(*of_both_kernels(layer, arguments), 0.1)
 
 
+@pytest.mark.parametrize("time", [1, 5, 16, 17])
+def test_a_checkpointed_layer_takes_short_sequences(time, rng):
+    """They are one segment, or a second one of a single step."""
+    x = sequences(rng, "float32", time=time)
+    layer = rk.LSTM(3, memory="checkpoint")
+    expected = layer(x)
+    np.testing.assert_allclose(layer(x, training=True), expected, atol=1e-6)
+
+
 def test_a_checkpointed_layer_needs_a_known_length():
     with pytest.raises(ValueError, match="needs to know its length"):
         graph_of(rk.LSTM(3, memory="checkpoint"), (3, None, 2))

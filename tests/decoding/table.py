@@ -39,6 +39,10 @@ STRATEGIES = {
     "beam of one": Beam(1),
     "beam that stops early": Beam(3, early_stopping=True),
     "beam wider than the vocabulary": Beam(V + 2),
+    "greedy without a token": Greedy().forbidding([4]),
+    "sampling without two tokens": Sampling(1.3, top_k=5).forbidding([0, 4]),
+    "beam without a token": Beam(3).forbidding([4]),
+    "wide beam without a token": Beam(V + 2).forbidding([4]),
     "a user's": Backwards(),
     "a user's that draws": Doubtful(),
 }

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import keras_rnnkit as rk
-from keras_rnnkit.export import files
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.saving import files
 from tests.export.conftest import randomised
 from tests.export.table import Tagger, TwoArguments, sequential
 

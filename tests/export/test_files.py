@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.export import files, folder_swap
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.saving import files, folder_swap
 from tests.runtime.conftest import folder  # noqa: F401 - a bundle, as a fixture
 
 
@@ -186,7 +186,7 @@ def test_permissions_are_those_of_any_new_file(tmp_path, folder):  # noqa: F811
 WRITE = """
 import os, signal, sys
 from pathlib import Path
-from keras_rnnkit.export import files, folder_swap
+from keras_rnnkit.export.saving import files, folder_swap
 def kill(*_): os.kill(os.getpid(), signal.SIGKILL)
 path, point = Path(sys.argv[1]), sys.argv[2]
 if point == "file":
@@ -263,7 +263,7 @@ def test_only_leftovers_of_the_dead_are_swept(bundle, folder):  # noqa: F811
 WRITER = """
 import shutil, sys, time
 from pathlib import Path
-from keras_rnnkit.export import files, folder_swap
+from keras_rnnkit.export.saving import files, folder_swap
 def unsupported(a, b): raise OSError(22, "not here")
 destination, source, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 if sys.argv[4] == "in two steps":
@@ -332,7 +332,7 @@ def test_writers_and_readers_of_one_name(two, tmp_path, how):
 
 def test_writers_of_one_file(tmp_path):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom keras_rnnkit.export import files\n"
+        "import sys\nfrom pathlib import Path\nfrom keras_rnnkit.export.saving import files\n"
         "for _ in range(300): files.write(Path(sys.argv[1]), sys.argv[2].encode() * 10_000)"
     )
     path = tmp_path / "model.onnx"

@@ -8,7 +8,7 @@ import tensorflow as tf
 import keras_rnnkit as rk
 from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.reading.folding import treats_rows_alone
+from keras_rnnkit.export.reading.hooks.folding import treats_rows_alone
 from tests.export.conftest import randomised
 
 L = keras.layers

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 import keras_rnnkit as rk
-from keras_rnnkit.export.checking import calibration
 from keras_rnnkit.export.checking.sessions import session
+from keras_rnnkit.export.checking.trials import calibration
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.reading.signature import signature_of
 from tests.export.conftest import randomised

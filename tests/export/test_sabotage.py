@@ -15,8 +15,8 @@ import keras_rnnkit as rk
 from keras_rnnkit.export import road, saved_model
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating import encoder_decoder
-from keras_rnnkit.export.generating.encoder_decoder_parts import EncoderModel
+from keras_rnnkit.export.generating.encoder_decoder import bundle_files
+from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderModel
 from keras_rnnkit.export.lowering import operators
 from keras_rnnkit.export.settings import MODES as FILE_MODES
 from keras_rnnkit.export.settings import QUANTIZATIONS, Settings
@@ -229,7 +229,7 @@ def prepared(name: str):
     settings = Settings(**({"strategy": None} if part else {}), **arguments)
     if part:
         model = EncoderModel(build())
-        export = lambda: road.along(encoder_decoder.FILES[part](model, settings, drafts))  # noqa: E731
+        export = lambda: road.along(bundle_files.FILES[part](model, settings, drafts))  # noqa: E731
     else:
         model = randomised(build(), spread=0.5)
         export = lambda: road.export(model, settings, drafts)  # noqa: E731
@@ -329,7 +329,7 @@ def test_every_mode_and_every_lowering_has_a_row():
     settings = [MODELS[name][1] for name in rows]
     assert set(FILE_MODES) == {arguments.get("mode", "sequence") for arguments in settings}
     assert set(QUANTIZATIONS) <= {arguments.get("quantize") for arguments in settings}
-    assert set(encoder_decoder.MODES) <= {arguments.get("part") for arguments in settings}
+    assert set(bundle_files.MODES) <= {arguments.get("part") for arguments in settings}
     assert {"greedy", "sample", "beam"} <= {arguments.get("strategy") for arguments in settings}
     reports = [prepared(name)()[1] for name in rows]
     lowerings = {lowering for report in reports for row in report.rows for lowering in row.lowering.split(", ")}

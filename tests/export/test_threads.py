@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.export.reading.layer_hooks import LayerHooks, hooked
-from keras_rnnkit.export.reading.output_recorder import OutputRecorder
-from keras_rnnkit.export.reading.patches import PatchedAttribute, PatchedMethod, patched
+from keras_rnnkit.export.checking.reference import Reference
+from keras_rnnkit.export.reading.hooks.layer_hooks import LayerHooks, hooked
+from keras_rnnkit.export.reading.hooks.output_recorder import OutputRecorder
+from keras_rnnkit.export.reading.hooks.patches import PatchedAttribute, PatchedMethod, patched
+from keras_rnnkit.export.reading.model_calls import SequenceCall
 from keras_rnnkit.export.reading.precision import computing_in_float32
+from keras_rnnkit.export.reading.signature import signature_of
 from keras_rnnkit.export.reading.streaming import forgetting, without_padding
 from tests.export.conftest import randomised
 from tests.export.table import sequential
@@ -136,6 +139,32 @@ def test_another_thread_sees_an_untouched_keras_and_untouched_layers(mode, looki
         assert seen and all(look == (True, before) for look in seen)
         assert any(patched_then), "nobody looked while Keras was patched"
         Window.looks.clear()
+
+
+@pytest.mark.parametrize(
+    "dropout, patched_methods", [(0.0, set()), (0.2, {"_maybe_config_dropout_masks", "_maybe_reset_dropout_masks"})]
+)
+def test_the_reference_is_called_with_nothing_patched(dropout, patched_methods):
+    """But for the dropout masks that Keras keeps on cells, which a thread that trains the model uses meanwhile."""
+    model = randomised(sequential(L.GRU(3, return_sequences=True, recurrent_dropout=dropout), Window()))
+    call = SequenceCall(model, signature_of(model))
+    seen, x = [], np.ones((2, 5, 3), "float32")
+    seeds = [variable.numpy() for variable in model.variables if "seed" in variable.path]
+
+    def look():
+        entries = class_entries()
+        seen.append({name for cls, name in entries if entries[cls, name] != ENTRIES[cls, name]})
+
+    Window.looks = [look]
+    try:
+        with computing_in_float32(model):
+            Reference(call).outputs([x])
+    finally:
+        Window.looks = []
+    assert seen == [patched_methods]
+    assert not any(getattr(layer, "_dropout_mask", None) is not None for layer in model._flatten_layers())
+    after = [variable.numpy() for variable in model.variables if "seed" in variable.path]
+    np.testing.assert_array_equal(seeds, after)  # no mask was drawn
 
 
 def test_another_thread_computes_what_it_would_without_the_export(looking, tmp_path):

@@ -14,6 +14,8 @@ from keras_rnnkit.serving.errors import ServingError
 from keras_rnnkit.serving.models import cost as cost_module
 from keras_rnnkit.serving.models.batcher import Batcher
 from keras_rnnkit.serving.models.cost import QUICK, SHORT, Cost, cost_of, measured
+from keras_rnnkit.serving.models.runs import RunRequest
+from keras_rnnkit.serving.models.sessions import Pool, Session
 from keras_rnnkit.serving.models.workers import Workers
 
 
@@ -22,7 +24,7 @@ class SlowGraph:
 
     def __init__(self, graph):
         self.graph = graph
-        self.shapes, self.inputs, self.path = graph.shapes, graph.inputs, graph.path
+        self.shapes, self.inputs, self.outputs, self.path = graph.shapes, graph.inputs, graph.outputs, graph.path
         self.free, self.begun = threading.Event(), threading.Event()
         self.threads = []
 
@@ -45,6 +47,21 @@ class SlowGraph:
         return self.graph.run_checked(feeds)
 
 
+class RecordingPool(Pool):
+    """Remembers what is kept of each run."""
+
+    def __init__(self, graph):
+        super().__init__(graph)
+        self.kept = []
+
+    def keep(self, places, outputs, rows=None):
+        self.kept.append((places.tolist(), outputs["y"].shape, rows))
+        super().keep(places, outputs, rows)
+
+    def session(self):
+        return Session(self, self.taken(1), time.monotonic())
+
+
 def x(steps):
     return {"x": np.ones((1, steps, 3), "float32")}
 
@@ -61,6 +78,11 @@ def slow(loaded):
     graph.free.set()
 
 
+@pytest.fixture
+def pool(loaded):
+    return RecordingPool(loaded("series").sequence)
+
+
 @contextlib.contextmanager
 def batching(graph, seconds):
     with contextlib.closing(Workers(2)) as workers:
@@ -68,13 +90,14 @@ def batching(graph, seconds):
 
 
 @pytest.mark.parametrize("seconds", [2 * QUICK, 2 * SHORT])
-def test_the_event_loop_goes_on_beside_a_long_run(slow, seconds):
+def test_the_event_loop_goes_on_beside_a_long_run(slow, pool, seconds):
     async def go():
         with batching(slow, seconds) as batcher:
-            long = asyncio.create_task(batcher.run(x(2), 1, 9.0, order="long"))
+            small = pool.session()
+            long = asyncio.create_task(batcher.run(x(2), 1, 9.0, pool.session()))
             await asyncio.to_thread(slow.begun.wait, 9)
             for _ in range(5):
-                await batcher.run(x(1), 1, 9.0, order="small")  # of the same graph
+                await batcher.run(x(1), 1, 9.0, small)  # of the same graph
             assert not long.done()
             slow.free.set()
             await long
@@ -84,53 +107,55 @@ def test_the_event_loop_goes_on_beside_a_long_run(slow, seconds):
     assert slow.threads[0] is not main and slow.threads[1:] == [main] * 5
 
 
-def test_the_first_run_is_judged_too(slow):
+def test_the_first_run_is_judged_too(slow, pool):
     """Sabotage of the past: nothing was known before the first run, so that it went on the event loop."""
 
     async def go():
         with batching(slow, 2 * SHORT) as batcher:
             slow.free.set()
-            await batcher.run(x(2), 1, 9.0, order="first")
-            await batcher.run(x(2), 1, 9.0, order="first")
+            first = pool.session()
+            await batcher.run(x(2), 1, 9.0, first)
+            await batcher.run(x(2), 1, 9.0, first)
 
     asyncio.run(go())
     assert threading.main_thread() not in slow.threads
 
 
 @pytest.mark.parametrize("seconds", [2 * QUICK, 2 * SHORT])
-def test_a_deadline_holds_while_a_run_is_under_way(slow, seconds):
+def test_a_deadline_holds_while_a_run_is_under_way(slow, pool, seconds):
     """It is answered when its time is over; what the run gives later is dropped, and no state moves."""
-    kept = []
 
     async def go():
         with batching(slow, seconds) as batcher:
-            began = time.perf_counter()
+            began, late = time.perf_counter(), pool.session()
             with pytest.raises(ServingError, match="no state has changed") as error:
-                await batcher.run(x(2), 1, 0.3, keep=kept.append, order="late")
+                await batcher.run(x(2), 1, 0.3, late)
             assert error.value.status == 504 and time.perf_counter() - began < 5.0
             slow.free.set()
-            await batcher.run(x(1), 1, 9.0, keep=kept.append, order="late")
+            await batcher.run(x(1), 1, 9.0, late)
 
     asyncio.run(go())
-    assert len(kept) == 1 and kept[0]["y"].shape[1] == 1
+    ((_, shape, _),) = pool.kept
+    assert shape[1] == 1
 
 
-def test_a_stream_keeps_its_order_across_paces(slow):
+def test_a_stream_keeps_its_order_across_paces(slow, pool):
     """A small chunk behind a large one of the same stream waits for it; those of other streams do not."""
     done = []
 
     async def go():
         with batching(slow, 2 * SHORT) as batcher:
+            a, b = pool.session(), pool.session()
 
-            async def run(name, steps, order):
-                await batcher.run(x(steps), 1, 9.0, order=order)
+            async def run(name, steps, session):
+                await batcher.run(x(steps), 1, 9.0, session)
                 done.append(name)
 
-            large = asyncio.create_task(run("large", 2, "a"))
+            large = asyncio.create_task(run("large", 2, a))
             await asyncio.to_thread(slow.begun.wait, 9)
-            small = asyncio.create_task(run("small", 1, "a"))
-            await run("other", 1, "b")
-            await run("other", 1, "b")
+            small = asyncio.create_task(run("small", 1, a))
+            await run("other", 1, b)
+            await run("other", 1, b)
             slow.free.set()
             await asyncio.gather(large, small)
 
@@ -191,6 +216,48 @@ def test_a_batch_stays_quick(loaded):
 
     asyncio.run(go())
     assert sizes == [4, 4, 2]
+
+
+def test_states_move_on_for_those_who_still_wait(loaded):
+    """Of three sessions in one batch one has left and one has ended: the third alone keeps its state, its own."""
+    graph = loaded("series").step
+    pool = RecordingPool(graph)
+    chunks = [np.full((1, 1, 3), value, "float32") for value in (0.1, 0.2, 0.3)]
+    expected = graph.run({"x": chunks[2], **graph.start(1)})
+
+    async def go():
+        with contextlib.closing(Workers(1)) as workers:
+            batcher = Batcher(graph, workers, Cost(0.0, 0.0, 0.0), 8, 99)
+            sessions = [pool.session() for _ in chunks]
+            sessions[1].gone = True
+            tasks = [
+                asyncio.create_task(batcher.run({"x": x}, 1, 9.0, s)) for x, s in zip(chunks, sessions, strict=True)
+            ]
+            await asyncio.sleep(0)
+            tasks[0].cancel()
+            return sessions, await asyncio.gather(*tasks, return_exceptions=True)
+
+    sessions, results = asyncio.run(go())
+    assert isinstance(results[0], asyncio.CancelledError) and "y" in results[1]
+    np.testing.assert_allclose(results[2]["y"], expected["y"], atol=1e-6)
+    for state in graph.states:
+        np.testing.assert_allclose(pool.load(sessions[2].places)[state["input"]], expected[state["output"]], atol=1e-6)
+        np.testing.assert_array_equal(pool.load(sessions[1].places)[state["input"]], graph.start(1)[state["input"]])
+    assert [places for places, _, _ in pool.kept] == [sessions[2].places.tolist()]
+
+
+def test_the_queue_is_looked_at_once_for_each_run(loaded, monkeypatch):
+    """Without batches a run takes one request, and must not look at all that wait behind it."""
+    looked = []
+    monkeypatch.setattr(RunRequest, "pace", property(lambda request: looked.append(request) or "quick"))
+
+    async def go():
+        with contextlib.closing(Workers(1)) as workers:
+            batcher = Batcher(loaded("series").sequence, workers, Cost(0.0, 0.0, 0.0), 8, 99, batching=False)
+            await asyncio.gather(*(batcher.run(x(1), 1, 9.0) for _ in range(20)))
+
+    asyncio.run(go())
+    assert len(looked) < 3 * 20
 
 
 def test_costs_are_measured(loaded, monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_rnnkit.decoding import Beam, Sampling
+from keras_rnnkit.serving.settings import Settings
 
 
 def events(response):
@@ -34,6 +35,26 @@ def http_vocabulary(bundle):
     from keras_rnnkit.text import Vocabulary
 
     return Vocabulary.load(bundle.folder / "vocabulary.json")
+
+
+def test_the_token_of_unknown_words_is_written_only_where_that_is_allowed(tmp_path):
+    import httpx
+
+    from tests.runtime.test_unknown import UNKNOWN, exported
+    from tests.serving.conftest import running
+
+    exported(tmp_path / "words")
+    server = running(Settings(folder=tmp_path, reload=0, access_log=False))
+    with server as (address, _), httpx.Client(base_url=f"http://{address}/v2/models/words", timeout=20) as client:
+        asked = {"text_input": "to be", "max_tokens": 12, "temperature": 0.7}
+        answers = [client.post("/generate", json=asked | {"beam": beam}).json() for beam in (1, 3)]
+        assert all(answer["tokens"] and UNKNOWN not in answer["tokens"] for answer in answers)
+        allowed = asked | {"allow_unknown": True}
+        assert UNKNOWN in client.post("/generate", json=allowed).json()["tokens"]
+        streams = [events(client.post("/generate_stream", json=body)) for body in (asked, allowed)]
+        assert [UNKNOWN in [event["token"] for event in stream] for stream in streams] == [False, True]
+        refused = client.post("/generate", json=asked | {"allow_unknown": 1})
+        assert refused.status_code == 400 and "must be true or false" in refused.json()["error"]
 
 
 def test_beams(http, loaded):

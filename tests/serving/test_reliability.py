@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -129,6 +130,11 @@ def test_memory_stays_with_many_sessions(loaded):
     assert len(next(iter(sessions.pool.arrays.values()))) == 128
 
 
+def sessions_of(graph, count):
+    sessions = Sessions(graph, most=count, ttl=600)
+    return [sessions.begin(name, 1) for name in range(count)]
+
+
 def test_a_row_that_fails_does_not_harm_its_session(http, loaded, rng):
     x = rng.normal(size=(1, 4, 3))
     expected = loaded("series").predict(x.astype("float32"))
@@ -144,13 +150,16 @@ def test_a_row_that_fails_does_not_harm_its_session(http, loaded, rng):
 def test_an_answer_that_is_not_finite_is_none(bad):
     """It is refused, and no state is kept."""
     from keras_rnnkit.serving.errors import ServingError
-    from keras_rnnkit.serving.models.runs import RunRequest, deliver, finite_or_error
+    from keras_rnnkit.serving.models.runs import BatchResult, RunRequest, deliver, shares
 
     kept = []
+    pool = SimpleNamespace(keep=lambda *arguments: kept.append(arguments))
+    session = SimpleNamespace(pool=pool, places=np.array([0]), gone=False)
 
     async def go(value):
-        request = RunRequest({}, 1, asyncio.get_running_loop().create_future(), 0.0, keep=kept.append)
-        deliver(request, finite_or_error({"y": np.array([1.0, value], "float32")}))
+        request = RunRequest({}, 1, asyncio.get_running_loop().create_future(), 0.0, session)
+        outputs = {"y": np.array([1.0, value], "float32")}
+        deliver([request], BatchResult(outputs, shares([request], outputs, ["y"]), 0.0))
         return await request.done
 
     with pytest.raises(ServingError, match="'y' is NaN or infinite for this input. Its state is as it was before"):
@@ -177,31 +186,35 @@ def test_the_order_of_a_session_is_kept(loaded):
     """Requests of one session that wait together run one after the other, though of other lengths than those around."""
     from keras_rnnkit.serving.models.batcher import Batcher
 
-    ran = []
+    ran, sizes = [], []
 
     async def go():
         with contextlib.closing(Workers(1)) as workers:
-            batcher = Batcher(loaded("series").sequence, workers, CHEAP, 8, 99)
+            seen = lambda rows, *_: sizes.append(rows)  # noqa: E731
+            batcher = Batcher(loaded("series").sequence, workers, CHEAP, 8, 99, seen=seen)
+            sessions = dict(zip("abc", sessions_of(loaded("series").sequence, 3), strict=True))
+
+            async def run(i, name, steps):
+                await batcher.run({"x": np.ones((1, steps, 3), "float32")}, 1, 9.0, sessions[name])
+                ran.append(i)
+
             asked = [("a", 1), ("b", 2), ("b", 1), ("a", 1), ("c", 1)]
-            tasks = []
-            for i, (order, steps) in enumerate(asked):
-                keep = lambda outputs, i=i: ran.append(i)  # noqa: E731
-                feeds = {"x": np.ones((1, steps, 3), "float32")}
-                tasks.append(asyncio.create_task(batcher.run(feeds, 1, 9.0, keep=keep, order=order)))
-            await asyncio.gather(*tasks)
+            await asyncio.gather(*(run(i, *request) for i, request in enumerate(asked)))
 
     asyncio.run(go())
     assert sorted(ran) == [0, 1, 2, 3, 4]
     assert ran.index(1) < ran.index(2) and ran.index(0) < ran.index(3)
-    assert ran[:2] == [0, 4]  # one batch
+    assert ran[:2] == [0, 4] and sizes[0] == 2  # one batch
 
 
 def test_a_stream_that_is_alone_does_not_wait_for_others(loaded):
     """Its steps run as they are asked for; those of two streams by turns go through the queue."""
     from keras_rnnkit.serving.models.batcher import Batcher
 
-    async def went_at_once(batcher, order):
-        task = batcher.run({"x": np.ones((1, 1, 3), "float32")}, 1, 9.0, order=order)
+    a, b = sessions_of(loaded("series").sequence, 2)
+
+    async def went_at_once(batcher, session):
+        task = batcher.run({"x": np.ones((1, 1, 3), "float32")}, 1, 9.0, session)
         try:
             task.send(None)
         except StopIteration as found:
@@ -213,8 +226,8 @@ def test_a_stream_that_is_alone_does_not_wait_for_others(loaded):
     async def go():
         with contextlib.closing(Workers(1)) as workers:
             batcher = Batcher(loaded("series").sequence, workers, CHEAP, 8, 8)
-            await batcher.run({"x": np.ones((1, 1, 3), "float32")}, 1, 9.0, order="a")
-            return [await went_at_once(batcher, order) for order in ("a", "a", "b", None)]
+            await batcher.run({"x": np.ones((1, 1, 3), "float32")}, 1, 9.0, a)
+            return [await went_at_once(batcher, session) for session in (a, a, b, None)]
 
     assert asyncio.run(go()) == [True, True, False, False]
 

@@ -11,7 +11,7 @@ from keras_rnnkit.export.checking.culprit import CLOSE, culprit
 from keras_rnnkit.export.checking.layers import expected_layers, layer_tensors
 from keras_rnnkit.export.checking.reference import DRAWS, has_users_code
 from keras_rnnkit.export.checking.sessions import File
-from keras_rnnkit.export.checking.trial import Run, Shift, Trial
+from keras_rnnkit.export.checking.trials.trial import Run, Shift, Trial
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.graph import Graph
 
@@ -79,11 +79,11 @@ class FileCheck:
         self.accept(comparison, "the output of its layer")
         return comparison
 
-    def accept(self, comparison: Comparison, what: str) -> None:
+    def accept(self, comparison: Comparison, subject: str) -> None:
         if comparison.failure:
-            raise self.refusal(comparison.failure, what)
+            raise self.refusal(comparison.failure, subject)
 
-    def refusal(self, failure: Failure, what: str) -> ExportError:
+    def refusal(self, failure: Failure, subject: str) -> ExportError:
         i = failure.run
         layer = culprit(
             self.content,
@@ -93,7 +93,7 @@ class FileCheck:
             max(CLOSE, self.tolerance),
         )
         return ExportError(
-            f"The graph is not exact: {what} {failure.name!r} {failure.sentence} ({self.trial.size(i)}). {layer} No "
+            f"The graph is not exact: {subject} {failure.name!r} {failure.sentence} ({self.trial.size(i)}). {layer} No "
             "file was written; a larger tolerance= accepts the graph, another lowering= writes it in another way."
         )
 

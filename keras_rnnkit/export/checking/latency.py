@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_rnnkit.export.checking.probes import Limits
 from keras_rnnkit.export.checking.sessions import session
+from keras_rnnkit.export.errors import first_lines
+from keras_rnnkit.export.reading.input_values import Limits
 from keras_rnnkit.export.reading.model_calls import ModelCall
-from keras_rnnkit.export.tracing.tensorflow_graph import first_lines, quiet
+from keras_rnnkit.export.tracing.tensorflow_graph import quiet
 from keras_rnnkit.timing import Times, side_by_side
 
 ROWS, STEPS = 1, 100

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_rnnkit.export.checking.comparison import Arrays
 from keras_rnnkit.export.graph import Graph
-from keras_rnnkit.export.reading.output_recorder import Call
+from keras_rnnkit.export.reading.hooks.output_recorder import Call
 
 
 def layer_tensors(graph: Graph, prefix: str = "") -> dict[str, str]:
@@ -33,11 +33,11 @@ def expected_layers(graph: Graph, calls: list[Call]) -> Arrays:
     for call in calls:
         if call.wrote and is_eager(call.wrote[0]):
             by_layer[id(call.layer)].append(np.asarray(keras.ops.convert_to_numpy(call.wrote[0])))
-    named: dict[int, list[str]] = defaultdict(list)
+    names_by_layer: dict[int, list[str]] = defaultdict(list)
     for recurrence in graph.recurrences:
-        named[id(recurrence.layer)].append(recurrence.name)
+        names_by_layer[id(recurrence.layer)].append(recurrence.name)
     expected: Arrays = {}
-    for layer, names in named.items():
+    for layer, names in names_by_layer.items():
         outputs = by_layer[layer]
         if len(names) == 1 and len(outputs) > 1 and graph.model_call.mode != "stream":
             outputs = [np.stack(outputs, axis=1).reshape(-1, *outputs[0].shape[1:])]

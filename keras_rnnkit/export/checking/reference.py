@@ -12,11 +12,11 @@ from keras import tree
 
 from keras_rnnkit import keras_internals
 from keras_rnnkit.export.checking.comparison import Arrays, epsilon
-from keras_rnnkit.export.checking.probes import padding_values
-from keras_rnnkit.export.reading.layer_hooks import without_dropout_masks
+from keras_rnnkit.export.reading.hooks.layer_hooks import without_dropout_masks
+from keras_rnnkit.export.reading.hooks.output_recorder import Call, OutputRecorder
+from keras_rnnkit.export.reading.input_values import padding_values
 from keras_rnnkit.export.reading.model_calls import ModelCall, named_outputs, variables
 from keras_rnnkit.export.reading.names import layer_paths
-from keras_rnnkit.export.reading.output_recorder import Call, OutputRecorder
 from keras_rnnkit.export.reading.signature import Signature
 
 DRAWS = 3
@@ -38,7 +38,7 @@ class Reference:
             return arrays(self._call(inputs, states, weights, states_too=True))
 
     def _call(self, inputs, states, weights, states_too: bool) -> dict[str, Any]:
-        with without_dropout_masks():
+        with without_dropout_masks(self.model):
             return self._called(list(states), inputs, weights, states_too)
 
     def _called(self, states, inputs, weights, states_too: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from keras_rnnkit.decoding import Sampling, Strategy, generate
 from keras_rnnkit.export.checking.comparison import NOISE_CAP, Arrays, Columns
 from keras_rnnkit.export.checking.reference import DRAWS, Reference
 from keras_rnnkit.export.checking.sessions import File
-from keras_rnnkit.export.checking.trial import Shift
+from keras_rnnkit.export.checking.trials.trial import Shift
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.prompt_trial import NUMBERS, STEPS, PromptTrial
 from keras_rnnkit.export.reading.signature import Spec
@@ -42,7 +42,8 @@ class TokenCheck:
         self.reference: Reference = trial.reference
         self.tokens = cast(Spec, self.reference.signature.tokens())
         numbers = (float(NUMBERS["temperature"]), int(NUMBERS["top_k"]), float(NUMBERS["top_p"]))
-        self.strategy: Strategy = Sampling(*numbers) if how.named == "sample" else how.strategy
+        drawing = Sampling(*numbers).forbidding(how.strategy.forbidden)
+        self.strategy: Strategy = drawing if how.named == "sample" else how.strategy
 
     def __call__(self) -> tuple[float, list[str]]:
         """(the largest error of a score, notes); ExportError if a token, length or score is another one."""
@@ -189,12 +190,12 @@ def same_tokens(a: Hypotheses, b: Hypotheses) -> bool:
     return np.array_equal(a.tokens, b.tokens) and np.array_equal(a.lengths, b.lengths)
 
 
-def difference_of(what: str, expected: Hypotheses, actual: Hypotheses) -> str:
-    return (
-        f"The graph {what}: {expected.tokens.tolist()} in Keras with scores {expected.scores.round(4).tolist()} and "
-        f"lengths {expected.lengths.tolist()}, {actual.tokens.tolist()} in the graph with "
-        f"{actual.scores.round(4).tolist()} and {actual.lengths.tolist()}. No file was written."
+def difference_of(difference: str, expected: Hypotheses, actual: Hypotheses) -> str:
+    in_keras, in_graph = (
+        f"{x.tokens.tolist()} with scores {x.scores.round(4).tolist()} and lengths {x.lengths.tolist()}"
+        for x in (expected, actual)
     )
+    return f"The graph {difference}: Keras gives {in_keras}, the graph {in_graph}. No file was written."
 
 
 def gives_probabilities(reference: Reference, prompts: list[Arrays]) -> bool:

@@ -7,9 +7,9 @@ from typing import Any, cast
 import numpy as np
 
 from keras_rnnkit.export.checking.comparison import Arrays
-from keras_rnnkit.export.checking.probes import Limits
 from keras_rnnkit.export.checking.reference import Reference
-from keras_rnnkit.export.checking.trial import Trial, limits_of
+from keras_rnnkit.export.checking.trials.trial import Trial, limits_of
+from keras_rnnkit.export.reading.input_values import Limits
 from keras_rnnkit.export.reading.model_calls import ModelCall
 from keras_rnnkit.export.reading.signature import Spec
 

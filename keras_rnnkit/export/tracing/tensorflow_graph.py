@@ -16,7 +16,7 @@ from onnx import ModelProto, numpy_helper
 
 from keras_rnnkit.export.errors import ExportError, first_lines
 from keras_rnnkit.export.lowering.placeholders import DOMAIN
-from keras_rnnkit.export.reading.patches import LOCK
+from keras_rnnkit.export.reading.hooks.patches import LOCK
 from keras_rnnkit.export.tracing.onnx_forms import handlers
 from keras_rnnkit.export.writing.emitter import names_read
 

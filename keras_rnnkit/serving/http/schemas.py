@@ -88,6 +88,7 @@ def schemas(settings: Settings) -> dict[str, Any]:
             seed={"type": "integer", "minimum": 0},
             beam={"type": "integer", "minimum": 1, "maximum": 64},
             length_penalty=NUMBER,
+            allow_unknown=TRUTH,
             image=thing(("shape", "data"), shape=DIMS, data={"type": "string", "description": "bytes in base64"}),
             all_attention=TRUTH,
             parameters={"type": "object", "description": "the same numbers, as Triton's clients send them"},
@@ -119,7 +120,12 @@ def schemas(settings: Settings) -> dict[str, Any]:
             ("series",),
             series=array({}),
             steps=limited(settings, forecast),
+            seed=WHOLE,
         ),
         "SignIn": thing(("token",), token=TEXT, next=TEXT),
-        "Forecast": thing(("forecast",), forecast=array({})),
+        "Forecast": thing(
+            ("forecast",),
+            forecast=array({}),
+            interval=thing(("level", "lower", "upper"), level=NUMBER, lower=array({}), upper=array({})),
+        ),
     }

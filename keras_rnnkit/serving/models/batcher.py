@@ -20,7 +20,7 @@ from typing import Any
 import onnxruntime
 
 from keras_rnnkit.runtime.graph import Graph
-from keras_rnnkit.serving.errors import ServingError, busy, too_large
+from keras_rnnkit.serving.errors import busy, too_large
 from keras_rnnkit.serving.models.cost import MARGIN, QUICK, SHORT, Cost, steps_counter
 from keras_rnnkit.serving.models.runs import (
     LONG_PACE,
@@ -28,14 +28,16 @@ from keras_rnnkit.serving.models.runs import (
     SHORT_PACE,
     Arrays,
     Batch,
+    BatchResult,
     RunRequest,
     deliver,
     expire,
-    finite_or_error,
-    joined,
+    fed,
     late,
-    split,
+    not_finite,
+    shares,
 )
+from keras_rnnkit.serving.models.sessions import Session
 from keras_rnnkit.serving.models.workers import Workers
 
 
@@ -66,16 +68,15 @@ class Batcher:
         self.waiting: deque[RunRequest] = deque()
         self.running: dict[str, list[RunRequest]] = {}  # what runs on threads, by pace
         self.scheduled = False
-        self.latest: Any = None  # the order of the last run, if it was of one request
+        self.latest: Session | None = None  # of the last run, if it was of one request
 
-    async def run(self, feeds: Arrays, rows: int, timeout: float, load=None, keep=None, order=None) -> Arrays:
-        """The outputs, states included, after all that came before it in the same order."""
-        loop = asyncio.get_running_loop()
+    async def run(self, feeds: Arrays, rows: int, timeout: float, session: Session | None = None) -> Arrays:
+        """The outputs; where there is a session, after all its requests that came before."""
         cost = self.cost.seconds(rows, self.steps(feeds))
-        request = RunRequest(feeds, rows, loop.create_future(), time.perf_counter() + timeout, load, keep, order, cost)
-        if self.alone(request):
-            self.run_alone(loop, request)
-            return await request.done
+        if session is not None and self.alone(session, cost):
+            return self.run_at_once(feeds, rows, session)
+        loop = asyncio.get_running_loop()
+        request = RunRequest(feeds, rows, loop.create_future(), time.perf_counter() + timeout, session, cost)
         self.admit(request, timeout)
         self.waiting.append(request)
         self.wake(loop)
@@ -106,19 +107,30 @@ class Batcher:
                 "backlog", f"About {seconds:.3g} s of work wait for this model. Try again then.", retry_after=seconds
             )
 
-    def alone(self, request: RunRequest) -> bool:
+    def alone(self, session: Session, cost: float) -> bool:
         """Whether there is nobody to share a batch with: nothing waits, and the last run too was of this stream."""
-        order = request.order
         return (
-            order is not None
-            and order == self.latest
-            and request.cost < QUICK
+            session is self.latest
+            and cost < QUICK
             and not (self.waiting or self.scheduled)
-            and not (self.running and order in self.orders_running())
+            and not (self.running and session in self.sessions_running())
         )
 
-    def orders_running(self) -> set[Any]:
-        return {request.order for batch in self.running.values() for request in batch if request.order is not None}
+    def run_at_once(self, feeds: Arrays, rows: int, session: Session) -> Arrays:
+        """The outputs for a stream that is alone, without the queue."""
+        began = time.perf_counter()
+        outputs = self.graph.run_checked({**feeds, **session.pool.load(session.places)})
+        seconds = time.perf_counter() - began
+        error = not_finite(outputs)
+        if error is not None:
+            raise error
+        session.pool.keep(session.places, outputs)
+        if self.seen:
+            self.seen(rows, 1, [0.0], seconds)
+        return outputs
+
+    def sessions_running(self) -> set[Session]:
+        return {request.session for batch in self.running.values() for request in batch if request.session is not None}
 
     def wake(self, loop: asyncio.AbstractEventLoop) -> None:
         """Have the queue looked at, after the other requests that this turn of the event loop brings."""
@@ -151,12 +163,12 @@ class Batcher:
     def batches(self) -> dict[str, list[RunRequest]]:
         """What can start now: the first request of each pace that is free, and those that can run in one batch with it.
 
-        Requests of one order stay in order, whatever their paces.
+        Requests of one session stay in order, whatever their paces.
         """
         now = time.perf_counter()
         batches: dict[str, Batch] = {}
         rest: deque[RunRequest] = deque()
-        held = self.orders_running() if self.running else set()
+        held = self.sessions_running() if self.running else set()
         while self.waiting:
             request = self.waiting.popleft()
             if request.done.done():  # nobody waits for it any more
@@ -165,12 +177,13 @@ class Batcher:
                 request.done.set_exception(late())
                 continue
             pace = request.pace
-            if pace in self.running or request.order in held or not self.joins(request, pace, batches):
+            if pace in self.running or request.session in held or not self.joins(request, pace, batches):
                 rest.append(request)
-            if request.order is not None:
-                held.add(request.order)
-            if QUICK_PACE in batches and batches[QUICK_PACE].rows >= self.max_batch:
-                break  # the next turn looks at the others
+            if request.session is not None:
+                held.add(request.session)
+            quick = batches.get(QUICK_PACE)
+            if quick is not None and quick.rows >= quick.most_rows:
+                break  # the next turn, after this batch, looks at the others: each request is looked at about once
         self.waiting.extendleft(reversed(rest))
         return {pace: batch.requests for pace, batch in batches.items()}
 
@@ -192,38 +205,30 @@ class Batcher:
 
     # ------------------------------------------------------------------ the run
 
-    def computed(self, batch: list[RunRequest]) -> tuple[list[Arrays | ServingError], float] | Exception:
-        """What each request gets; an exception for all of them. Runs on any thread."""
+    def computed(self, batch: list[RunRequest]) -> BatchResult | Exception:
+        """What a run gives, or why it failed. Runs on any thread."""
         began = time.perf_counter()
         try:
-            feeds = [{**request.feeds, **request.load()} if request.load else request.feeds for request in batch]
-            if batch[0].pace == LONG_PACE:
-                results = [finite_or_error(run_and_give_back(self.graph, feeds[0]))]
-            elif len(feeds) == 1:
-                results = [finite_or_error(self.graph.run_checked(feeds[0]))]
-            else:
-                outputs = split(self.graph.run_checked(joined(feeds)), [request.rows for request in batch])
-                results = [finite_or_error(each) for each in outputs]
-            return results, time.perf_counter() - began
+            feeds = fed(batch)
+            long = batch[0].pace == LONG_PACE
+            outputs = run_and_give_back(self.graph, feeds) if long else self.graph.run_checked(feeds)
+            return BatchResult(outputs, shares(batch, outputs, self.graph.outputs), time.perf_counter() - began)
         except Exception as error:  # it goes to those who wait
             return error
 
-    def finish(self, loop, batch: list[RunRequest], result) -> None:
-        if isinstance(result, BaseException):
-            if len(batch) > 1:  # one of them may be at fault
-                self.run_separately(loop, batch)
-            else:
-                deliver(batch[0], result)
-                self.wake(loop)
+    def finish(self, loop, batch: list[RunRequest], result: BatchResult | BaseException) -> None:
+        if isinstance(result, BatchResult):
+            self.latest = batch[0].session if len(batch) == 1 else None
+            if self.seen:
+                began = time.perf_counter() - result.seconds
+                waited = [began - request.arrived for request in batch]
+                self.seen(sum(request.rows for request in batch), len(batch), waited, result.seconds)
+            deliver(batch, result)
+        elif len(batch) > 1:  # one of them may be at fault
+            self.run_separately(loop, batch)
             return
-        outputs, seconds = result
-        self.latest = batch[0].order if len(batch) == 1 else None
-        for request, each in zip(batch, outputs, strict=True):
-            deliver(request, each)
-        if self.seen:  # counted after those who wait have been woken
-            began = time.perf_counter() - seconds
-            waited = [began - request.arrived for request in batch]
-            loop.call_soon(self.seen, sum(request.rows for request in batch), len(batch), waited, seconds)
+        elif not batch[0].done.done():
+            batch[0].done.set_exception(result)
         self.wake(loop)
 
     def run_alone(self, loop, request: RunRequest) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from keras_rnnkit.decoding import Beam, Generated, Greedy, Sampling, Strategy, noise
 from keras_rnnkit.decoding.loop import TokenStep, token_steps
 from keras_rnnkit.ops import numpy as ops
-from keras_rnnkit.runtime.generation import logits_of
+from keras_rnnkit.runtime.generation import logits_of, without_unknown
 from keras_rnnkit.serving.errors import ServingError, malformed, too_large
 from keras_rnnkit.serving.models.served_model import ServedModel
 from keras_rnnkit.text import TextError
@@ -27,15 +27,25 @@ LETTERS = 8
 """Characters of a text for each step that a request may have; a token seldom has more."""
 WIDE = 20_000
 """Scores of a step that are turned into a token on the event loop: about a millisecond of sampling."""
-NUMBERS = {"max_tokens", "temperature", "top_k", "top_p", "seed", "beam", "length_penalty", "stop_at_end"}
+NUMBERS = {
+    "max_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "seed",
+    "beam",
+    "length_penalty",
+    "stop_at_end",
+    "allow_unknown",
+}
 
 
 class Generation:
     """One request for text.
 
     request: {"text_input": "Once", "max_tokens": 100, "temperature": 0.8, "top_k": 40, "top_p": 0.9, "seed": 0,
-    "beam": 4, "length_penalty": 1.0}; the numbers may stand in "parameters" too, as Triton's clients send them, and
-    "tokens", a list of numbers, in the place of the text.
+    "beam": 4, "length_penalty": 1.0, "allow_unknown": false}; all but the text may stand in "parameters" too, as
+    Triton's clients send them, and "tokens", a list of numbers, in the place of the text.
     """
 
     def __init__(self, model: ServedModel, request: Mapping[str, Any]):
@@ -50,7 +60,7 @@ class Generation:
         if self.steps > model.settings.max_tokens:
             raise too_large(f"max_tokens must be {model.settings.max_tokens} or less. Received: {self.steps}.")
         self.seed = whole(options, "seed", 0, 0)
-        self.strategy = strategy_of(options)
+        self.strategy = without_unknown(strategy_of(options), model.vocabulary, flag(options, "allow_unknown"))
         self.prompt = self.prompt_of(request)
         self.end = model.end
 
@@ -180,6 +190,13 @@ def whole(options: Mapping[str, Any], name: str, default: int, least: int) -> in
     value = options.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
         raise malformed(f"{name} must be a whole number, {least} or more. Received: {str(value)[:40]!r}.")
+    return value
+
+
+def flag(options: Mapping[str, Any], name: str) -> bool:
+    value = options.get(name, False)
+    if not isinstance(value, bool):
+        raise malformed(f"{name} must be true or false. Received: {str(value)[:40]!r}.")
     return value
 
 

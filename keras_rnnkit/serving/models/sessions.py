@@ -40,20 +40,27 @@ class Pool:
             self.arrays[name][places] = start
 
     def load(self, places: np.ndarray) -> Arrays:
+        """The states at some places; of a single one without a copy, which is good until the next `keep`."""
+        if len(places) == 1:
+            place = int(places[0])
+            return {name: array[place : place + 1] for name, array in self.arrays.items()}
         return {name: array[places] for name, array in self.arrays.items()}
 
-    def keep(self, places: np.ndarray, outputs: Arrays) -> None:
+    def keep(self, places: np.ndarray, outputs: Arrays, rows: np.ndarray | None = None) -> None:
+        """Take the states after a run. rows: which of the run's rows the places are for; by default all of them."""
         for state in self.graph.states:
-            self.arrays[state["input"]][places] = outputs[state["output"]]
+            new = outputs[state["output"]]
+            self.arrays[state["input"]][places] = new if rows is None else new[rows]
 
     def given_back(self, places: np.ndarray) -> None:
         self.free += places.tolist()
 
 
-@dataclass
+@dataclass(eq=False)
 class Session:
     """One stream: its places in the pool, when it was last used, and how many of its requests are under way."""
 
+    pool: Pool
     places: np.ndarray
     used: float
     under_way: int = 0
@@ -87,7 +94,7 @@ class Sessions:
             oldest = next((n for n, s in self.by_name.items() if not s.under_way), next(iter(self.by_name)))
             self.end(oldest)
             self.dropped("evicted")
-        session = Session(self.pool.taken(rows), time.monotonic())
+        session = Session(self.pool, self.pool.taken(rows), time.monotonic())
         self.by_name[name] = session
         return session
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from keras_rnnkit.serving.observability.series import Count, Counts, Distribution, Distributions, Series
 
 SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 INFERENCES = ("/infer", "/stream", "/generate", "/generate_stream")
@@ -37,20 +38,15 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         r = self.registry
-        self.requests = Counter("rnnkit_requests", "Requests answered", ["model", "route", "status"], registry=r)
+        self.requests = Counts("rnnkit_requests", "Requests answered", ("model", "route", "status"))
+        self.seconds = Distributions("rnnkit_request_seconds", "From request to answer", ("model", "route"), SECONDS)
+        self.queue = Distributions("rnnkit_queue_seconds", "Waited for the graph", ("model", "graph"), SECONDS)
+        self.compute = Distributions("rnnkit_compute_seconds", "A run of a graph", ("model", "graph"), SECONDS)
+        self.batch = Distributions("rnnkit_batch_rows", "Rows of a run", ("model", "graph"), SIZES)
+        r.register(Series(self.requests, self.seconds, self.queue, self.compute, self.batch))
         self.failures = Counter(
             "rnnkit_failures", "Requests refused or failed", ["model", "route", "reason"], registry=r
         )
-        self.seconds = Histogram(
-            "rnnkit_request_seconds", "From request to answer", ["model", "route"], buckets=SECONDS, registry=r
-        )
-        self.queue = Histogram(
-            "rnnkit_queue_seconds", "Waited for the graph", ["model", "graph"], buckets=SECONDS, registry=r
-        )
-        self.compute = Histogram(
-            "rnnkit_compute_seconds", "A run of a graph", ["model", "graph"], buckets=SECONDS, registry=r
-        )
-        self.batch = Histogram("rnnkit_batch_rows", "Rows of a run", ["model", "graph"], buckets=SIZES, registry=r)
         self.sessions = Gauge("rnnkit_sessions", "Sessions that are open", ["model"], registry=r)
         self.sessions_dropped = Counter(
             "rnnkit_sessions_dropped", "Sessions nobody ended", ["model", "reason"], registry=r
@@ -59,30 +55,31 @@ class Metrics:
             "rnnkit_first_token_seconds", "From request to first token", ["model"], buckets=SECONDS, registry=r
         )
         self.tokens = Counter("rnnkit_tokens", "Tokens generated", ["model"], registry=r)
-        self._graphs: dict[tuple[str, str], Any] = {}
-        self._routes: dict[tuple[str, str, int], Any] = {}
+        self._graphs: dict[tuple[str, str], tuple[Distribution, Distribution, Distribution, Tally]] = {}
+        self._routes: dict[tuple[str, str, int], tuple[Count, Distribution, Tally | None]] = {}
 
-    def of_graph(self, model: str, graph: str) -> tuple[Histogram, Histogram, Histogram]:
+    def of_graph(self, model: str, graph: str) -> tuple[Distribution, Distribution, Distribution, Tally]:
         """The series of a graph, looked up once."""
         if (model, graph) not in self._graphs:
-            histograms = (self.queue, self.compute, self.batch)
-            self._graphs[model, graph] = tuple(each.labels(model, graph) for each in histograms)
+            series = (family.of(model, graph) for family in (self.queue, self.compute, self.batch))
+            self._graphs[model, graph] = (*series, self.tallies[model])  # type: ignore[assignment]
         return self._graphs[model, graph]
 
-    def of_route(self, model: str, route: str, status: int) -> tuple[Counter, Histogram]:
-        """The series of an address and a status, looked up once."""
+    def of_route(self, model: str, route: str, status: int) -> tuple[Count, Distribution, Tally | None]:
+        """The series of an address and a status, looked up once; a tally where it is one of inferences."""
         key = (model, route, status)
         if key not in self._routes:
-            self._routes[key] = self.requests.labels(model, route, status), self.seconds.labels(model, route)
+            tally = self.tallies[model] if model and route.endswith(INFERENCES) else None
+            requests = self.requests.of(model, route, str(status))
+            self._routes[key] = requests, self.seconds.of(model, route), tally
         return self._routes[key]
 
     def ran(self, model: str, graph: str, rows: int, requests: int, waited: list[float], seconds: float) -> None:
-        queue, compute, batch = self.of_graph(model, graph)
+        queue, compute, batch, tally = self.of_graph(model, graph)
         for each in waited:
             queue.observe(each)
         compute.observe(seconds)
         batch.observe(rows)
-        tally = self.tallies[model]
         tally.runs += 1
         tally.rows += rows
         tally.requests_run += requests
@@ -91,17 +88,17 @@ class Metrics:
 
     def answered(self, model: str, route: str, status: int, seconds: float) -> None:
         """A request was answered. `route`: as the application has it, with {model}, so that series stay few."""
-        requests, taken = self.of_route(model, route, status)
-        requests.inc()
+        requests, taken, tally = self.of_route(model, route, status)
+        requests.value += 1
         taken.observe(seconds)
-        if model and route.endswith(INFERENCES):
-            tally = self.tallies[model]
-            if status < 400:
-                tally.success += 1
-                tally.success_ns += int(1e9 * seconds)
-            else:
-                tally.failed += 1
-                tally.failed_ns += int(1e9 * seconds)
+        if tally is None:
+            return
+        if status < 400:
+            tally.success += 1
+            tally.success_ns += int(1e9 * seconds)
+        else:
+            tally.failed += 1
+            tally.failed_ns += int(1e9 * seconds)
 
     def failed(self, model: str, route: str, reason: str) -> None:
         self.failures.labels(model, route, reason).inc()

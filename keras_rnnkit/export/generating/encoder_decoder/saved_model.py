@@ -12,15 +12,15 @@ import tensorflow as tf
 
 from keras_rnnkit.export.checking.comparison import Runs, compared
 from keras_rnnkit.export.checking.reference import DRAWS
-from keras_rnnkit.export.checking.trial import Shift
+from keras_rnnkit.export.checking.trials.trial import Shift
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating.encoder_decoder_parts import EncoderFile, EncoderModel, StepFile, free, sources
+from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, StepFile, free, sources
+from keras_rnnkit.export.generating.encoder_decoder.translation_check import called_eagerly
 from keras_rnnkit.export.generating.generation_check import Hypotheses, TokenComparison
 from keras_rnnkit.export.generating.prompt_trial import STEPS
-from keras_rnnkit.export.generating.translation_check import called_eagerly
 from keras_rnnkit.export.modes import Sequences
-from keras_rnnkit.export.reading.layer_hooks import hooked
+from keras_rnnkit.export.reading.hooks.layer_hooks import hooked
 from keras_rnnkit.export.reading.precision import computing_in_float32
 from keras_rnnkit.export.saved_model import Plain, SavedModelReport, by_signature, layer_of_saved
 from keras_rnnkit.export.settings import Settings
@@ -117,9 +117,9 @@ def greedily(model: Seq2Seq, source, steps):
         score = score + tf.where(live, gain, 0.0)
         return t + 1, best, live & (best != model.end), score, tokens.write(t, best), *states
 
-    def going_on(t, token, live, *_):
+    def unfinished(t, token, live, *_):
         return (t < steps) & tf.reduce_any(live)
 
     start = (tf.constant(0), token, live, score, tokens, *states)
-    _, _, _, score, tokens, *_ = tf.while_loop(going_on, turn, start)
+    _, _, _, score, tokens, *_ = tf.while_loop(unfinished, turn, start)
     return {"tokens": tf.transpose(tokens.stack()), "scores": score}

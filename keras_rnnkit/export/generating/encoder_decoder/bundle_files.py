@@ -10,8 +10,8 @@ from typing import Any
 from keras_rnnkit.export import road
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating.encoder_decoder_loop import TranslationFile
-from keras_rnnkit.export.generating.encoder_decoder_parts import EncoderFile, EncoderModel, StepFile, source_spec
+from keras_rnnkit.export.generating.encoder_decoder.loop import TranslationFile
+from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, StepFile, source_spec
 from keras_rnnkit.export.report import ExportReport
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.runtime import manifest as manifests
@@ -21,7 +21,7 @@ FILES = {file.mode: file for file in (EncoderFile, StepFile, TranslationFile)}
 MODES = tuple(FILES)
 
 
-def written(model: Seq2Seq, folder, settings: Settings, tell: Callable[[str, str], None], drafts: Drafts):
+def write_graphs(model: Seq2Seq, folder, settings: Settings, tell: Callable[[str, str], None], drafts: Drafts):
     """Writes the graphs into a folder: (reports by mode, reports of those with weights in fewer bits)."""
     check(model)
     reports: dict[str, ExportReport] = {}

@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from keras_rnnkit import keras_internals
 from keras_rnnkit.export.errors import ExportError, first_lines
-from keras_rnnkit.export.reading.folding import folded, step_by_step, treats_rows_alone
+from keras_rnnkit.export.reading.hooks.folding import folded, step_by_step, treats_rows_alone
+from keras_rnnkit.export.reading.hooks.operations import check_python_functions
+from keras_rnnkit.export.reading.hooks.patches import Patch, PatchedMethod, patched
+from keras_rnnkit.export.reading.hooks.traced_functions import FUNCTION, call_inline
 from keras_rnnkit.export.reading.names import distinct_name
-from keras_rnnkit.export.reading.patches import Patch, PatchedMethod, patched
-from keras_rnnkit.export.reading.traced_functions import FUNCTION, call_inline
-from keras_rnnkit.export.tracing.operations import check_python_functions
 from keras_rnnkit.layers.recurrent import Recurrent
 
 LAYERS = keras.layers
@@ -130,10 +130,21 @@ def dropout_mask_patches() -> Iterator[Patch]:
 
 
 @contextlib.contextmanager
-def without_dropout_masks() -> Iterator[None]:
-    """Inside, this thread computes what Keras computes at inference, and writes nothing on the cells."""
+def without_dropout_masks(model) -> Iterator[None]:
+    """Inside, this thread calls the model at inference and leaves the dropout masks on its cells alone.
+
+    Nothing is patched if no cell draws masks. Where one does, saving the masks and putting them back would not do:
+    another thread that trains the model reads them meanwhile.
+    """
+    if not any(draws_masks(layer) for layer in keras_internals.flatten_layers(model)):
+        yield
+        return
     with patched(dropout_mask_patches):
         yield
+
+
+def draws_masks(layer) -> bool:
+    return isinstance(layer, keras_internals.DropoutRNNCell) and bool(layer.dropout or layer.recurrent_dropout)
 
 
 @contextlib.contextmanager

@@ -15,9 +15,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_rnnkit.export import folder_swap
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.folder_swap import lock_of, locked
+from keras_rnnkit.export.saving import folder_swap
+from keras_rnnkit.export.saving.folder_swap import lock_of, locked
 from keras_rnnkit.runtime import BundleError
 from keras_rnnkit.runtime import manifest as manifests
 from keras_rnnkit.runtime.bundle_files import UNFINISHED, is_unfinished, read_manifest

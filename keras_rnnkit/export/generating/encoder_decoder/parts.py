@@ -8,12 +8,13 @@ import keras
 import numpy as np
 from keras import ops as kops
 
-from keras_rnnkit.export.checking.probes import Limits, Probe
 from keras_rnnkit.export.checking.reference import Reference
-from keras_rnnkit.export.checking.trial import SequenceTrial
+from keras_rnnkit.export.checking.trials.probes import Probe
+from keras_rnnkit.export.checking.trials.trial import SequenceTrial
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.graph import traced
 from keras_rnnkit.export.modes import Sequences
+from keras_rnnkit.export.reading.input_values import Limits
 from keras_rnnkit.export.reading.model_calls import SequenceCall
 from keras_rnnkit.export.reading.signature import Signature, signature_of
 from keras_rnnkit.export.settings import Settings

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from keras_rnnkit.export.reading.patches import PatchedMethod, patched
+from keras_rnnkit.export.reading.hooks.patches import PatchedMethod, patched
 
 
 class Call(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_rnnkit.export.checking.comparison import Arrays
-from keras_rnnkit.export.checking.reach import receptive_field
 from keras_rnnkit.export.checking.reference import Reference
-from keras_rnnkit.export.checking.trial import Shift, Trial, facts_of, limits_of, shapes_of
+from keras_rnnkit.export.checking.trials.reach import receptive_field
+from keras_rnnkit.export.checking.trials.trial import Shift, Trial, facts_of, limits_of, shapes_of
 from keras_rnnkit.export.reading.model_calls import ModelCall, state_names
 
 

@@ -14,15 +14,15 @@ from keras import ops as kops
 
 from keras_rnnkit.decoding import Sampling, Strategy
 from keras_rnnkit.export.checking.comparison import compared
-from keras_rnnkit.export.checking.probes import Probe
 from keras_rnnkit.export.checking.reference import DRAWS, Reference
 from keras_rnnkit.export.checking.sessions import File
-from keras_rnnkit.export.checking.trial import SequenceTrial, Shift
+from keras_rnnkit.export.checking.trials.probes import Probe
+from keras_rnnkit.export.checking.trials.trial import SequenceTrial, Shift
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation_check import Hypotheses, TokenComparison
 from keras_rnnkit.export.generating.prompt_trial import NUMBERS, STEPS
+from keras_rnnkit.export.reading.hooks.patches import PatchedAttribute, patched
 from keras_rnnkit.export.reading.model_calls import ModelCall
-from keras_rnnkit.export.reading.patches import PatchedAttribute, patched
 from keras_rnnkit.seq2seq import Memory, Seq2Seq
 
 
@@ -72,7 +72,8 @@ class TranslationCheck:
     def __init__(self, content: bytes, trial: SourceTrial, model: Seq2Seq, how: Any, tolerance: float):
         self.file, self.trial, self.model, self.tolerance = File(content), trial, model, tolerance
         numbers = (float(NUMBERS["temperature"]), int(NUMBERS["top_k"]), float(NUMBERS["top_p"]))
-        self.strategy: Strategy = Sampling(*numbers) if how.named == "sample" else how.strategy
+        drawing = Sampling(*numbers).forbidding(how.strategy.forbidden)
+        self.strategy: Strategy = drawing if how.named == "sample" else how.strategy
 
     def __call__(self) -> tuple[float, list[str]]:
         """(the largest error, notes); ExportError if a token, length, score or attention is another one."""

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_rnnkit.export.checking.comparison import Arrays, Runs
-from keras_rnnkit.export.checking.probes import UNKNOWN_VOCABULARY, Limits, Probe, probes
 from keras_rnnkit.export.checking.reference import Reference
 from keras_rnnkit.export.checking.sessions import File
+from keras_rnnkit.export.checking.trials.probes import Probe, probes
 from keras_rnnkit.export.errors import ExportError, first_lines
+from keras_rnnkit.export.reading.hooks.output_recorder import Call
+from keras_rnnkit.export.reading.input_values import UNKNOWN_VOCABULARY, Limits
 from keras_rnnkit.export.reading.model_calls import ModelCall, input_names
-from keras_rnnkit.export.reading.output_recorder import Call
 from keras_rnnkit.export.writing.finish import Shapes
 
 Run = Callable[[Arrays], Arrays]

@@ -1,0 +1,1 @@
+"""What a file and Keras are both run on."""

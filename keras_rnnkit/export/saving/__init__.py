@@ -1,0 +1,1 @@
+"""Writing to disk: whole or not at all, and nothing of anybody else is lost."""
