@@ -390,27 +390,20 @@ def judge(bundles: Bundles, small, data: Data, settings: Settings, run: Run) -> 
     found = backtested(bundles, small, data, settings)
     errors = found.errors()
     run.console.print(growth_table(errors, settings))
-    covered = coverage_by_step(found.ahead[..., 0], found.ahead[..., 2], found.truth)
-    metrics: dict[str, Any] = {
-        "one-step mean squared error": {name: float(values[0] ** 2) for name, values in one_step(errors).items()},
-        "MASE of one step (scale: last value)": scaled_errors(found, data, 1),
-    }
-    if settings.season:
-        by_season = scaled_errors(found, data, settings.season)
-        metrics |= {"MASE of one step (scale: last season)": by_season} if np.isfinite(by_season["RNN"]) else {}
     coverage = float(coverage_by_step(found.next[..., 0], found.next[..., 2], found.truth[:, :1])[0])
-    metrics |= {
-        f"values inside of the {settings.interval:.0%} interval, one step": coverage,
-        "inside, by steps ahead": {str(k): float(covered[k - 1]) for k in steps_to_show(settings.horizon)},
+    covered = coverage_by_step(found.ahead[..., 0], found.ahead[..., 2], found.truth)
+    inside, steps = f"share of values inside of the {settings.interval:.0%} interval", steps_to_show(settings.horizon)
+    metrics: dict[str, Any] = {
+        f"{inside}, one step ahead": coverage,
+        f"{inside}, by steps ahead": {str(k): float(covered[k - 1]) for k in steps},
+        "forecasts judged": int(np.isfinite(found.truth[:, 0]).sum()),
+        "one step ahead": one_step(found, data, settings),
+        "root mean squared error by steps ahead": {
+            name: {str(k): float(values[k - 1]) for k in steps} for name, values in errors.items()
+        },
     }
-    metrics["root mean squared error by steps ahead"] = {
-        name: {str(k): float(values[k - 1]) for k in steps_to_show(settings.horizon)} for name, values in errors.items()
-    }
-    metrics["forecasts judged"] = int(np.isfinite(found.truth[:, 0]).sum())
+    run.console.print(one_step_table(metrics["one step ahead"]))
     run.say("interval", f"{coverage:.1%} of the test values are inside of the {settings.interval:.0%} interval")
-    for name in [name for name in metrics if name.startswith("MASE")]:
-        words = ", ".join(f"{method} {value:.3f}" for method, value in metrics[name].items() if np.isfinite(value))
-        run.say("MASE", f"{words} {name.removeprefix('MASE of one step ')}")
     run.note(no_better(errors))
     return metrics, found
 
@@ -454,22 +447,42 @@ def by_small(small, data: Data, settings: Settings, number: int, split: Split) -
     return found * data.scaling.scales[number, 0] + data.scaling.centres[number, 0]
 
 
-def one_step(errors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The errors of methods that differ at one step, by the names of the models."""
-    return {name.removesuffix(", fed back"): values for name, values in errors.items() if name != AT_ONCE}
+def one_step(found: Forecasts, data: Data, settings: Settings) -> dict[str, dict[str, float]]:
+    """Mean squared error and MASE of the forecasts of one step, by method."""
+    scales = {"MASE": naive_errors(data, 1)}
+    if settings.season:
+        by_season = naive_errors(data, settings.season)  # NaN where no training part is longer than a season
+        scales |= {"MASE by season": by_season} if np.isfinite(by_season).any() else {}
+    truth = found.truth[:, 0]
+    return {
+        name.removesuffix(", fed back"): {
+            "squared error": float(
+                errors_by_step((values / found.units)[:, :1], (found.truth / found.units)[:, :1])[0] ** 2
+            ),
+            **{label: mase(values[:, 0], truth, scale) for label, scale in scales.items()},
+        }
+        for name, values in found.methods.items()
+        if name != AT_ONCE  # which is the same at one step
+    }
 
 
-def scaled_errors(found: Forecasts, data: Data, season: int) -> dict[str, float]:
-    """MASE of the forecasts of one step, by method."""
-    scales = backtest.rolled(
-        data.splits,
-        lambda _, split: np.full(
-            len(split.origins),
-            naive_error(split.series.values[: split.valid_begin], season, split.series.observed[: split.valid_begin]),
-        ),
-    )
-    names = one_step(found.methods)
-    return {name: mase(values[:, 0], found.truth[:, 0], scales) for name, values in names.items()}
+def naive_errors(data: Data, season: int) -> np.ndarray:
+    """For each forecast [N], the error of the value one season before, within the training part of its series."""
+
+    def of_series(_: int, split: Split) -> np.ndarray:
+        end = split.valid_begin
+        error = naive_error(split.series.values[:end], season, split.series.observed[:end])
+        return np.full(len(split.origins), error)
+
+    return backtest.rolled(data.splits, of_series)
+
+
+def one_step_table(rows: dict[str, dict[str, float]]) -> Table:
+    """The errors of one step as a table."""
+    table = Table("one step ahead", *next(iter(rows.values())), box=None, header_style="bold", pad_edge=False)
+    for name, values in rows.items():
+        table.add_row(name, *(f"{value:.4g}" for value in values.values()))
+    return table
 
 
 def no_better(errors: dict[str, np.ndarray]) -> str | None:

@@ -156,8 +156,8 @@ class LabelledTexts:
 def balanced_weights(labels: Sequence[int], count: int) -> np.ndarray:
     """Weights [C] by which all labels count alike, and the mean text counts 1.
 
-    >>> balanced_weights([0, 0, 0, 1], 2).round(3).tolist()
-    [0.667, 2.0]
+    >>> balanced_weights([0, 0, 1, 1, 1, 1], 2).tolist()
+    [1.5, 0.75]
     """
     found = np.bincount(np.asarray(labels), minlength=count)
     return (len(labels) / (count * np.maximum(found, 1))).astype(np.float32)
