@@ -13,7 +13,7 @@ from keras_rnnkit.text.files import replacing
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem }
 body { color: #1a1a1a; background: #fff }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } h3 { font-size: 1rem; margin: 1.5rem 0 .25rem }
 img { max-width: 100%; height: auto; background: #fff }
 figure { margin: 1.5rem 0 } figcaption { color: #555 } summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
 @media (max-width: 640px) { .picture { overflow-x: auto } .picture img { max-width: none; width: 45rem } }
@@ -73,13 +73,35 @@ def figure_of(picture: Path, caption: str) -> str:
 
 
 def table_of(values: dict[str, Any]) -> str:
-    """Names and values as a table.
+    """Names and values as a table. Dicts of dicts that have the same names are tables of their own, below it.
 
     >>> table_of({"perplexity": 12.3456})
     '<table><tr><td>perplexity</td><td>12.35</td></tr></table>'
+    >>> table_of({"animals": {"cat": {"right": 3, "wrong": 1}}})
+    '<h3>animals</h3><table><tr><th></th><th>right</th><th>wrong</th></tr><tr><td>cat</td><td>3</td><td>1</td></tr></table>'
     """
-    rows = (f"<tr><td>{html.escape(str(k))}</td><td>{html.escape(in_words(v))}</td></tr>" for k, v in values.items())
-    return f"<table>{''.join(rows)}</table>"
+    grids = {name: value for name, value in values.items() if is_grid(value)}
+    rows = [(name, in_words(value)) for name, value in values.items() if name not in grids]
+    tables = [rows_of(rows)] if rows else []
+    for name, grid in grids.items():
+        head, lines = ["", *next(iter(grid.values()))], [(row, *cells.values()) for row, cells in grid.items()]
+        tables.append(f"<h3>{html.escape(str(name))}</h3>{rows_of(lines, head)}")
+    return "".join(tables)
+
+
+def is_grid(value: Any) -> bool:
+    """Whether a value is a dict of dicts that have the same names."""
+    rows = list(value.values()) if isinstance(value, dict) else []
+    return bool(rows) and all(isinstance(row, dict) and row and row.keys() == rows[0].keys() for row in rows)
+
+
+def rows_of(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
+    """Rows of cells as a table."""
+
+    def line(cells: Sequence[Any], tag: str) -> str:
+        return f"<tr>{''.join(f'<{tag}>{html.escape(in_words(cell))}</{tag}>' for cell in cells)}</tr>"
+
+    return f"<table>{line(head, 'th') if head else ''}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
 def in_words(value: Any) -> str:
