@@ -163,6 +163,7 @@ def test_the_file_says_how_it_is_run(written):
         "keras_rnnkit.strategy": "sample",
         "keras_rnnkit.beams": 1,
         "keras_rnnkit.end": END,
+        "keras_rnnkit.forbidden": [],
         "keras_rnnkit.defaults": {"temperature": 1.0, "top_k": 0, "top_p": 1.0},
     }
 
