@@ -56,6 +56,7 @@ def test_texts_of_a_file_with_vectors_and_weights(stars, tmp_path):
     assert any(array.shape[-1:] == (5,) and (array == [0.5, 1, 0, 0, -1]).all(-1).any() for array in weights.values())
 
 
+@pytest.mark.study  # test_faults.py has one such run in the quick tests
 def test_it_goes_on_where_it_stopped(stars, tmp_path):
     known = {"data": stars, "text": "text", "label": "label", "compare": False, "bidirectional": False, **SMALL}
     whole = trained(sentiment, Settings(**{**known, "epochs": 2}, out=tmp_path / "whole"))

@@ -67,6 +67,7 @@ def test_push_todays_value_get_tomorrows(tmp_path):
     assert names == {"index.html", "metrics.json", *pictures}
 
 
+@pytest.mark.study  # test_faults.py has one such run in the quick tests
 def test_it_goes_on_where_it_stopped(shops, tmp_path):
     known = {"data": shops, "target": "sold", "series": "shop", "compare": False, **SMALL}
     whole = trained(series, Settings(**{**known, "epochs": 2}, out=tmp_path / "whole"))
