@@ -27,8 +27,8 @@ class Recurrent(keras.layers.RNN):
     Arguments, besides those of `keras.layers.RNN` (return_sequences, return_state, go_backwards, stateful, unroll,
     zero_output_for_mask):
         cell: a cell of `keras_rnnkit.cells`, any Keras cell, or a list of cells to stack in one loop.
-        kernel: "auto" (the fastest that can run the layer), "cudnn", "hoisted" or "scan"; `rk.explain(model)` says
-            which one runs.
+        kernel: "auto" (the fastest that can run the layer), "cudnn", "parallel", "hoisted" or "scan";
+            `rk.explain(model)` says which one runs.
         learn_initial_state: start from trained states instead of zeros.
         memory: "keep" stores what the backward pass of training needs of every step. "checkpoint" stores the states
             of about sqrt(T) steps and computes the others again: far less memory, and somewhat more time.
@@ -95,7 +95,7 @@ class Recurrent(keras.layers.RNN):
         return self._adopted[1]
 
     def __dir__(self):
-        """The attributes without `equation`: Keras saves the variables of each, and those of the cell would come twice."""
+        """The attributes, without `equation`: Keras would save the variables of the cell a second time."""
         return [name for name in super().__dir__() if name not in ("equation", "_adopted")]
 
     def runs_on(self, masked: bool = False, resets: bool = False) -> str:

@@ -15,7 +15,8 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; p
 body { color: #1a1a1a; background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } h3 { font-size: 1rem; margin: 1.5rem 0 .25rem }
 img { max-width: 100%; height: auto; background: #fff }
-figure { margin: 1rem 0 } figcaption { color: #555 }
+figure { margin: 1.5rem 0 } figcaption { color: #555 } summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
+@media (max-width: 640px) { .picture { overflow-x: auto } .picture img { max-width: none; width: 45rem } }
 table { border-collapse: collapse; display: block; overflow-x: auto }
 td, th { border-bottom: 1px solid #ddd; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
 pre { background: #f5f5f5; overflow-x: auto; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere }
@@ -30,6 +31,7 @@ def write_page(
     pictures: Sequence[tuple[str, str]] = (),
     notes: Sequence[str] = (),
     text: str = "",
+    profile: dict[str, str] | None = None,
 ) -> Path:
     """Write index.html into the folder of a report.
 
@@ -42,6 +44,7 @@ def write_page(
             left out.
         notes: sentences that the reader must see first, such as warnings.
         text: a text that the model wrote.
+        profile: where the time of training went.
     """
     body = [f"<h1>{html.escape(title)}</h1>", *(f"<p><strong>{html.escape(note)}</strong></p>" for note in notes)]
     body += [f"<p>{html.escape(record['data']['description'])}; begun {html.escape(record['begun'])}.</p>"]
@@ -51,7 +54,9 @@ def write_page(
     for name, caption in pictures:
         if (folder / name).exists():
             body.append(figure_of(folder / name, caption))
-    body += ["<h2>Settings</h2>", table_of(record["settings"]), "<h2>Versions</h2>", table_of(record["versions"])]
+    body += ["<h2>Where the time of training went</h2>", table_of(profile)] if profile else []
+    for title_of_table, name in (("Settings", "settings"), ("Versions", "versions")):
+        body.append(f"<details><summary>{title_of_table}</summary>{table_of(record[name])}</details>")
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     page = f"<!doctype html><html lang=en><head>{head}<title>{html.escape(title)}</title><style>{STYLE}</style></head>"
     with replacing(folder / "index.html") as temporary:
@@ -63,7 +68,8 @@ def figure_of(picture: Path, caption: str) -> str:
     """A picture as part of the page, so that the page is one file."""
     data = base64.b64encode(picture.read_bytes()).decode()
     words = html.escape(caption)
-    return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
+    image = f'<img alt="{words}" src="data:image/png;base64,{data}">'
+    return f'<figure><div class="picture">{image}</div><figcaption>{words}</figcaption></figure>'
 
 
 def table_of(values: dict[str, Any]) -> str:

@@ -46,5 +46,28 @@ def expected_layers(graph: Graph, calls: list[Call]) -> Arrays:
     return expected
 
 
+CLAMPING = ("LSTM", "GRU")
+"""The operators that limit what goes into their gates, as onnxruntime writes them: NaN becomes a number there."""
+
+
+def reading_nan(graph: Graph, calls: list[Call]) -> str:
+    """A sentence about the first layer that reads NaN and whose operator would not show it; "" if there is none."""
+    clamping = {id(x.recurrence.layer): x.lowerings for x in graph.lowered if set(x.lowerings) & set(CLAMPING)}
+    for call in calls:
+        if id(call.layer) in clamping and any(has_nan(x) for x in call.read):
+            operator = next(name for name in clamping[id(call.layer)] if name in CLAMPING)
+            return (
+                f" The layer {call.path!r} reads NaN, for which onnxruntime's {operator} operator gives numbers and "
+                "Keras NaN. Keep NaN out of the layer (the mean over a row without valid steps is NaN), or pass "
+                "lowering='scan', which gives NaN too."
+            )
+    return ""
+
+
+def has_nan(tensor: Any) -> bool:
+    array = np.asarray(keras.ops.convert_to_numpy(tensor)) if is_eager(tensor) else np.zeros(0)
+    return array.dtype.kind == "f" and bool(np.isnan(array).any())
+
+
 def is_eager(tensor: Any) -> bool:
     return hasattr(tensor, "numpy")

@@ -12,6 +12,7 @@ from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
 from keras_rnnkit.decoding.loop import widened
 from keras_rnnkit.export.checking.file_check import FileCheck, Verified
 from keras_rnnkit.export.checking.reference import Reference
+from keras_rnnkit.export.checking.trials.tokens import TokenTrials
 from keras_rnnkit.export.checking.trials.trial import Trial
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation_check import TokenCheck, gives_probabilities
@@ -124,7 +125,7 @@ class Generations(Streams):
 
     def decided(self) -> Decoding:
         reference = Reference(self.trace().model_call)
-        prompts = made_up_prompts(reference) if reference.signature.tokens() else []
+        prompts = made_up_prompts(TokenTrials(reference)) if reference.signature.tokens() else []
         probabilities = gives_probabilities(reference, prompts)
         return decoding(self.settings.strategy, self.settings.end, probabilities, self.settings.forbidden)
 

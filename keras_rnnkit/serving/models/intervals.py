@@ -68,6 +68,6 @@ class Futures:
         width = np.where(z > 0, upper - forecast, forecast - lower)
         return forecast + np.maximum(width, 0.0) / self.quantile * z
 
-    def bounds(self, values: np.ndarray) -> np.ndarray:
-        """The bounds [2, D] that hold `level` of the paths between them."""
-        return np.quantile(values, [(1 - self.level) / 2, (1 + self.level) / 2], axis=0)
+    def bounds(self, values: np.ndarray) -> list[np.ndarray]:
+        """The lower and the upper bound [D] that hold `level` of the paths between them."""
+        return list(np.quantile(values, [(1 - self.level) / 2, (1 + self.level) / 2], axis=0))
