@@ -18,7 +18,8 @@ from keras_rnnkit.layers.traversal import recurrent_layers
 class Row:
     """One recurrent layer of a model.
 
-    layer: its path in the model. cell: the class of its cell. kernel: "cudnn", "hoisted", "scan" or "Keras' own".
+    layer: its path in the model. cell: the class of its cell.
+    kernel: "cudnn", "parallel", "hoisted", "scan" or "Keras' own".
     onnx: the operators that it becomes when the model is exported. streams: whether it can read a sequence in chunks.
     reason: why it is not on a faster kernel.
     """
@@ -64,7 +65,8 @@ def described(path: str, layer) -> Row:
     if not isinstance(layer, Recurrent):
         reason = reason_to_keep(layer) or "a stock layer; rk.convert(model) gives it our kernels"
         return Row(path, cell, "Keras' own", *exported, reason)
-    name, reason = kernels.describe(layer, kernels.CallFlags(masked=masked, length=known_length(layer)))
+    call = kernels.CallFlags(masked, length=known_size(layer, 1), batch=known_size(layer, 0))
+    name, reason = kernels.describe(layer, call)
     return Row(path, cell, name, *exported, reason)
 
 
@@ -84,10 +86,10 @@ def receives_mask(layer) -> bool:
     return any(keras_internals.keras_mask(x) is not None for x in keras_internals.graph_inputs(layer))
 
 
-def known_length(layer) -> int | None:
-    """The number of steps that the layer runs in the model it is part of, where its graph tells."""
-    lengths = {x.shape[1] for x in keras_internals.graph_inputs(layer) if len(x.shape) == 3}
-    return lengths.pop() if len(lengths) == 1 else None
+def known_size(layer, axis: int) -> int | None:
+    """The rows (axis 0) or steps (axis 1) that the layer runs in the model it is part of, where its graph tells."""
+    sizes = {x.shape[axis] for x in keras_internals.graph_inputs(layer) if len(x.shape) == 3}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def table(rows: list[Row]) -> list[str]:

@@ -69,6 +69,9 @@ class TrainBench:
     only: Annotated[str, "Only the rows whose name contains this, for example 'LSTM' or 'B=1'."] = ""
     repeats: Annotated[int, "Turns; in each turn every contender runs once."] = 30
     quick: Annotated[bool, "Tiny shapes and three turns: shows that every row runs; the times mean nothing."] = False
+    cells: Annotated[bool, "Compare the cells with each other instead, at up to 4,096 steps, and their streams."] = (
+        False
+    )
     loops: Annotated[bool, "Also time our layers with the graph loop, where they take the compiled one."] = False
     others: Annotated[bool, "Also time torch and plain JAX, where they are installed."] = True
     json: Annotated[Path | None, "Write the rows and the machine to this file too."] = None

@@ -6,9 +6,18 @@ from keras_rnnkit.cells.batchnorm import BatchNormCell
 from keras_rnnkit.cells.conditioned import ConditionedCell
 from keras_rnnkit.cells.coupled_lstm import CoupledLSTMCell
 from keras_rnnkit.cells.gru import GRUCell
+from keras_rnnkit.cells.ind_rnn import IndRNNCell, MagnitudeLimit
 from keras_rnnkit.cells.layernorm_lstm import LayerNormLSTMCell
+from keras_rnnkit.cells.linear import LinearCell
+from keras_rnnkit.cells.lru import LRUCell
 from keras_rnnkit.cells.lstm import LSTMCell
+from keras_rnnkit.cells.min_gru import MinGRUCell
+from keras_rnnkit.cells.min_lstm import MinLSTMCell
 from keras_rnnkit.cells.peephole_lstm import PeepholeLSTMCell
+from keras_rnnkit.cells.qrnn import QRNNCell
+from keras_rnnkit.cells.rglru import RGLRUCell
+from keras_rnnkit.cells.slstm import SLSTMCell
+from keras_rnnkit.cells.sru import SRUCell
 from keras_rnnkit.cells.vanilla import VanillaCell
 from keras_rnnkit.cells.wrapper import WrapperCell
 from keras_rnnkit.cells.zoneout import ZoneoutCell
@@ -20,9 +29,19 @@ __all__ = [
     "CoupledLSTMCell",
     "GRUCell",
     "GatedCell",
+    "IndRNNCell",
+    "LRUCell",
     "LSTMCell",
     "LayerNormLSTMCell",
+    "LinearCell",
+    "MagnitudeLimit",
+    "MinGRUCell",
+    "MinLSTMCell",
     "PeepholeLSTMCell",
+    "QRNNCell",
+    "RGLRUCell",
+    "SLSTMCell",
+    "SRUCell",
     "VanillaCell",
     "WrapperCell",
     "ZoneoutCell",

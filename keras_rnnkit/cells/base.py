@@ -183,6 +183,20 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         batch = next(iter(input_shape))
         return (batch, self.output_size), [(batch, size) for size in self.state_sizes]
 
+    def add_matrix(self, name: str, shape, role: str | None = None, initializer=None) -> keras.Variable:
+        """A weight with the initializer, regularizer and constraint of its role: kernel, recurrent or bias."""
+        role = role or name
+        initializer = initializer or getattr(self, f"{role}_initializer")
+        if isinstance(initializer, keras.initializers.Orthogonal) and not has_qr(self.variable_dtype):
+            initializer = computed_in_float32(initializer)
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer,
+            regularizer=getattr(self, f"{role}_regularizer"),
+            constraint=getattr(self, f"{role}_constraint"),
+        )
+
     @property
     def state_sizes(self) -> list[int]:
         """The widths of the states, always as a list."""
@@ -265,20 +279,6 @@ class GatedCell(Cell):
         self.kernel = self.add_matrix("kernel", (input_shape[-1], width))
         self.recurrent_kernel = self.add_matrix("recurrent_kernel", (self.output_size, width), role="recurrent")
         self.bias = self.add_matrix("bias", self.bias_shape, initializer=self.initial_bias) if self.use_bias else None
-
-    def add_matrix(self, name: str, shape, role: str | None = None, initializer=None) -> keras.Variable:
-        """A weight with the initializer, regularizer and constraint of its role: kernel, recurrent or bias."""
-        role = role or name
-        initializer = initializer or getattr(self, f"{role}_initializer")
-        if isinstance(initializer, keras.initializers.Orthogonal) and not has_qr(self.variable_dtype):
-            initializer = computed_in_float32(initializer)
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            initializer=initializer,
-            regularizer=getattr(self, f"{role}_regularizer"),
-            constraint=getattr(self, f"{role}_constraint"),
-        )
 
     @property
     def bias_shape(self) -> tuple[int, ...]:

@@ -57,6 +57,9 @@ def bench_translate(settings: TranslateBench) -> None:
 def bench_train(settings: TrainBench) -> None:
     """Training steps of our layers against those of stock Keras, torch and plain JAX, gradients compared first."""
     need("train", "keras")
+    if settings.cells:
+        compare_cells(settings)
+        return
     from keras_rnnkit.bench import train as table
 
     try:
@@ -68,3 +71,13 @@ def bench_train(settings: TrainBench) -> None:
         typer.echo(line)
     if any(row.refusal for row in result.rows):
         raise typer.Exit(REFUSED)
+
+
+def compare_cells(settings: TrainBench) -> None:
+    need("train,export", "keras", "tensorflow", "tf2onnx", "onnxruntime")
+    from keras_rnnkit.bench import train_cells as table
+
+    with stages("bench train --cells") as progress:
+        result = table.run(settings, progress)
+    for line in table.lines(result):
+        typer.echo(line)

@@ -54,15 +54,15 @@ def from_folder(folder: Path) -> Corpus:
     """The corpus of a folder's files."""
     files = sorted(file for file in folder.iterdir() if file.suffix in (".txt", ".text", ".tokens", ""))
     chosen = {
-        part: next((f for f in files if re.search(rf"(^|[._-])({names})([._-]|$)", f.name)), None)
-        for part, names in PARTS.items()
+        split: next((f for f in files if re.search(rf"(^|[._-])({names})([._-]|$)", f.name)), None)
+        for split, names in PARTS.items()
     }
     if chosen["train"] is None or chosen["valid"] is None:
         raise TextError(
             f"{str(folder)!r} must have files for training and validation, such as train.txt, valid.txt and test.txt. "
             f"It has: {', '.join(file.name for file in sorted(folder.iterdir())[:8]) or 'nothing'}."
         )
-    texts = {part: read_text(file) for part, file in chosen.items() if file is not None}
+    texts = {split: read_text(file) for split, file in chosen.items() if file is not None}
     return Corpus(texts["train"], texts["valid"], texts.get("test", texts["valid"]), str(folder))
 
 

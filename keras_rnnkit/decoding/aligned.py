@@ -39,15 +39,15 @@ def align(
     Arguments:
         ops, strategy, steps, noise, end: as for `generate`.
         step: the decoder over one token.
-        first: what the decoder returned for the token that begins.
+        first: what the decoder returned for the first token.
 
     >>> import numpy as np
     >>> import keras_rnnkit.ops.numpy as ops
     >>> from keras_rnnkit.decoding import Greedy
     >>> follow, looks = np.array([[0, 9, 0], [0, 0, 9], [9, 0, 0]], np.float32), np.eye(3)  # 0 -> 1 -> 2 -> 0
     >>> step = lambda token, states: (follow[token], states, looks[token])
-    >>> found = align(ops, step, step(np.array([0]), []), Greedy(), steps=5, end=0)
-    >>> found.tokens.tolist(), found.attention[0].argmax(-1).tolist()
+    >>> aligned = align(ops, step, step(np.array([0]), []), Greedy(), steps=5, end=0)
+    >>> aligned.tokens.tolist(), aligned.attention[0].argmax(-1).tolist()
     ([[1, 2, 0]], [0, 1, 2])
     """
     logits, states, attention = first

@@ -89,10 +89,10 @@ def stream(
     """
     if strategy.rows > 1:
         raise DecodingError(
-            f"stream gives tokens that stay, and {type(strategy).__name__} keeps {strategy.rows} hypotheses and may "
-            "drop what it gave. Use generate, or a strategy of one row a sequence such as Sampling."
+            f"stream yields tokens that do not change later, and {type(strategy).__name__} keeps {strategy.rows} "
+            "hypotheses, of which it may drop any. Use generate, or a strategy of one row a sequence such as Sampling."
         )
-    return (one.carry.token for one in run_steps(ops, step, logits, states, strategy, steps, noise, end))
+    return (each.carry.token for each in run_steps(ops, step, logits, states, strategy, steps, noise, end))
 
 
 def run_steps(ops, step, logits, states, strategy, steps, noise, end) -> Iterator[TokenStep]:

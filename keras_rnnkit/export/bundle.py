@@ -44,13 +44,13 @@ class BundleReport:
         errors = [report.error for report in (*self.reports.values(), self.saved_model) if report and report.error]
         return max(errors, default=None)
 
-    def placed(self, folder: Path) -> BundleReport:
-        """With the paths of the files as they are to be found."""
-        where = [
+    def with_paths_in(self, folder: Path) -> BundleReport:
+        """The same report with the paths of the files inside `folder`."""
+        reports, quantized = (
             {mode: replace(report, path=str(folder / report.path)) for mode, report in reports.items()}
             for reports in (self.reports, self.quantized)
-        ]
-        return replace(self, reports=where[0], quantized=where[1])
+        )
+        return replace(self, reports=reports, quantized=quantized)
 
     def __str__(self) -> str:
         parts = [f"{mode}\n{report}" for mode, report in self.reports.items()]
@@ -104,7 +104,7 @@ def export_bundle(
     from keras_rnnkit.export.settings import silently
     from keras_rnnkit.seq2seq import Seq2Seq
 
-    write = translating if isinstance(model, Seq2Seq) else going_on
+    write = write_encoder_decoder if isinstance(model, Seq2Seq) else write_model
     destination = files.checked_folder(folder, manifests.NAME)
     with files.folder(destination) as temporary:
         tell = progress or silently
@@ -112,20 +112,20 @@ def export_bundle(
         report, facts = write(model, temporary, modes, quantize, saved_model, settings, tell)
         for name, words in vocabularies(vocabulary).items():
             words.save(temporary / name)
-        report = replace(report.placed(destination), path=str(destination))
+        report = replace(report.with_paths_in(destination), path=str(destination))
         text = json.dumps(manifest(report, temporary) | facts, indent=2, allow_nan=False) + "\n"
         manifests.parsed(text.encode(), str(temporary / manifests.NAME))  # what is written can be read
         (temporary / manifests.NAME).write_text(text, encoding="utf-8")
     return report
 
 
-def vocabularies(given: Any) -> dict[str, Any]:
-    """By the names of their files: one, or a pair of those of sources and targets."""
-    if given is None:
+def vocabularies(vocabulary: Any) -> dict[str, Any]:
+    """Vocabularies by the names of their files: one, or a pair for sources and targets."""
+    if vocabulary is None:
         return {}
-    if not isinstance(given, tuple | list):
-        return {"vocabulary.json": given}
-    source, target = given
+    if not isinstance(vocabulary, tuple | list):
+        return {"vocabulary.json": vocabulary}
+    source, target = vocabulary
     return {"source_vocabulary.json": source, "vocabulary.json": target} if source else {"vocabulary.json": target}
 
 
@@ -136,20 +136,20 @@ def unknown_tokens(vocabulary: Any) -> tuple[int, ...]:
     return () if unknown is None else (unknown,)
 
 
-def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) -> tuple[BundleReport, dict[str, Any]]:
-    """Writes the graphs of a model that goes on from what it was given."""
+def write_model(model, folder: Path, modes, quantize, saved_model, settings, tell):
+    """Writes the graphs of a model that reads sequences, streams, or continues a prompt."""
     from keras_rnnkit.export import road
     from keras_rnnkit.export.drafts import Drafts
     from keras_rnnkit.export.settings import MODES, Settings, check_choice
 
     reports, quantized, refused, drafts = {}, {}, {}, Drafts(shared=quantize is not None)
-    asked = ["sequence", "stream"] if modes is None else list(modes)
-    for mode in asked:
+    chosen_modes = ["sequence", "stream"] if modes is None else list(modes)
+    for mode in chosen_modes:
         check_choice("modes", mode, MODES)
-    for mode in asked:
-        own = Settings(mode=mode, progress=partial(told, tell, mode), **settings)
+    for mode in chosen_modes:
+        mode_settings = Settings(mode=mode, progress=partial(report_stage, tell, mode), **settings)
         try:
-            content, report = road.export(model, own, drafts)
+            content, report = road.export(model, mode_settings, drafts)
         except ExportError as error:
             if modes is not None or mode == "sequence":
                 raise
@@ -158,16 +158,16 @@ def going_on(model, folder: Path, modes, quantize, saved_model, settings, tell) 
         (folder / manifests.FILES[mode]).write_bytes(content)
         reports[mode] = replace(report, path=manifests.FILES[mode])
         if quantize is not None:
-            content, report = road.export(model, replace(own, quantize=quantize), drafts)
+            content, report = road.export(model, replace(mode_settings, quantize=quantize), drafts)
             name = manifests.quantized_file(mode, quantize)
             (folder / name).write_bytes(content)
             quantized[mode] = replace(report, path=name)
-    saved = written_model(model, folder, settings, tell, drafts) if saved_model else None
+    saved = write_saved_model_of(model, folder, settings, tell, drafts) if saved_model else None
     return BundleReport("", reports, quantized, saved, refused), {}
 
 
-def translating(model, folder: Path, modes, quantize, saved_model, settings, tell):
-    """Writes the graphs of a model that reads a source first."""
+def write_encoder_decoder(model, folder: Path, modes, quantize, saved_model, settings, tell):
+    """Writes the graphs of a model that reads a source, then writes a target."""
     from keras_rnnkit.export.drafts import Drafts
     from keras_rnnkit.export.generating.encoder_decoder import bundle_files
     from keras_rnnkit.export.generating.encoder_decoder.saved_model import saved_model as write_saved_model
@@ -177,7 +177,7 @@ def translating(model, folder: Path, modes, quantize, saved_model, settings, tel
         check_choice("modes", mode, bundle_files.MODES)
     own = Settings(**{"strategy": None, **settings}, quantize=quantize)
     drafts = Drafts(shared=quantize is not None)
-    reports, quantized = bundle_files.written(model, folder, own, partial(told, tell), drafts)
+    reports, quantized = bundle_files.write_graphs(model, folder, own, partial(report_stage, tell), drafts)
     saved = None
     if saved_model:
         tell("saved_model: tracing and verifying")
@@ -185,11 +185,11 @@ def translating(model, folder: Path, modes, quantize, saved_model, settings, tel
     return BundleReport("", reports, quantized, saved), {"translation": bundle_files.facts(model)}
 
 
-def told(tell: Callable[[str], Any], mode: str, stage: str) -> None:
+def report_stage(tell: Callable[[str], Any], mode: str, stage: str) -> None:
     tell(f"{mode}: {stage}")
 
 
-def written_model(model, folder: Path, settings: dict[str, Any], tell: Callable[[str], Any], drafts):
+def write_saved_model_of(model, folder: Path, settings: dict[str, Any], tell: Callable[[str], Any], drafts):
     from keras_rnnkit.export import saved_model
     from keras_rnnkit.export.settings import Settings
 
@@ -218,18 +218,18 @@ def manifest(report: BundleReport, folder: Path) -> dict[str, Any]:
 
 
 def described(mode: str, report: ExportReport, quantized: ExportReport | None) -> dict[str, Any]:
-    known = report.to_dict()
+    facts = report.to_dict()
     for name in ("rows", "path", "mode", "seconds", "quantized", "quantized_error"):
-        del known[name]
+        del facts[name]
     variants = {}
     if quantized is not None and quantized.quantized is not None:
         file = manifests.quantized_file(mode, quantized.quantized)
-        layers = known_layers(quantized)
+        layers = layer_rows(quantized)
         variants[quantized.quantized] = {"file": file, "error": quantized.quantized_error, "layers": layers}
-    return {"file": manifests.FILES[mode], **known, "layers": known_layers(report), "quantized": variants}
+    return {"file": manifests.FILES[mode], **facts, "layers": layer_rows(report), "quantized": variants}
 
 
-def known_layers(report: ExportReport) -> list[dict[str, Any]]:
+def layer_rows(report: ExportReport) -> list[dict[str, Any]]:
     return [asdict(row) for row in report.rows]
 
 
@@ -239,5 +239,5 @@ def sha256(path: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    found = {"keras_rnnkit": __version__, "python": platform.python_version()}
-    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
+    ours = {"keras_rnnkit": __version__, "python": platform.python_version()}
+    return ours | {name: importlib.metadata.version(name) for name in PACKAGES}

@@ -16,7 +16,7 @@ from keras_rnnkit.export.lowering.placeholders import Lowered, lower
 from keras_rnnkit.export.lowering.recurrence import Recurrence
 from keras_rnnkit.export.reading.model_calls import ModelCall, State, input_names, named_outputs, state_names
 from keras_rnnkit.export.reading.names import layer_at, layer_paths
-from keras_rnnkit.export.tracing.placeholders import Left, Tracing
+from keras_rnnkit.export.tracing.placeholders import TracedLoop, Tracing
 from keras_rnnkit.export.tracing.tensorflow_graph import large_weights, to_onnx
 from keras_rnnkit.export.writing import finish
 from keras_rnnkit.layers.traversal import recurrent_layers
@@ -34,7 +34,7 @@ class Trace:
     model: ModelProto
     model_call: ModelCall
     recurrences: list[Recurrence]
-    left: list[Left]
+    left: list[TracedLoop]
     outputs: list[str]
     shapes: list[tuple[int | None, ...]]
     opset: int
@@ -53,7 +53,7 @@ class Graph:
     model_call: ModelCall
     recurrences: list[Recurrence]
     lowered: list[Lowered]
-    left: list[Left]
+    left: list[TracedLoop]
     states: list[tuple[str, str]]
     settings: dict[str, Any]
     retrace: bool = True

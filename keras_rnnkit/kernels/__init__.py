@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from keras_rnnkit.kernels import cudnn, hoisted, scan
+from keras_rnnkit.cells.linear import LinearCell
+from keras_rnnkit.kernels import cudnn, hoisted, parallel, scan
 from keras_rnnkit.kernels.call_flags import CallFlags
 
-TABLE = {"cudnn": cudnn, "hoisted": hoisted, "scan": scan}
+TABLE = {"cudnn": cudnn, "parallel": parallel, "hoisted": hoisted, "scan": scan}
 CHOICES = ("auto", *TABLE)
 MEMORY = ("keep", "checkpoint")
 """What training does with the arrays of each step that its way back needs: keep them, or compute them again."""
@@ -56,9 +57,14 @@ def describe(layer, call: CallFlags) -> tuple[str, str]:
     if layer.kernel != "auto" and reasons[layer.kernel]:
         return layer.kernel, f"cannot run here: {reasons[layer.kernel]}; kernel='auto' takes one that can"
     name = choose(layer, call)
-    faster = list(TABLE)[: list(TABLE).index(name)]
+    faster = [each for each in list(TABLE)[: list(TABLE).index(name)] if each != "parallel" or is_linear(layer)]
     sentences = [f"{each}: {reasons[each] or f'kernel={layer.kernel!r} was asked for'}" for each in faster]
     return name, "; ".join(filter(None, [*sentences, TABLE[name].remark(layer, call)])) or "the fastest there is"
+
+
+def is_linear(layer) -> bool:
+    """Whether the kernel `parallel` is worth a word: for other cells it is out of the question."""
+    return isinstance(layer.equation, LinearCell)
 
 
 __all__ = ["CHOICES", "TABLE", "CallFlags", "check_memory", "check_name", "choose", "describe", "refusals"]

@@ -60,7 +60,7 @@ def inputs_of_all_steps(recurrence, steps, carry, weights):
 
 def cut(steps, size: int, length: int):
     """The arrays of each segment. One split, whose gradient is one concatenation, instead of a slice for each."""
-    if length == 0:
+    if length <= size:  # TensorFlow has no split into a single piece
         return [steps]
     places = list(range(size, length, size))
     pieces = keras.tree.map_structure(lambda x: keras.ops.split(x, places, axis=0), steps)

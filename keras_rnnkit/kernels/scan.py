@@ -26,13 +26,15 @@ def run(layer, sequences, initial_state, mask, reset, training):
     carry, start = list(states), tree.flatten(layer.start_states(initial_state))
     keywords = {"training": training} if keras_internals.call_has_training_arg(cell) else {}
     flags = {name: given[..., None] for name, given in {"mask": mask, "reset": reset}.items() if given is not None}
+    noise = StepNoise(cell, sequences, training)
     if mask is not None:
         y, _ = cell(sequences[:, 0], initial_state, **keywords)  # for its shape: before a row's first valid step
         carry.append(keras.ops.zeros_like(y))
 
     def step(inputs, carry):
-        x, *given = inputs
-        now = {name: flag[:, 0] for name, flag in zip(flags, given, strict=True)}
+        x, *rest = inputs
+        now = {name: flag[:, 0] for name, flag in zip(flags, rest, strict=False)}
+        noise.use(rest[len(flags) :])
         state = list(carry[: len(states)])
         if "reset" in now:
             state = [keras.ops.where(per_row(now["reset"], s), s0, s) for s, s0 in zip(state, start, strict=True)]
@@ -45,7 +47,7 @@ def run(layer, sequences, initial_state, mask, reset, training):
 
     last, outputs, carry = keras_internals.rnn_loop(
         step,
-        (sequences, *flags.values()),
+        (sequences, *flags.values(), *noise.arrays),
         carry,
         go_backwards=layer.go_backwards,
         unroll=layer.unroll,
@@ -55,6 +57,28 @@ def run(layer, sequences, initial_state, mask, reset, training):
     if mask is not None and layer.zero_output_for_mask:
         last, outputs = hide(layer, mask, last, outputs)
     return last, outputs, tree.pack_sequence_as(initial_state, list(carry[: len(states)]))
+
+
+class StepNoise:
+    """The noise of the cells in training, drawn for all steps before the loop: a cell alone has one draw for them all.
+
+    Keras' RNN forgets what the cells hold when it has called `inner_loop`.
+    """
+
+    def __init__(self, cell, sequences, training):
+        cells = cell.cells if isinstance(cell, keras.layers.StackedRNNCells) else [cell]
+        self.cells = [each for each in cells if training and getattr(each, "adds_noise", False)]
+        shape = keras.ops.shape(sequences)[:2]
+        noise = [each.draw_noise(shape, each.compute_dtype) for each in self.cells]
+        self.counts = [len(arrays) for arrays in noise]
+        self.arrays = [array for arrays in noise for array in arrays]
+        """[B, T, size] each, which the loop reads beside the inputs."""
+
+    def use(self, arrays) -> None:
+        """Give each cell the noise of one step, from what the loop read there."""
+        rest = iter(arrays)
+        for cell, count in zip(self.cells, self.counts, strict=True):
+            cell.use_noise([next(rest) for _ in range(count)])
 
 
 def hide(layer, mask, last, outputs):

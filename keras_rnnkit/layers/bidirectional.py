@@ -22,7 +22,7 @@ MERGES: dict[str | None, Callable[[Any, Any], Any]] = {
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
 class Bidirectional(keras_internals.FusionChoice, keras.layers.Bidirectional):
-    """Two layers over one sequence, one from each end: `keras.layers.Bidirectional`, with its masks mended.
+    """Two layers over one sequence, one from each end: `keras.layers.Bidirectional` for more layers and masks.
 
         y_t = merge(forward_t, backward_t)      merge_mode: "concat", "sum", "mul", "ave", or None for both
 
@@ -30,11 +30,11 @@ class Bidirectional(keras_internals.FusionChoice, keras.layers.Bidirectional):
 
     Arguments:
         layer: the layer that reads from the first step on: any recurrent layer of ours or of Keras, a `Stack` or a
-            `Residual`. It is not used itself; both directions are made from its config.
+            `Residual`. Both directions are new layers with its config.
         merge_mode: how the two outputs become one: "concat" (side by side), "sum", "mul", "ave" (their mean), or None
             for both, one after the other.
         weights: the first values of the variables, those of the forward layer first.
-        backward_layer: the layer that reads from the end, with go_backwards=True; if left out, `layer` turned round.
+        backward_layer: the layer that reads from the end, with go_backwards=True; if left out, a copy of `layer`.
         name, dtype, trainable: as in any Keras layer.
 
     Call arguments:
@@ -42,7 +42,7 @@ class Bidirectional(keras_internals.FusionChoice, keras.layers.Bidirectional):
         initial_state: the forward layer's states, then the backward layer's.
         mask: booleans [B, T]; steps where it is false leave the states as they are.
         training: whether dropout is active.
-        reset_mask: booleans [B, T]; where true, a new sequence begins inside the row: neither direction sees across.
+        reset_mask: booleans [B, T]; where true, a new sequence begins inside the row, and no state crosses its border.
 
     Returns the merged outputs, [B, T, ...] with return_sequences=True in `layer`, otherwise [B, ...] from the last
     step that each direction reads; with return_state=True followed by the states of both.
@@ -80,15 +80,15 @@ class Bidirectional(keras_internals.FusionChoice, keras.layers.Bidirectional):
         return self._call_with_resets(sequences, initial_state, mask, training, reset_mask)
 
     def _call_with_resets(self, sequences, initial_state, mask, training, reset_mask):
-        """Keras' own call, which passes nothing but states and masks on, written out with one more argument."""
+        """The same as Keras' `call`, with one argument more for the layers of both directions."""
         half = len(initial_state) // 2 if initial_state is not None else 0
         first = initial_state[:half] if half else None
         second = initial_state[half:] if half else None
         flags = {"mask": mask, "training": training}
-        ahead = resets.arguments(self, self.forward_layer, reset_mask)
-        behind = resets.arguments(self, self.backward_layer, resets.for_backward_layer(reset_mask))
-        y = self.forward_layer(sequences, initial_state=first, **flags, **ahead)
-        y_backward = self.backward_layer(sequences, initial_state=second, **flags, **behind)
+        forward_resets = resets.arguments(self, self.forward_layer, reset_mask)
+        backward_resets = resets.arguments(self, self.backward_layer, resets.for_backward_layer(reset_mask))
+        y = self.forward_layer(sequences, initial_state=first, **flags, **forward_resets)
+        y_backward = self.backward_layer(sequences, initial_state=second, **flags, **backward_resets)
         states: tuple = ()
         if self.return_state:
             states, y, y_backward = (*y[1:], *y_backward[1:]), y[0], y_backward[0]
@@ -99,7 +99,7 @@ class Bidirectional(keras_internals.FusionChoice, keras.layers.Bidirectional):
         return (*outputs, *states) if self.return_state else merged
 
     def may_fuse(self):
-        """Only where the layers use none of the arguments that Keras does not have: it would ignore them."""
+        """Whether neither layer uses an argument of ours alone, which Keras' fused layer would ignore."""
         return all(
             getattr(layer, "kernel", "auto") in ("auto", "cudnn")
             and not getattr(layer, "learn_initial_state", False)
@@ -108,7 +108,7 @@ class Bidirectional(keras_internals.FusionChoice, keras.layers.Bidirectional):
         )
 
     def compute_mask(self, sequences, mask=None):
-        """Keras' own fails for stateful layers that return their states."""
+        """The masks of the outputs. Keras' method fails for stateful layers that return their states."""
         mask = tree.flatten(mask)[0] if tree.is_nested(mask) else mask
         mask = mask if self.return_sequences else None
         merged = (mask,) if self.merge_mode else (mask, mask)

@@ -20,10 +20,10 @@ Function = str | dict[str, Any] | Callable[..., Any] | None
 
 
 class Facade(Recurrent):
-    """A cell of ours behind the arguments of a Keras layer.
+    """One of our cells, with the arguments of a Keras layer.
 
-    A subclass derives from that layer too: `isinstance` holds for code that asks, and the layer's properties
-    (`units`, `activation`, ...), its config and its way to cuDNN come from there.
+    A subclass also derives from that layer. It therefore passes `isinstance`, and inherits the layer's properties
+    (`units`, `activation`, ...), its config and its use of cuDNN.
 
     Type checkers cannot follow a signature that is computed, so each subclass writes its own under TYPE_CHECKING. It
     has no **kwargs: a misspelt argument must be an error. A test compares it with the computed one.
@@ -87,7 +87,7 @@ class VanillaRNN(Facade, keras.layers.SimpleRNN):
 
     The equation is in `rk.cells.VanillaCell`.
 
-    Keras does not have kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
+    Added to Keras' layer: kernel, learn_initial_state and memory, and the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> rk.VanillaRNN(8, activation="relu", recurrent_initializer="identity")(keras.ops.ones([2, 5, 3])).shape
@@ -139,7 +139,7 @@ class LSTM(Facade, keras.layers.LSTM):
 
     The equation is in `rk.cells.LSTMCell`.
 
-    Keras does not have projection, kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
+    Added to Keras' layer: projection, kernel, learn_initial_state and memory, and the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> y, h, c = rk.LSTM(8, projection=4, return_state=True)(keras.ops.ones([2, 5, 3]))
@@ -199,9 +199,9 @@ class LSTM(Facade, keras.layers.LSTM):
 class GRU(Facade, keras.layers.GRU):
     """The gated recurrent unit over a sequence, with the arguments of `keras.layers.GRU`.
 
-    The equation is in `rk.cells.GRUCell`; both resets are there.
+    The equation is in `rk.cells.GRUCell`, for both values of `reset_after`.
 
-    Keras does not have kernel, learn_initial_state and memory, nor the call arguments of `Recurrent`.
+    Added to Keras' layer: kernel, learn_initial_state and memory, and the call arguments of `Recurrent`.
 
     >>> import keras_rnnkit as rk
     >>> rk.GRU(8, return_sequences=True)(keras.ops.ones([2, 5, 3])).shape

@@ -14,7 +14,7 @@ from keras_rnnkit.layers import checks
 
 
 class Steps(NamedTuple):
-    """What is said of each step of a sequence. Keras hands a mask to `inner_loop` untouched, so this rides in it."""
+    """The two masks of a call. Keras passes a mask to `inner_loop` unchanged, so both of ours travel as one object."""
 
     mask: Any
     reset: Any
@@ -22,19 +22,20 @@ class Steps(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
 class Recurrent(keras.layers.RNN):
-    """Runs a cell over a sequence: `keras.layers.RNN`, on the fastest kernel that can.
+    """Runs a cell over a sequence: `keras.layers.RNN`, on the fastest kernel that can run the layer.
 
     Arguments, besides those of `keras.layers.RNN` (return_sequences, return_state, go_backwards, stateful, unroll,
     zero_output_for_mask):
         cell: a cell of `keras_rnnkit.cells`, any Keras cell, or a list of cells to stack in one loop.
-        kernel: "auto" (the fastest that can), "cudnn", "hoisted" or "scan"; `rk.explain(model)` says which runs.
+        kernel: "auto" (the fastest that can run the layer), "cudnn", "parallel", "hoisted" or "scan";
+            `rk.explain(model)` says which one runs.
         learn_initial_state: start from trained states instead of zeros.
-        memory: "keep" what the way back of training needs of each step, or "checkpoint": keep the states of about
-            sqrt(T) steps and compute the others again, with far less memory and somewhat more time.
+        memory: "keep" stores what the backward pass of training needs of every step. "checkpoint" stores the states
+            of about sqrt(T) steps and computes the others again: far less memory, and somewhat more time.
 
     Call arguments, besides those of `keras.layers.RNN` (sequences [B, T, D], initial_state, mask, training):
-        reset_mask: booleans [B, T]; where true, the row's states go back to where they start before that step, to
-            zeros or to the learned states.
+        reset_mask: booleans [B, T]; where true, the row's states are set to their initial values before that step:
+            to zeros, or to the learned states.
         condition: the fixed vector [B, V] of a `ConditionedCell`.
 
     >>> import numpy as np, keras_rnnkit as rk
@@ -75,7 +76,7 @@ class Recurrent(keras.layers.RNN):
 
     @property
     def supports_jit(self) -> bool:
-        """Whether XLA can compile the layer: Keras asks before it chooses to. cuDNN's operations it cannot compile."""
+        """Whether XLA can compile the layer, which it cannot where cuDNN runs. Keras asks before it chooses XLA."""
         if keras.backend.backend() != "tensorflow" or self._kernel not in ("auto", "cudnn"):
             return self._supports_jit
         return self._supports_jit and kernels.refusals(self, kernels.CallFlags())["cudnn"] is not None
@@ -86,7 +87,7 @@ class Recurrent(keras.layers.RNN):
 
     @property
     def equation(self):
-        """The cell in its three parts, or None for a cell that does not say them."""
+        """The cell as one of `keras_rnnkit.cells`, in three parts; None for a user's cell that is written as one."""
         if isinstance(self.cell, Cell) or not getattr(self.cell, "built", False):
             return adopt(self.cell)
         if self._adopted[0] is not self.cell:  # untracked by Keras: the variables are those of self.cell
@@ -94,11 +95,11 @@ class Recurrent(keras.layers.RNN):
         return self._adopted[1]
 
     def __dir__(self):
-        """Keras saves the variables of whatever `dir` names; those of `equation` are saved as the cell's."""
+        """The attributes, without `equation`: Keras would save the variables of the cell a second time."""
         return [name for name in super().__dir__() if name not in ("equation", "_adopted")]
 
     def runs_on(self, masked: bool = False, resets: bool = False) -> str:
-        """The name of the kernel that runs this layer; an error if it names one that cannot."""
+        """The name of the kernel that runs this layer; an error if the layer names one that cannot run it."""
         return kernels.choose(self, kernels.CallFlags(masked=masked, resets=resets))
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
@@ -161,12 +162,12 @@ class Recurrent(keras.layers.RNN):
         return tree.pack_sequence_as(self.state_size, rows)
 
     def _own_state_sizes(self):
-        """The states that start somewhere: all but a condition, which is given."""
+        """The widths of the states that have an initial value: all but a condition, which the caller passes."""
         sizes = tree.flatten(self.state_size)
         return sizes[:-1] if getattr(self.cell, "condition_size", None) else sizes
 
     def start_states(self, initial_state):
-        """What a row goes back to at a reset: zeros, or the learned states. Conditions stay as they are."""
+        """What a reset sets the states of a row to: zeros, or the learned states. A condition stays as it is."""
         batch_size = ops.shape(tree.flatten(initial_state)[0])[0]
         start = list(self.get_initial_state(batch_size))
         return [*start[:-1], initial_state[-1]] if getattr(self.cell, "condition_size", None) else start
@@ -177,7 +178,7 @@ class Recurrent(keras.layers.RNN):
         return [output_mask, *(None for _ in self.state_size)] if self.return_state else output_mask
 
     def reset_state(self):
-        """Carried states back to zeros. Keras' own fails for lists of cells, whose states are nested."""
+        """Set the carried states to zero. Keras' method fails for lists of cells, whose states are nested."""
         for state in tree.flatten(self.states) if self.states is not None else ():
             state.assign(ops.zeros_like(state))
 
@@ -191,12 +192,12 @@ class Recurrent(keras.layers.RNN):
 
 
 def one_for_each_row(initial_state, sequences):
-    """The states with a row for each row of the sequences: a single row is where all of them start."""
+    """The states with one row for each row of the sequences; a single row is the initial state of them all."""
 
-    def repeated(state):
+    def broadcast(state):
         shape: Any = getattr(state, "shape", ())
         if len(shape) != 2 or shape[0] != 1 or sequences.shape[0] == 1:
             return state
         return ops.broadcast_to(state, (ops.shape(sequences)[0], shape[1]))
 
-    return tree.map_structure(repeated, initial_state)
+    return tree.map_structure(broadcast, initial_state)

@@ -1,4 +1,4 @@
-"""A layer whose output has its input added."""
+"""A layer with a skip connection."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ RECURRENT_ATTRIBUTES = ("return_sequences", "return_state", "stateful")
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
 class Residual(keras.layers.Wrapper):
-    """A recurrent layer with a way around it: y = x + layer(x).
+    """A recurrent layer with a skip connection: y = x + layer(x).
 
-    Paper: K. He, Deep residual learning, 2015; in recurrent stacks Y. Wu, 2016. The gradient passes the layer
-    unchanged along the sum, whatever the layer does to it.
+    Paper: K. He, Deep residual learning, 2015; in recurrent stacks Y. Wu, 2016. Through the sum the gradient
+    also reaches the input unchanged, without passing the layer.
 
     Arguments:
         layer: a recurrent layer (or a `Bidirectional`, or a `Stack`) with return_sequences=True whose output is as
@@ -27,7 +27,7 @@ class Residual(keras.layers.Wrapper):
     Call arguments:
         sequences: [B, T, D].
         initial_state: the layer's first states, in its own order.
-        mask: booleans [B, T]; steps where it is false leave the states as they are, and their input is added as ever.
+        mask: booleans [B, T]; steps where it is false leave the states as they are, and their input is still added.
         training: whether dropout is active.
         reset_mask: booleans [B, T]; where true, a row's states start anew before that step.
 
@@ -42,7 +42,7 @@ class Residual(keras.layers.Wrapper):
         check_layer(layer)
         super().__init__(layer, **kwargs)
         if go_backwards is not None and go_backwards != self.go_backwards:
-            turn_backwards(layer, go_backwards)
+            set_direction(layer, go_backwards)
         self.supports_masking = True
         self.input_spec = None
 
@@ -130,15 +130,15 @@ def check_layer(layer) -> None:
         )
 
 
-def turn_backwards(layer, go_backwards: bool) -> None:
-    """Set the direction in which a layer reads, which must be done before it is built into a graph."""
+def set_direction(layer, go_backwards: bool) -> None:
+    """Set the direction in which a layer reads, before the layer is first called."""
     if not hasattr(layer, "go_backwards"):
         raise ValueError(
             f"Residual cannot read backwards with {layer.name!r}, because a {type(layer).__name__} has no direction of "
             "its own. Leave go_backwards out, or put Bidirectional around a layer that reads one way."
         )
     if isinstance(layer, Residual):
-        turn_backwards(layer.layer, go_backwards)
+        set_direction(layer.layer, go_backwards)
     else:
         layer.go_backwards = go_backwards
 

@@ -19,8 +19,8 @@ class Stack(keras.layers.Layer):
         layer_norm:                layer_n reads LN(x_{n-1})
 
     Arguments:
-        layers: a list of recurrent layers (ours, Keras', `Bidirectional`, `Residual`), or one of ours to be
-            repeated `num_layers` times.
+        layers: a list of recurrent layers (ours, Keras', `Bidirectional`, `Residual`), or one of ours, which is
+            then repeated `num_layers` times.
         num_layers: how many of the one layer; only with a single layer.
         dropout: rate of dropout between layers, not after the last; drawn anew for each step (Zaremba 2014).
         residual: add each layer's input to its output where they are equally wide.
@@ -62,7 +62,7 @@ class Stack(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.layers = repeated(layers, num_layers)
+        self.layers = list_of_layers(layers, num_layers)
         self.dropout = rate("dropout", dropout, self)
         self.residual = residual
         self.layer_norm = layer_norm
@@ -74,13 +74,13 @@ class Stack(keras.layers.Layer):
         self.supports_masking = True
         self.input_spec = None
         for layer in self.layers:
-            ask(layer, return_sequences=True, return_state=True)
+            set_options(layer, return_sequences=True, return_state=True)
         if isinstance(last, Residual) and not self.return_sequences:
             raise ValueError(
                 f"Stack {self.name!r} ends in the Residual {last.name!r}, which returns every step. Received: "
                 "return_sequences=False. Leave it out and take the last step, or end the stack in another layer."
             )
-        ask(last, return_sequences=self.return_sequences)
+        set_options(last, return_sequences=self.return_sequences)
         self.dropouts = [keras.layers.Dropout(self.dropout, dtype=self.dtype_policy) for _ in self.layers[1:]]
         self.norms = [keras.layers.LayerNormalization(dtype=self.dtype_policy) for _ in self.layers if layer_norm]
 
@@ -109,7 +109,7 @@ class Stack(keras.layers.Layer):
         if self.go_backwards:
             mask, reset_mask = (None if flags is None else ops.flip(flags, axis=1) for flags in (mask, reset_mask))
         states = []
-        for i, (layer, start) in enumerate(zip(self.layers, self._share(initial_state), strict=True)):
+        for i, (layer, start) in enumerate(zip(self.layers, self._states_by_layer(initial_state), strict=True)):
             below = self.norms[i](x) if self.layer_norm else x
             flags = resets.arguments(self, layer, reset_mask) | ({} if mask is None else {"mask": mask})
             y, *state = layer(below, initial_state=start, training=training, **flags)
@@ -118,18 +118,18 @@ class Stack(keras.layers.Layer):
             states += state
         return (x, *states) if self.return_state else x
 
-    def _share(self, initial_state):
-        """For each layer its part of the states."""
+    def _states_by_layer(self, initial_state):
+        """The initial states as a list for each layer; None for each where there are none."""
         if initial_state is None:
             return [None] * len(self.layers)
-        given, counts = list(initial_state), [state_count(layer) for layer in self.layers]
-        if len(given) != sum(counts):
+        states, counts = list(initial_state), [state_count(layer) for layer in self.layers]
+        if len(states) != sum(counts):
             raise ValueError(
                 f"Stack {self.name!r} has {sum(counts)} states, {counts} from the bottom layer up. Received: "
-                f"initial_state with {len(given)}. Pass them in the order in which return_state=True returns them."
+                f"initial_state with {len(states)}. Pass them in the order in which return_state=True returns them."
             )
-        parts = iter(given)
-        return [[next(parts) for _ in range(count)] for count in counts]
+        rest = iter(states)
+        return [[next(rest) for _ in range(count)] for count in counts]
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         shape, states = tuple(sequences_shape), []
@@ -150,8 +150,8 @@ class Stack(keras.layers.Layer):
     @property
     def states(self):
         """The carried states of a stateful stack, from the bottom up; None before it is built."""
-        parts = [layer.states for layer in self.layers]
-        return None if any(part is None for part in parts) else tree.flatten(parts)
+        by_layer = [layer.states for layer in self.layers]
+        return None if any(states is None for states in by_layer) else tree.flatten(by_layer)
 
     @property
     def zero_output_for_mask(self):
@@ -185,7 +185,7 @@ class Stack(keras.layers.Layer):
         return cls(**{**config, "layers": layers})
 
 
-def repeated(layers, num_layers) -> list:
+def list_of_layers(layers, num_layers) -> list:
     """The layers of a stack, from a list or from one layer and a number."""
     if isinstance(layers, list | tuple):
         if num_layers is not None and num_layers != len(layers):
@@ -228,16 +228,16 @@ def copied(layer, i: int):
     return configs.new_like(layer, f"Stack repeats {layer.name!r} by its config, which", name=f"{layer.name}_{i + 1}")
 
 
-def ask(layer, **settings) -> None:
-    """Set what a layer returns, which must be done before it is built into a graph."""
-    for name, value in settings.items():
+def set_options(layer, **options) -> None:
+    """Set what a recurrent layer returns, in `Bidirectional` for both directions, before the layer is first called."""
+    for name, value in options.items():
         try:
             setattr(layer, name, value)
         except AttributeError:
-            ask(layer.layer, **{name: value})
+            set_options(layer.layer, **{name: value})
     for direction in (getattr(layer, "forward_layer", None), getattr(layer, "backward_layer", None)):
         if direction is not None:
-            ask(direction, **settings)
+            set_options(direction, **options)
             direction.zero_output_for_mask = direction.return_sequences  # as Bidirectional's constructor has it
 
 

@@ -1,4 +1,4 @@
-"""Finding the layers of a model, with a path that is each layer's alone."""
+"""The layers inside a model, each under a path of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_rnnkit import keras_internals
 
 
 def recurrent_layers(layer) -> Iterator[tuple[str, Any]]:
-    """The recurrent layers inside `layer`, or itself, each once, with the names that lead to it."""
+    """The recurrent layers inside `layer` with their paths, each layer once; a recurrent layer is its own only one."""
     if isinstance(layer, keras.layers.RNN):
         yield layer.name, layer
         return
@@ -21,31 +21,31 @@ def recurrent_layers(layer) -> Iterator[tuple[str, Any]]:
 
 
 def inner_layers(layer) -> list[tuple[str, Any]]:
-    """All layers inside `layer`, each once, with its path; recurrent layers are not looked into.
+    """All layers inside `layer` with their paths, each layer once. The cells of recurrent layers are not listed.
 
-    Names need not differ in a subclassed model, so a path that comes again gets a number.
+    Layers of a subclassed model may share a name. A path that occurs again therefore gets a number.
 
     >>> model = keras.Sequential([keras.Sequential([keras.layers.Dense(2, name="out")], name="head")])
     >>> [path for path, _ in inner_layers(model)]
     ['head', 'head/out']
     """
-    found = list(walk(layer, "", set()))
-    taken, paths = {path for path, _ in found}, dict[str, Any]()
-    for path, inner in found:
-        own, number = path, 1
-        while own in paths or (own != path and own in taken):
-            own, number = f"{path}_{number}", number + 1
-        paths[own] = inner
-    return list(paths.items())
+    layers = list(walk(layer, "", set()))
+    names, by_path = {path for path, _ in layers}, dict[str, Any]()
+    for path, inner in layers:
+        unique, number = path, 1
+        while unique in by_path or (unique != path and unique in names):
+            unique, number = f"{path}_{number}", number + 1
+        by_path[unique] = inner
+    return list(by_path.items())
 
 
-def walk(layer, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """The layers inside `layer` from the first down, by the names that lead to them; each once."""
+def walk(layer, path: str, visited: set[int]) -> Iterator[tuple[str, Any]]:
+    """The layers inside `layer` in the order of their attributes, each once and before those inside it."""
     for inner in keras_internals.sublayers(layer):
-        if id(inner) in seen:
+        if id(inner) in visited:
             continue
-        seen.add(id(inner))
-        below = f"{path}/{inner.name}" if path else inner.name
-        yield below, inner
+        visited.add(id(inner))
+        inner_path = f"{path}/{inner.name}" if path else inner.name
+        yield inner_path, inner
         if not isinstance(inner, keras.layers.RNN):
-            yield from walk(inner, below, seen)
+            yield from walk(inner, inner_path, visited)

@@ -161,6 +161,16 @@ def sqrt(x):
 
 
 @folding
+def sin(x):
+    return emit("Sin", x)
+
+
+@folding
+def cos(x):
+    return emit("Cos", x)
+
+
+@folding
 def erf(x):
     return emit("Erf", x)
 

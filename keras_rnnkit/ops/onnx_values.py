@@ -156,9 +156,9 @@ def index(x: Value, key) -> Value:
     where_rest = key.index(Ellipsis) if Ellipsis in key else len(key)
     rest = (slice(None),) * (len(x.shape) - used)
     key = (*key[:where_rest], *rest, *key[where_rest + 1 :])
-    taken = [k for k in key if k is not None]
-    x = slices(x, [slice(None) if isinstance(k, int) else k for k in taken])
-    for axis, k in reversed(list(enumerate(taken))):
+    indices = [k for k in key if k is not None]
+    x = slices(x, [slice(None) if isinstance(k, int) else k for k in indices])
+    for axis, k in reversed(list(enumerate(indices))):
         x = gather(x, np.array(k, np.int64), axis) if isinstance(k, int) else x
     for axis, k in enumerate(k for k in key if not isinstance(k, int)):
         x = unsqueeze(x, axis) if k is None else x

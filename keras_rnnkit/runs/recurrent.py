@@ -7,7 +7,19 @@ from typing import Any
 import keras_rnnkit as rk
 
 FACADES = {"lstm": "LSTM", "gru": "GRU", "vanilla": "VanillaRNN"}
-OTHERS = {"layernorm_lstm": "LayerNormLSTMCell", "peephole_lstm": "PeepholeLSTMCell", "coupled_lstm": "CoupledLSTMCell"}
+OTHERS = {
+    "layernorm_lstm": "LayerNormLSTMCell",
+    "peephole_lstm": "PeepholeLSTMCell",
+    "coupled_lstm": "CoupledLSTMCell",
+    "slstm": "SLSTMCell",
+    "min_gru": "MinGRUCell",
+    "min_lstm": "MinLSTMCell",
+    "qrnn": "QRNNCell",
+    "sru": "SRUCell",
+    "ind_rnn": "IndRNNCell",
+    "lru": "LRUCell",
+}
+WITH_FORGET_BIAS = ("lstm", "layernorm_lstm", "peephole_lstm", "coupled_lstm")
 CELLS = (*FACADES, *OTHERS)
 
 
@@ -21,7 +33,7 @@ def layer_of(cell: str, units: int, forget_bias: bool = True, zoneout: float = 0
         zoneout: how often a unit keeps its state in training.
         arguments: further arguments of the layer.
     """
-    bias = {} if cell in ("gru", "vanilla") else {"unit_forget_bias": forget_bias}
+    bias = {"unit_forget_bias": forget_bias} if cell in WITH_FORGET_BIAS else {}
     if cell in FACADES and not zoneout:
         return getattr(rk, FACADES[cell])(units, return_sequences=True, **bias, **arguments)
     drop = {"recurrent_dropout": arguments.pop("recurrent_dropout", 0.0), "seed": arguments.pop("seed", None)}

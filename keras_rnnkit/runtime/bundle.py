@@ -42,7 +42,7 @@ def load(
 
 
 class Bundle:
-    """A model's graphs, opened when they are first used. `manifest`: what the folder says of itself.
+    """A model's graphs, opened when they are first used. `manifest` describes its files.
 
     Raises BundleError where it lacks what is asked for, and InputError for what the model cannot take; both are
     ValueErrors.
@@ -241,7 +241,7 @@ class Bundle:
         allow_unknown: bool = False,
         **options: float | None,
     ) -> Any:
-        """Targets of sources: a `Translation` with text, score, tokens and attention; a list of them for several.
+        """The `Translation` of a source, with text, score, tokens and attention; a list of them for several sources.
 
         Arguments:
             source: a text where the bundle has a vocabulary of sources, the ids of its tokens, features or an image; or

@@ -24,7 +24,7 @@ TRIES, PAUSE = 100, 0.01
 
 
 class BundleFiles:
-    """What the manifest of a bundle lists, after every hash was checked.
+    """The files that the manifest of a bundle lists, after every hash was checked.
 
     The files that `read` may be asked for stay open. An export that replaces the folder therefore takes nothing away
     from a bundle that was loaded before, and `read` gives the files that were checked, not ones that came later.

@@ -1,9 +1,9 @@
-"""What goes wrong when an exported model is loaded or run, said so that a user can act on it."""
+"""The errors of loading and running an exported model. Their messages say what to do."""
 
 
 class BundleError(ValueError):
-    """A bundle, or a file of it, cannot be used: what is wrong with it and what to do."""
+    """A bundle or one of its files cannot be used. The message says why, and what to do."""
 
 
 class InputError(ValueError):
-    """Arrays a graph cannot take: what came, what was expected."""
+    """Arrays that a graph cannot take. The message says what came and what was expected."""

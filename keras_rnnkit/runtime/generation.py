@@ -46,11 +46,11 @@ def lengths_feed(graph: Graph, tokens: np.ndarray, lengths: np.ndarray) -> dict[
 
 
 def loop_feeds(graph: Graph, rows: int, steps: int, seed: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the loop inside a graph takes besides a prompt or a source: noise or steps, and numbers of the strategy."""
+    """The inputs of a loop inside a graph besides a prompt or a source: noise or steps, and numbers of the strategy."""
     steps = whole_number("steps", steps, least=1)
     seed = whole_number("seed", seed, least=0)
-    own = {"noise": noise_of(rows, steps, seed)} if "noise" in graph.kinds else {"steps": np.array(steps)}
-    return own | graph.facts["defaults"] | checked_options(graph, options)
+    length = {"noise": noise_of(rows, steps, seed)} if "noise" in graph.kinds else {"steps": np.array(steps)}
+    return length | graph.facts["defaults"] | checked_options(graph, options)
 
 
 def noise_of(rows: int, steps: int, seed: int) -> np.ndarray:
@@ -86,10 +86,10 @@ def checked_options(graph: Graph, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def refuse_options(strategy: Strategy, options: Mapping[str, Any]) -> None:
     """InputError for options of the exported strategy beside a strategy, which has numbers of its own."""
-    given = [name for name, value in options.items() if value is not None]
-    if given:
+    names = [name for name, value in options.items() if value is not None]
+    if names:
         raise InputError(
-            f"{given[0]} is an option of the exported strategy. Received: strategy={type(strategy).__name__}(...) too. "
+            f"{names[0]} is an option of the exported strategy. Received: strategy={type(strategy).__name__}(...) too. "
             "Give the strategy its own numbers, such as keras_rnnkit.decoding.Sampling(temperature=0.8)."
         )
 
@@ -133,7 +133,7 @@ def tokens_one_by_one(
 
 
 def loop_arguments(graph: Graph, prompts, strategy: Strategy, steps: int, seed: int, fixed) -> dict[str, Any]:
-    """What a token loop takes, the prompts read and the noise drawn."""
+    """The arguments of a token loop, after the prompts were read and the noise was drawn."""
     tokens, lengths = prompts
     steps, seed = whole_number("steps", steps, least=1), whole_number("seed", seed, least=0)
     loop = StepLoop(graph, fixed, strategy.rows, len(tokens))

@@ -1,4 +1,4 @@
-"""One ONNX file in onnxruntime, with what its metadata say of it."""
+"""An ONNX file that onnxruntime runs, and what its metadata say about it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Graph:
             ) from error
 
     def start(self, rows: int) -> dict[str, np.ndarray]:
-        """The states with which that many rows begin."""
+        """The initial states of that many rows."""
         return {s["input"]: np.full([rows, *s["shape"]], s["start"], s["dtype"]) for s in self.states}
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -136,7 +136,7 @@ class Graph:
         return self.run_arrays({name: self.checked(name, value) for name, value in feeds.items()})
 
     def run_arrays(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """`run` for arrays that `checked` gave, or the graph itself as states: they must only fit together."""
+        """`run` for arrays that `checked` or the graph itself returned: only their shapes must fit together."""
         missing = [name for name in self.shapes if name not in arrays]
         if missing:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Looking into an ONNX file before it is opened: what it takes, and whether it reaches outside of itself."""
+"""Inspects an ONNX file before onnxruntime opens it: how many tokens it takes, and whether it refers to other files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def checked_token_counts(content: bytes, where: str) -> dict[str, int]:
 
 
 def surveyed(model: memoryview) -> tuple[set[str], bool]:
-    """The domains that a model imports, and whether a tensor of it is kept in another file."""
+    """The domains that a model imports, and whether one of its tensors is stored in another file."""
     domains, external = set(), False
     for number, value in fields(model):
         if number == onnx.OPSET:

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what its files are, validated once against a schema."""
+"""The manifest of a bundle, which describes its files and is checked against a schema."""
 
 from __future__ import annotations
 

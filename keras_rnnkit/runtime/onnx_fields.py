@@ -46,7 +46,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def varint(message: memoryview, place: int) -> tuple[int, int]:
-    """A number, and the place behind it."""
+    """A number of variable length, and the position after it."""
     value = shift = 0
     while True:
         byte = message[place]

@@ -23,7 +23,7 @@ def ragged(value: Any) -> bool:
 
 
 def length_of(row: Any) -> int | None:
-    """The steps of a sequence; None for what is not one."""
+    """The number of steps of a sequence; None for a value that is not one."""
     try:
         return len(row)
     except TypeError:
@@ -31,7 +31,7 @@ def length_of(row: Any) -> int | None:
 
 
 def predict_by_length(predict: Callable[[dict[str, Any]], Any], feeds: Mapping[str, Any]) -> Any:
-    """What `predict` gives for rows of different lengths, those of one length in one run, in the order they came."""
+    """The results of `predict` for rows of different lengths, in their order. Rows of the same length share a run."""
     rows = {name: length_of(value) for name, value in feeds.items()}
     if len(set(rows.values())) != 1:
         raise InputError(f"All inputs must have the same number of rows. Received: {rows}.")
@@ -60,5 +60,5 @@ def stacked(name: str, rows: list[Any]) -> np.ndarray:
 
 
 def together(rows: list[np.ndarray]) -> Any:
-    """One array where all rows have one shape, the list of them otherwise."""
+    """One array if all rows have the same shape, otherwise a list."""
     return np.stack(rows) if len({row.shape for row in rows}) == 1 else rows

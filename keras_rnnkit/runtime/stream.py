@@ -29,7 +29,7 @@ class Stream:
         self.states = graph.start(self.rows)
 
     def push(self, chunk: Any) -> Any:
-        """The outputs for the next steps; the states move on only if all went well.
+        """The outputs for the next steps; the states change only if the run succeeds.
 
         Arguments:
             chunk: an array [rows, steps, ...], or a dict of arrays by the names of the inputs.
@@ -47,7 +47,7 @@ class Stream:
         return outputs if len(outputs) > 1 else next(iter(outputs.values()))
 
     def _named(self, chunk: Any) -> dict[str, Any]:
-        """The chunk by the names of the inputs."""
+        """The chunk as arrays by the names of the inputs."""
         names = [name for name in self.graph.inputs if name not in self.fixed]
         if not isinstance(chunk, Mapping):
             if len(names) != 1:
@@ -61,7 +61,7 @@ class Stream:
         return dict(chunk)
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
-        """Put states back to the start.
+        """Set states to their initial values.
 
         Arguments:
             rows: the numbers of the rows that start anew; None for all.
@@ -82,7 +82,7 @@ class Stream:
         return {name: value.copy() for name, value in self.states.items()}
 
     def restore(self, states: Mapping[str, Any]) -> None:
-        """Go back to states.
+        """Set the states to those of a snapshot.
 
         Arguments:
             states: what `snapshot` gave, of a stream of as many rows.

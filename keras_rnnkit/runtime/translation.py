@@ -44,7 +44,7 @@ class Sources:
         self.facts, self.vocabulary = facts, vocabulary
 
     def rows(self, source: Any) -> tuple[list[np.ndarray], bool]:
-        """Each source as numbers, and whether a single one was passed."""
+        """Each source as numbers, and whether the caller passed a single one."""
         if self.facts["source"] != "tokens":
             array = as_kind("source", source, "float32")
             single = array.ndim == len(self.facts["source_shape"]) - 1
@@ -97,7 +97,7 @@ class Sources:
 
 
 def is_row(source: Any) -> bool:
-    """Whether a source is the token ids of one.
+    """Whether a value is the token ids of a single source.
 
     >>> is_row([4, 5, 6]), is_row([[4, 5], [6]]), is_row(["a"]), is_row([])
     (True, False, False, False)

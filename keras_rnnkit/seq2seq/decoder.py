@@ -9,7 +9,7 @@ from keras import ops, tree
 
 from keras_rnnkit.cells.arguments import positive_integer, rate
 from keras_rnnkit.layers.recurrent import Recurrent
-from keras_rnnkit.layers.stack import ask
+from keras_rnnkit.layers.stack import set_options
 from keras_rnnkit.seq2seq import step_by_step
 from keras_rnnkit.seq2seq.attention import Attention
 from keras_rnnkit.seq2seq.bridge import Bridge
@@ -271,7 +271,7 @@ def as_layers(layers) -> list:
 def as_layer(layer):
     """A recurrent layer that returns its outputs and states, from a layer or a cell."""
     if isinstance(layer, keras.layers.RNN):
-        ask(layer, return_sequences=True, return_state=True)
+        set_options(layer, return_sequences=True, return_state=True)
     elif hasattr(layer, "state_size") and hasattr(layer, "call") and not hasattr(layer, "return_sequences"):
         layer = Recurrent(layer, return_sequences=True, return_state=True)
     else:

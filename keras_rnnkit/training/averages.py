@@ -28,8 +28,8 @@ class Averaging(keras_internals.AveragesWeights):
         steps = ops.cast(self.iterations, "float32")
         momentum = ops.minimum(self.ema_momentum, steps / (steps + 9.0))
         for weight, average in weights_and_averages:
-            kept = ops.cast(momentum, weight.dtype)
-            average.assign(kept * average + (1 - kept) * weight)
+            share = ops.cast(momentum, weight.dtype)
+            average.assign(share * average + (1 - share) * weight)
 
 
 def averaging(optimizer: keras.optimizers.Optimizer, momentum: float) -> keras.optimizers.Optimizer:

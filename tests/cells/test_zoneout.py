@@ -76,6 +76,48 @@ def test_each_state_has_its_own_rate_and_each_step_its_own_draw():
     assert len({k.tobytes() for k in draws[1]}) == 30
 
 
+LOOPS = {
+    "hoisted": {"kernel": "hoisted"},
+    "scan": {"kernel": "scan"},
+    "scan, unrolled": {"kernel": "scan", "unroll": True},
+    "scan, backwards": {"kernel": "scan", "go_backwards": True},
+    "checkpoint": {"memory": "checkpoint"},
+}
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_every_loop_draws_anew_at_each_step(loop, masked):
+    """A unit that starts at 7, where no tanh reaches, is gone after its first step that is not kept.
+
+    One draw for all steps would keep the same half of the units in all of them.
+    """
+    cell = cells.ZoneoutCell(cells.VanillaCell(600), rate=0.5, noise_seed=1)
+    layer = rk.Recurrent(cell, return_sequences=True, **LOOPS[loop])
+    x, start = np.ones((2, 4, 3), "float32"), np.full((2, 600), 7.0, "float32")
+    mask = np.ones((2, 4), bool) if masked else None
+    outputs = array(layer(x, initial_state=[start], mask=mask, training=True))
+    assert (outputs == 7.0).mean(axis=(0, 2)) == pytest.approx([1 / 2, 1 / 4, 1 / 8, 1 / 16], abs=0.05)
+
+
+def test_cells_in_a_list_draw_anew_at_each_step_each_for_itself():
+    layer = rk.Recurrent([cells.ZoneoutCell(cells.VanillaCell(400), rate=0.5) for _ in range(2)], return_state=True)
+    x, start = np.ones((2, 3, 3), "float32"), [np.full((2, 400), 7.0, "float32")] * 2
+    _, first, second = (array(y) for y in layer(x, initial_state=start, training=True))
+    assert [(y == 7.0).mean() for y in (first, second)] == pytest.approx([1 / 8, 1 / 8], abs=0.05)
+    assert ((first == 7.0) & (second == 7.0)).mean() == pytest.approx(1 / 64, abs=0.03)
+
+
+def test_a_layer_on_the_scan_kernel_trains_in_a_graph():
+    layer = rk.Recurrent(cells.ZoneoutCell(cells.LSTMCell(5), rate=[0.1, 0.5]), kernel="scan")
+    model = keras.Sequential([keras.Input((None, 3)), layer, keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(8, 4, 3)).astype("float32")
+    model.fit(x, x[:, -1, :1], verbose=0)
+    assert layer.cell._keep is None
+    np.testing.assert_array_equal(model.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
 def test_a_condition_has_no_rate():
     cell = cells.ZoneoutCell(cells.ConditionedCell(cells.LSTMCell(U), 2), rate=[0.2, 0.1])
     assert cell.rates == [0.2, 0.1]

@@ -9,15 +9,22 @@ import pytest
 import keras_rnnkit as rk
 from tests.conformance import reference
 from tests.conformance.table import MASKS, RESETS, TABLE, B, T, arrays, built, flags, sequences, starts
+from tests.covering import crossed
 
-KERNELS = ("scan", "hoisted")
+KERNELS = ("scan", "hoisted", "parallel")
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 every_cell = pytest.mark.parametrize("name", TABLE)
-every_kernel = pytest.mark.parametrize("kernel", KERNELS)
+
+
+def runs_on(name, kernel, *others):
+    cell = TABLE[name]()
+    return kernel != "parallel" or (isinstance(cell, rk.cells.LinearCell) and cell.is_linear)
+
+
+every_cell_and_kernel = crossed("name, kernel", TABLE, KERNELS, where=runs_on)
 of_jax_a_study = pytest.mark.study if keras.backend.backend() == "jax" else lambda test: test
 """JAX compiles every shape anew; what our layers do around the loop is the same on both backends."""
-every_dtype = pytest.mark.parametrize("dtype", TOLERANCE)
 
 
 def needs(dtype):
@@ -34,14 +41,12 @@ def close(ours, theirs, tolerance):
 
 def test_every_public_cell_has_a_row():
     public = {cls for cls in vars(rk.cells).values() if inspect.isclass(cls) and issubclass(cls, rk.cells.Cell)}
-    abstract = {rk.cells.Cell, rk.cells.GatedCell, rk.cells.WrapperCell}
+    abstract = {rk.cells.Cell, rk.cells.GatedCell, rk.cells.LinearCell, rk.cells.WrapperCell}
     shown = {type(make()) for make in TABLE.values()} | {type(getattr(make(), "cell", None)) for make in TABLE.values()}
     assert public - abstract <= shown
 
 
-@every_dtype
-@every_kernel
-@every_cell
+@crossed("name, kernel, dtype", TABLE, KERNELS, TOLERANCE, where=runs_on)
 def test_kernels_equal_the_numpy_loop(name, kernel, dtype, rng):
     needs(dtype)
     layer = built(name, rng, dtype, kernel=kernel)
@@ -53,10 +58,7 @@ def test_kernels_equal_the_numpy_loop(name, kernel, dtype, rng):
 
 
 @of_jax_a_study
-@every_kernel
-@every_cell
-@pytest.mark.parametrize("zero_output", [False, True])
-@pytest.mark.parametrize("go_backwards", [False, True])
+@crossed("name, kernel, go_backwards, zero_output", TABLE, KERNELS, [False, True], [False, True], where=runs_on)
 def test_direction_and_hidden_outputs(name, kernel, go_backwards, zero_output, rng):
     """The masks read differently from each end, so that one which is not turned round shows."""
     layer = built(name, rng, kernel=kernel, go_backwards=go_backwards, zero_output_for_mask=zero_output)
@@ -69,8 +71,7 @@ def test_direction_and_hidden_outputs(name, kernel, go_backwards, zero_output, r
         close(arrays(layer(x, initial_state=state, mask=mask)), [expected[0][:, -1], *expected[1:]], 1e-5)
 
 
-@every_kernel
-@every_cell
+@every_cell_and_kernel
 def test_resets_go_back_to_the_start(name, kernel, rng):
     layer = built(name, rng, kernel=kernel, learn_initial_state=True)
     x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")
@@ -89,8 +90,7 @@ def test_the_cell_works_in_keras_own_loop(name, rng):
 
 
 @of_jax_a_study
-@every_kernel
-@every_cell
+@every_cell_and_kernel
 def test_chunked_equals_whole(name, kernel, rng):
     layer = built(name, rng, kernel=kernel)
     x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")
@@ -103,8 +103,7 @@ def test_chunked_equals_whole(name, kernel, rng):
 
 
 @of_jax_a_study
-@every_kernel
-@every_cell
+@every_cell_and_kernel
 def test_a_padded_row_equals_the_row_alone(name, kernel, rng):
     layer = built(name, rng, kernel=kernel)
     x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")
@@ -117,11 +116,9 @@ def test_a_padded_row_equals_the_row_alone(name, kernel, rng):
 
 
 @of_jax_a_study
-@every_kernel
-@every_cell
-@pytest.mark.parametrize("batch, time", [(1, 1), (1, T), (B, 1), (0, T)])
-def test_small_and_empty_batches(name, kernel, batch, time, rng):
-    layer = built(name, rng, kernel=kernel)
+@crossed("name, kernel, shape", TABLE, KERNELS, [(1, 1), (1, T), (B, 1), (0, T)], where=runs_on)
+def test_small_and_empty_batches(name, kernel, shape, rng):
+    layer, (batch, time) = built(name, rng, kernel=kernel), shape
     x, state = sequences(rng, "float32", batch, time), starts(layer.cell, rng, "float32", batch)
     for mask in (None, np.ones((batch, time), bool)):
         close(arrays(layer(x, initial_state=state, mask=mask)), reference.run(layer, x, state, mask), 1e-5)

@@ -107,7 +107,7 @@ def short(strategy, steps=4, drawn=None, end=None, how=generate):
         (short(Sampling(), drawn=noise(0, 1, 4)), r"needs noise \[2, 4\].*Received: \[1, 4\]"),
         (short(Greedy(), end=3), "end must be one of the 3 tokens, 0 to 2, or None.*Received: end=3"),
         (short(Greedy(), end=-1), "Received: end=-1"),
-        (short(Beam(2), how=stream), "Beam keeps 2 hypotheses and may drop what it gave. Use generate"),
+        (short(Beam(2), how=stream), "Beam keeps 2 hypotheses, of which it may drop any. Use generate"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(make, sentence):

@@ -262,6 +262,15 @@ def shift_input(name: str, axis: int) -> Break:
     return broken
 
 
+def other_operator(op: str, other: str) -> Break:
+    """Another operator in the place of the first one of a kind."""
+
+    def broken(model):
+        first(model, op).op_type = other
+
+    return broken
+
+
 def swap_operands(op: str) -> Break:
     """The first two inputs of the last operator of a kind in each other's place."""
 

@@ -195,6 +195,16 @@ CELLS = {
     "batchnorm_gru": (lambda: rk.cells.BatchNormCell(rk.cells.GRUCell(4)), "GRU"),
     "batchnorm_rnn": (lambda: rk.cells.BatchNormCell(rk.cells.VanillaCell(4)), "RNN"),
     "batchnorm_layernorm": (lambda: rk.cells.BatchNormCell(rk.cells.LayerNormLSTMCell(4)), "Scan"),
+    "ind_rnn": (lambda: rk.cells.IndRNNCell(4), "Scan"),
+    "slstm": (lambda: rk.cells.SLSTMCell(4, heads=2), "Scan"),
+    "min_gru": (lambda: rk.cells.MinGRUCell(4), "Linear"),
+    "min_lstm": (lambda: rk.cells.MinLSTMCell(4), "Linear"),
+    "qrnn_f": (lambda: rk.cells.QRNNCell(4, pooling="f"), "Linear"),
+    "qrnn_ifo": (lambda: rk.cells.QRNNCell(4, pooling="ifo"), "Linear"),
+    "sru": (lambda: rk.cells.SRUCell(4), "Scan"),
+    "sru_linear": (lambda: rk.cells.SRUCell(4, state_gates=False), "Linear"),
+    "lru": (lambda: rk.cells.LRUCell(4, state_units=3), "Linear"),
+    "rg_lru": (lambda: rk.cells.RGLRUCell(3), "Linear"),
     "keras_cell": (lambda: L.GRUCell(4), "GRU"),
 }
 for name, (cell, op) in CELLS.items():
@@ -241,6 +251,16 @@ def resets_masked():
     y = rk.GRU(4, return_sequences=True, learn_initial_state=True)(L.Masking()(x), reset_mask=flags)
     outputs = rk.LSTM(4, return_sequences=True, return_state=True, zero_output_for_mask=True)(y, reset_mask=flags)
     return keras.Model([x, flags], outputs)
+
+
+@case("Linear", "Linear", "Linear")
+def resets_of_linear_cells():
+    x, flags = keras.Input((None, 3), name="x"), keras.Input((None,), name="reset", dtype="bool")
+    cells = [rk.cells.MinGRUCell(4), rk.cells.LRUCell(4, state_units=2), rk.cells.QRNNCell(4)]
+    y = L.Masking()(x)
+    for cell in cells:
+        y = rk.Recurrent(cell, return_sequences=True, learn_initial_state=True)(y, reset_mask=flags)
+    return keras.Model([x, flags], y)
 
 
 @case("GRU", "GRU", "LSTM")

@@ -3,11 +3,19 @@
 import keras
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 import keras_rnnkit as rk
+from keras_rnnkit.export import road
 from keras_rnnkit.export.checking.comparison import compared
+from keras_rnnkit.export.checking.reference import Reference
 from keras_rnnkit.export.checking.sessions import session
+from keras_rnnkit.export.checking.trials.tokens import TokenTrials
+from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.reading.model_calls import SequenceCall
+from keras_rnnkit.export.reading.signature import signature_of
+from keras_rnnkit.export.settings import Settings
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 
@@ -101,3 +109,51 @@ def test_a_masked_pooling_inside_time_distributed(tmp_path):
     (actual,) = session((tmp_path / "model.onnx").read_bytes()).run(None, {"x": values})
     np.testing.assert_allclose(actual, model(values), atol=1e-5)
     assert np.isnan(actual[0, 1]).all() and np.isfinite(actual[1]).all()
+
+
+@pytest.mark.parametrize("layer, operator", [(L.GRU(4, name="reader"), "GRU"), (L.LSTM(4, name="reader"), "LSTM")])
+def test_an_operator_that_hides_nan_is_refused_with_the_remedy(layer, operator, tmp_path):
+    """onnxruntime's LSTM and GRU give numbers where they read NaN; a Scan gives NaN, as Keras does."""
+    pooled = keras.Sequential([keras.Input((None, 3)), L.Masking(), L.GlobalAveragePooling1D()])
+    model = randomised(sequential(L.TimeDistributed(pooled), layer, shape=(3, 5, 3)))
+    with pytest.raises(ExportError, match=f"The layer 'reader' reads NaN, .*'s {operator} .*lowering='scan'"):
+        rk.export_onnx(model, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+    assert rk.export_onnx(model, tmp_path / "model.onnx", lowering="scan").error < 1e-5
+
+
+def tagged(vocabulary, *layers):
+    return sequential(L.Embedding(vocabulary, 2, name="table"), *layers, shape=(None,), dtype="int32")
+
+
+@pytest.mark.parametrize("mode, least", [("sequence", 3000), ("stream", 3000), ("generate", 500)])
+def test_every_token_of_a_large_vocabulary_is_tried(mode, least):
+    """All 3000 where each costs little; as many as there is room for where each has 3000 scores."""
+    scores = L.Dense(3000 if mode == "generate" else 2)
+    model = randomised(tagged(3000, L.GRU(2, return_sequences=True), scores))
+    trial = road.MODES[mode](model, Settings(mode=mode), Drafts()).trial()
+    tokens = np.unique(np.concatenate([trial.sequences_of(i)[0][0].ravel() for i in range(len(trial))]))
+    assert {0, 2999} <= set(tokens) and len(tokens) >= least
+
+
+def test_each_input_is_tried_on_its_own_vocabulary():
+    words, tags = keras.Input((None,), name="words", dtype="int32"), keras.Input((None,), name="tags", dtype="int32")
+    y = L.concatenate([L.Embedding(300, 2)(words), L.Embedding(7, 2)(tags)])
+    model = randomised(keras.Model({"words": words, "tags": tags}, L.GRU(2)(y)))
+    limits = TokenTrials(Reference(SequenceCall(model, signature_of(model)))).limits
+    assert (limits.tokens_of("words"), limits.tokens_of("tags")) == (300, 7)
+
+
+def test_one_wrong_row_of_a_table_is_noticed(monkeypatch, tmp_path):
+    model = randomised(tagged(2000, L.LSTM(2)))
+
+    def spoil(proto):
+        table = next(x for x in proto.graph.initializer if list(x.dims) == [2000, 2])
+        array = numpy_helper.to_array(table).copy()
+        array[1234] += 1
+        table.CopyFrom(numpy_helper.from_array(array, table.name))
+        return proto.SerializeToString()
+
+    monkeypatch.setattr(road, "serialized", spoil)
+    with pytest.raises(ExportError, match="The graph is not exact"):
+        rk.export_onnx(model, tmp_path / "model.onnx")

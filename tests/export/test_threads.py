@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit.export.checking.reference import Reference
 from keras_rnnkit.export.reading.hooks.layer_hooks import LayerHooks, hooked
 from keras_rnnkit.export.reading.hooks.output_recorder import OutputRecorder
 from keras_rnnkit.export.reading.hooks.patches import PatchedAttribute, PatchedMethod, patched
+from keras_rnnkit.export.reading.model_calls import SequenceCall
 from keras_rnnkit.export.reading.precision import computing_in_float32
+from keras_rnnkit.export.reading.signature import signature_of
 from keras_rnnkit.export.reading.streaming import forgetting, without_padding
+from tests.covering import studied
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 
@@ -93,7 +97,8 @@ def contents(model):
     }
 
 
-def test_nine_streams_in_three_threads_while_a_fourth_calls_models(tmp_path):
+@studied("count", [1, 3], [1])
+def test_three_threads_export_streams_while_a_fourth_calls_models(count, tmp_path):
     models = [causal_model(units, window=False) for units in (3, 4, 5)]
     x = np.random.default_rng(0).normal(size=(2, 9, 3)).astype("float32")
     expected = [model.predict(x, verbose=0) for model in models]
@@ -109,16 +114,16 @@ def test_nine_streams_in_three_threads_while_a_fourth_calls_models(tmp_path):
         return count
 
     def export(number):
-        return [rk.export_onnx(models[number], tmp_path / f"{number}_{i}.onnx", mode="stream") for i in range(3)]
+        return [rk.export_onnx(models[number], tmp_path / f"{number}_{i}.onnx", mode="stream") for i in range(count)]
 
     with ThreadPoolExecutor(4) as threads:
         calls = threads.submit(call_models)
         try:
-            reports = [report for three in threads.map(export, range(3)) for report in three]
+            reports = [report for each in threads.map(export, range(3)) for report in each]
         finally:
             done.set()
         assert calls.result() > 0
-    assert len(reports) == 9 and all(report.error < 1e-5 and len(report.states) == 4 for report in reports)
+    assert len(reports) == 3 * count and all(report.error < 1e-5 and len(report.states) == 4 for report in reports)
 
 
 @pytest.mark.parametrize("mode", ["sequence", "stream"])
@@ -136,6 +141,32 @@ def test_another_thread_sees_an_untouched_keras_and_untouched_layers(mode, looki
         assert seen and all(look == (True, before) for look in seen)
         assert any(patched_then), "nobody looked while Keras was patched"
         Window.looks.clear()
+
+
+@pytest.mark.parametrize(
+    "dropout, patched_methods", [(0.0, set()), (0.2, {"_maybe_config_dropout_masks", "_maybe_reset_dropout_masks"})]
+)
+def test_the_reference_is_called_with_nothing_patched(dropout, patched_methods):
+    """But for the dropout masks that Keras keeps on cells, which a thread that trains the model uses meanwhile."""
+    model = randomised(sequential(L.GRU(3, return_sequences=True, recurrent_dropout=dropout), Window()))
+    call = SequenceCall(model, signature_of(model))
+    seen, x = [], np.ones((2, 5, 3), "float32")
+    seeds = [variable.numpy() for variable in model.variables if "seed" in variable.path]
+
+    def look():
+        entries = class_entries()
+        seen.append({name for cls, name in entries if entries[cls, name] != ENTRIES[cls, name]})
+
+    Window.looks = [look]
+    try:
+        with computing_in_float32(model):
+            Reference(call).outputs([x])
+    finally:
+        Window.looks = []
+    assert seen == [patched_methods]
+    assert not any(getattr(layer, "_dropout_mask", None) is not None for layer in model._flatten_layers())
+    after = [variable.numpy() for variable in model.variables if "seed" in variable.path]
+    np.testing.assert_array_equal(seeds, after)  # no mask was drawn
 
 
 def test_another_thread_computes_what_it_would_without_the_export(looking, tmp_path):

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit.seq2seq.decoder import Memory
+from keras_rnnkit.seq2seq.step_by_step import fed_outputs
 from tests.seq2seq.table import AFTER, BEFORE, SOURCE, SOURCES, TARGETS, shake
 
 cells = rk.cells
@@ -75,6 +77,50 @@ def test_dropout_of_a_cell_is_one_mask_for_all_steps(way):
     np.testing.assert_allclose(one, two, atol=1e-5)
     one, two = (array(model((SOURCE, tokens))) for tokens in (BEFORE, other))
     assert np.abs(one - two).max() > 1e-3
+
+
+class Sum(cells.Cell):
+    """h_t = x_t + h_{t-1}: shows what dropout has left of both."""
+
+    def project(self, ops, w, x):
+        return x[..., : self.units]
+
+    def recur(self, ops, w, h):
+        return h
+
+    def gates(self, ops, w, z, r, state):
+        h = z + r
+        return h, [h]
+
+
+def outputs_in_graph(cell, x, h):
+    """The outputs of a decoder with input feeding in training, as `fit` computes them."""
+    import tensorflow as tf
+
+    decoder = rk.Decoder(cell, TARGETS, embedding_dim=cell.units, input_feeding=True)
+    run = tf.function(lambda: fed_outputs(decoder, x, [h, tf.zeros_like(h)], Memory(), training=True))
+    first, second = array(run()), array(run())
+    assert np.abs(first - second).max() > 0.1, "two calls draw two masks"
+    assert cell._dropout_mask is None and cell._recurrent_dropout_mask is None, "a tensor has left its graph"
+    return first
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the graph is TensorFlow's")
+def test_a_graph_has_one_dropout_mask_for_all_steps():
+    """A mask drawn in the body of the loop would be another one at each step, which an eager loop does not show."""
+    h = keras.ops.ones((2, 60))
+    outputs = outputs_in_graph(Sum(60, dropout=0.5), keras.ops.ones((2, 5, 60)), h)
+    kept = np.diff(np.concatenate([array(h)[:, None], outputs], axis=1), axis=1)
+    assert set(np.unique(kept)) == {0.0, 2.0}
+    np.testing.assert_array_equal(kept, np.repeat(kept[:, :1], 5, axis=1))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the graph is TensorFlow's")
+def test_a_graph_has_one_recurrent_dropout_mask_for_all_steps():
+    outputs = outputs_in_graph(Sum(60, recurrent_dropout=0.5), keras.ops.zeros((2, 5, 60)), keras.ops.ones((2, 60)))
+    kept = outputs > 0
+    assert 0.3 < kept.mean() < 0.7
+    np.testing.assert_array_equal(kept, np.repeat(kept[:, :1], 5, axis=1))
 
 
 def test_recurrent_dropout_draws_anew_for_each_call():

@@ -66,20 +66,20 @@ def compared(
 
     shared_scale: the scale of every column is the widest range of the output's columns.
     """
-    comparison, again = Comparison(), Again(moved, cap)
+    comparison, moved_runs = Comparison(), MovedRuns(moved, cap)
     for name in expected[0] if expected else ():
         columns = Columns([run[name] for run in expected], [run.get(name) for run in actual])
         if shared_scale:
             columns.range = np.full_like(columns.range, np.max(columns.range, initial=0.0))
         sentence = columns.mismatch()
         if sentence is None:
-            sentence = compared_column(name, columns, tolerance, again, comparison)
+            sentence = compared_column(name, columns, tolerance, moved_runs, comparison)
         if sentence and comparison.failure is None:
             comparison.failure = Failure(name, columns.worst_run, sentence)
     return comparison
 
 
-class Again:
+class MovedRuns:
     """The runs with moved weights and inputs, made when they are first asked for."""
 
     def __init__(self, moved: Callable[[], list[Runs]] | None, cap: float):
@@ -92,14 +92,16 @@ class Again:
         return self.runs
 
 
-def compared_column(name: str, columns: Columns, tolerance: float, again: Again, comparison: Comparison) -> str | None:
+def compared_column(
+    name: str, columns: Columns, tolerance: float, moved_runs: MovedRuns, comparison: Comparison
+) -> str | None:
     """Judge one output and note its error; a sentence if it differs by more than is allowed."""
     if columns.exact:
-        return compared_whole_numbers(name, columns, again, comparison)
+        return compared_whole_numbers(name, columns, moved_runs, comparison)
     scale = columns.range
     if not columns.within(tolerance * scale):
-        noise = columns.noise([[run[name] for run in runs] for runs in again()])
-        allowed = columns.allowed(tolerance, noise, again.cap)
+        noise = columns.noise([[run[name] for run in runs] for runs in moved_runs()])
+        allowed = columns.allowed(tolerance, noise, moved_runs.cap)
         scale = allowed / tolerance if tolerance else allowed
         comparison.noisy.append(name)
     comparison.errors[name] = columns.in_proportion(scale)
@@ -109,12 +111,12 @@ def compared_column(name: str, columns: Columns, tolerance: float, again: Again,
     return columns.sentence(tolerance)
 
 
-def compared_whole_numbers(name: str, columns: Columns, again: Again, comparison: Comparison) -> str | None:
+def compared_whole_numbers(name: str, columns: Columns, moved_runs: MovedRuns, comparison: Comparison) -> str | None:
     differing = columns.expected != columns.actual
     comparison.errors[name] = 0.0
     if not differing.any():
         return None
-    for runs in again():
+    for runs in moved_runs():
         differing &= Columns([run[name] for run in runs], []).expected == columns.expected
     if not differing.any():
         comparison.ties.append(name)
@@ -156,8 +158,8 @@ class Columns:
         if self.actual_shapes != self.shapes:
             self.error = np.zeros_like(self.expected)
             pairs = zip(self.shapes, self.actual_shapes, strict=True)
-            one, other = next((list(a), list(b or ())) for a, b in pairs if a != b)
-            return f"has the shape {other}, in Keras {one}"
+            in_keras, in_file = next((list(a), list(b or ())) for a, b in pairs if a != b)
+            return f"has the shape {in_file}, in Keras {in_keras}"
         same = (self.expected == self.actual) | (np.isnan(self.expected) & np.isnan(self.actual))
         wrong = ~same & ~(self.finite & np.isfinite(self.actual))
         if not wrong.any():

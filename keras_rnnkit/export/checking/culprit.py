@@ -62,8 +62,8 @@ def first_in_trace(graph: Graph, calls: list[Call], drive: Drive, closeness: flo
     chunks = drive(File(watching.model.SerializeToString()))
     expected = numbered(calls)
     for name in sorted(set(chunks[0]) & set(every.positions())):
-        array, parts = expected.get(every.positions()[name]), [chunk[name] for chunk in chunks]
-        candidates = list(joined(parts, array)) if array is not None else []
+        array, pieces = expected.get(every.positions()[name]), [chunk[name] for chunk in chunks]
+        candidates = list(joined(pieces, array)) if array is not None else []
         if array is not None and candidates and not any(close(array, x, closeness) for x in candidates):
             error = min(largest(array, x) for x in candidates)
             return f"It begins in the layer {every.path(name)!r}, whose output differs by {error:.3g}."
@@ -137,30 +137,30 @@ class Values:
         self.closeness = closeness
         self.by_size: dict[int, list[list[np.ndarray]]] = defaultdict(list)
         for name in chunks[0]:
-            parts = [chunk[name] for chunk in chunks]
-            for size in {parts[-1].size, sum(part.size for part in parts)}:
-                self.by_size[size].append(parts)
+            pieces = [chunk[name] for chunk in chunks]
+            for size in {pieces[-1].size, sum(piece.size for piece in pieces)}:
+                self.by_size[size].append(pieces)
 
     def have(self, expected: np.ndarray) -> bool:
         if not spread(expected):
             return False
         return any(
             close(expected, candidate, self.closeness)
-            for parts in self.by_size[expected.size]
-            for candidate in joined(parts, expected)
+            for pieces in self.by_size[expected.size]
+            for candidate in joined(pieces, expected)
         )
 
 
-def joined(parts: list[np.ndarray], like: np.ndarray) -> Iterator[np.ndarray]:
+def joined(pieces: list[np.ndarray], like: np.ndarray) -> Iterator[np.ndarray]:
     """The ways in which a value of each chunk may be one of the whole: the last, or all of them side by side."""
-    if parts[-1].size == like.size:
-        yield parts[-1]
-    if len(parts) > 1 and sum(part.size for part in parts) == like.size:
-        axes = [axis for axis in range(parts[0].ndim) if parts[0].ndim == like.ndim]
+    if pieces[-1].size == like.size:
+        yield pieces[-1]
+    if len(pieces) > 1 and sum(piece.size for piece in pieces) == like.size:
+        axes = [axis for axis in range(pieces[0].ndim) if pieces[0].ndim == like.ndim]
         for axis in axes:
-            shapes = {tuple(np.delete(part.shape, axis)) for part in parts}
+            shapes = {tuple(np.delete(piece.shape, axis)) for piece in pieces}
             if len(shapes) == 1:
-                yield np.concatenate(parts, axis=axis)
+                yield np.concatenate(pieces, axis=axis)
 
 
 def close(expected: np.ndarray, actual: np.ndarray, closeness: float) -> bool:

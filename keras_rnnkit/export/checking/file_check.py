@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_rnnkit.export.checking.comparison import Arrays, Comparison, Failure, Runs, compared, epsilon
 from keras_rnnkit.export.checking.culprit import CLOSE, culprit
-from keras_rnnkit.export.checking.layers import expected_layers, layer_tensors
+from keras_rnnkit.export.checking.layers import expected_layers, layer_tensors, reading_nan
 from keras_rnnkit.export.checking.reference import DRAWS, has_users_code
 from keras_rnnkit.export.checking.sessions import File
 from keras_rnnkit.export.checking.trials.trial import Run, Shift, Trial
@@ -79,21 +79,23 @@ class FileCheck:
         self.accept(comparison, "the output of its layer")
         return comparison
 
-    def accept(self, comparison: Comparison, what: str) -> None:
+    def accept(self, comparison: Comparison, subject: str) -> None:
         if comparison.failure:
-            raise self.refusal(comparison.failure, what)
+            raise self.refusal(comparison.failure, subject)
 
-    def refusal(self, failure: Failure, what: str) -> ExportError:
+    def refusal(self, failure: Failure, subject: str) -> ExportError:
         i = failure.run
+        calls = self.trial.calls(i)
         layer = culprit(
             self.content,
             self.graph,
-            self.trial.calls(i),
+            calls,
             lambda file: self.trial.chunks(i, file.run),
             max(CLOSE, self.tolerance),
         )
+        layer += reading_nan(self.graph, calls)
         return ExportError(
-            f"The graph is not exact: {what} {failure.name!r} {failure.sentence} ({self.trial.size(i)}). {layer} No "
+            f"The graph is not exact: {subject} {failure.name!r} {failure.sentence} ({self.trial.size(i)}). {layer} No "
             "file was written; a larger tolerance= accepts the graph, another lowering= writes it in another way."
         )
 

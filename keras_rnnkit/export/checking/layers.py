@@ -33,17 +33,40 @@ def expected_layers(graph: Graph, calls: list[Call]) -> Arrays:
     for call in calls:
         if call.wrote and is_eager(call.wrote[0]):
             by_layer[id(call.layer)].append(np.asarray(keras.ops.convert_to_numpy(call.wrote[0])))
-    named: dict[int, list[str]] = defaultdict(list)
+    names_by_layer: dict[int, list[str]] = defaultdict(list)
     for recurrence in graph.recurrences:
-        named[id(recurrence.layer)].append(recurrence.name)
+        names_by_layer[id(recurrence.layer)].append(recurrence.name)
     expected: Arrays = {}
-    for layer, names in named.items():
+    for layer, names in names_by_layer.items():
         outputs = by_layer[layer]
         if len(names) == 1 and len(outputs) > 1 and graph.model_call.mode != "stream":
             outputs = [np.stack(outputs, axis=1).reshape(-1, *outputs[0].shape[1:])]
         if len(outputs) == len(names):
             expected |= dict(zip(names, outputs, strict=True))
     return expected
+
+
+CLAMPING = ("LSTM", "GRU")
+"""The operators that limit what goes into their gates, as onnxruntime writes them: NaN becomes a number there."""
+
+
+def reading_nan(graph: Graph, calls: list[Call]) -> str:
+    """A sentence about the first layer that reads NaN and whose operator would not show it; "" if there is none."""
+    clamping = {id(x.recurrence.layer): x.lowerings for x in graph.lowered if set(x.lowerings) & set(CLAMPING)}
+    for call in calls:
+        if id(call.layer) in clamping and any(has_nan(x) for x in call.read):
+            operator = next(name for name in clamping[id(call.layer)] if name in CLAMPING)
+            return (
+                f" The layer {call.path!r} reads NaN, for which onnxruntime's {operator} operator gives numbers and "
+                "Keras NaN. Keep NaN out of the layer (the mean over a row without valid steps is NaN), or pass "
+                "lowering='scan', which gives NaN too."
+            )
+    return ""
+
+
+def has_nan(tensor: Any) -> bool:
+    array = np.asarray(keras.ops.convert_to_numpy(tensor)) if is_eager(tensor) else np.zeros(0)
+    return array.dtype.kind == "f" and bool(np.isnan(array).any())
 
 
 def is_eager(tensor: Any) -> bool:

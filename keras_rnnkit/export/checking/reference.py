@@ -38,7 +38,7 @@ class Reference:
             return arrays(self._call(inputs, states, weights, states_too=True))
 
     def _call(self, inputs, states, weights, states_too: bool) -> dict[str, Any]:
-        with without_dropout_masks():
+        with without_dropout_masks(self.model):
             return self._called(list(states), inputs, weights, states_too)
 
     def _called(self, states, inputs, weights, states_too: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from keras_rnnkit.decoding import Beam, Greedy, Sampling, Strategy
 from keras_rnnkit.decoding.loop import widened
 from keras_rnnkit.export.checking.file_check import FileCheck, Verified
 from keras_rnnkit.export.checking.reference import Reference
+from keras_rnnkit.export.checking.trials.tokens import TokenTrials
 from keras_rnnkit.export.checking.trials.trial import Trial
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.generation_check import TokenCheck, gives_probabilities
@@ -27,7 +28,7 @@ from keras_rnnkit.export.writing.emitter import Emitter
 from keras_rnnkit.export.writing.finish import check, describe
 from keras_rnnkit.export.writing.inlining import Inlined
 from keras_rnnkit.export.writing.quantization import quantized
-from keras_rnnkit.export.writing.while_loop import turns
+from keras_rnnkit.export.writing.while_loop import length_of_second_axis
 from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
 
@@ -124,7 +125,7 @@ class Generations(Streams):
 
     def decided(self) -> Decoding:
         reference = Reference(self.trace().model_call)
-        prompts = made_up_prompts(reference) if reference.signature.tokens() else []
+        prompts = made_up_prompts(TokenTrials(reference)) if reference.signature.tokens() else []
         probabilities = gives_probabilities(reference, prompts)
         return decoding(self.settings.strategy, self.settings.end, probabilities, self.settings.forbidden)
 
@@ -174,7 +175,7 @@ class Surroundings:
             strategy = type(strategy)(
                 **{name: self.own_input(name, (), kind, []) for name, (kind, _) in numbers.items()}
             ).forbidding(strategy.forbidden)
-        return strategy, noise, turns(noise)
+        return strategy, noise, length_of_second_axis(noise)
 
     def own_input(self, name: str, shape, dtype, dims: list[Any]) -> Value:
         """An input by which a runner says how tokens are chosen; runners know it by its name."""
@@ -243,7 +244,7 @@ class Writer(Surroundings):
         super().__init__(how, step.settings["opset"], {spec.name for spec in step.model_call.signature.inputs})
         check_end(how.end, step.model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value)
         self.step = step
-        self.part = Inlined(step.model, self.root)
+        self.inlined_step = Inlined(step.model, self.root)
         signature = step.model_call.signature
         self.tokens = cast(Spec, signature.tokens())
         self.fixed = [spec for spec in signature.inputs if spec is not self.tokens]
@@ -282,7 +283,7 @@ class Writer(Surroundings):
         """(logits [R, V] after the last step, next states)."""
         feeds = {self.tokens.name: tokens, **fixed}
         feeds |= {before: state for (before, _), state in zip(self.step.states, states, strict=True)}
-        results = self.part.call(graph, feeds)
+        results = self.inlined_step.call(graph, feeds)
         self.inner = self.inner or {name: value.name for name, value in results.items()}
         y = next(iter(results.values()))
         y = y[:, -1] if len(y.shape) == 3 else y

@@ -190,12 +190,12 @@ def same_tokens(a: Hypotheses, b: Hypotheses) -> bool:
     return np.array_equal(a.tokens, b.tokens) and np.array_equal(a.lengths, b.lengths)
 
 
-def difference_of(what: str, expected: Hypotheses, actual: Hypotheses) -> str:
-    return (
-        f"The graph {what}: {expected.tokens.tolist()} in Keras with scores {expected.scores.round(4).tolist()} and "
-        f"lengths {expected.lengths.tolist()}, {actual.tokens.tolist()} in the graph with "
-        f"{actual.scores.round(4).tolist()} and {actual.lengths.tolist()}. No file was written."
+def difference_of(difference: str, expected: Hypotheses, actual: Hypotheses) -> str:
+    in_keras, in_graph = (
+        f"{x.tokens.tolist()} with scores {x.scores.round(4).tolist()} and lengths {x.lengths.tolist()}"
+        for x in (expected, actual)
     )
+    return f"The graph {difference}: Keras gives {in_keras}, the graph {in_graph}. No file was written."
 
 
 def gives_probabilities(reference: Reference, prompts: list[Arrays]) -> bool:

@@ -37,12 +37,13 @@ def read_prompts(
     shortest, longest = -ops.max(-lengths, axis=0), ops.max(lengths, axis=0)
     logits, states = chunk(root, first_steps(prompts, shortest), states)
     loop = WhileLoop(root, longest - shortest)
-    latest, held = loop.carry(logits), [loop.carry(state) for state in states]
+    latest_logits, latest_states = loop.carry(logits), [loop.carry(state) for state in states]
     place = loop.t + shortest
     live = place < lengths
     token = ops.where(live, ops.take(prompts, place, axis=1), ops.zeros_like(lengths))  # padding may be any number
-    after, states = chunk(loop.body, ops.as_dtype(ops.expand_dims(token, 1), prompts.dtype), held)
-    carried = [chosen(live, new, old) for new, old in zip([after, *states], [latest, *held], strict=True)]
+    after, states = chunk(loop.body, ops.as_dtype(ops.expand_dims(token, 1), prompts.dtype), latest_states)
+    before = [latest_logits, *latest_states]
+    carried = [chosen(live, new, old) for new, old in zip([after, *states], before, strict=True)]
     (logits, *states), _ = loop.close(carried, place < longest, [])
     return logits, states
 

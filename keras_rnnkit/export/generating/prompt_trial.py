@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from keras_rnnkit.export.checking.comparison import Arrays
 from keras_rnnkit.export.checking.reference import Reference
-from keras_rnnkit.export.checking.trials.trial import Trial, limits_of
+from keras_rnnkit.export.checking.trials.tokens import TokenTrials
+from keras_rnnkit.export.checking.trials.trial import Trial
 from keras_rnnkit.export.reading.input_values import Limits
 from keras_rnnkit.export.reading.model_calls import ModelCall
 from keras_rnnkit.export.reading.signature import Spec
@@ -28,12 +30,16 @@ NUMBERS: dict[str, Any] = {
 class PromptTrial(Trial):
     """Prompts; what is compared is what the step computes on them before any token is chosen.
 
-    inner: the tensors inside the file, by the names of the step's outputs.
+    inner: the tensors inside the file, by the names of the step's outputs. read_only: prompts after which only one
+    token is generated, and not compared; they come last.
     """
 
-    def __init__(self, reference: Reference, prompts: list[Arrays], inner: dict[str, str]):
+    def __init__(
+        self, reference: Reference, prompts: list[Arrays], inner: dict[str, str], read_only: Sequence[Arrays] = ()
+    ):
         super().__init__(reference)
-        self.prompts, self.inner = prompts, inner
+        self.prompts, self.inner = [*prompts, *read_only], inner
+        self.continued = len(prompts)
         self.lengths: list[np.ndarray | None] = [None] * len(prompts)
         self.name_of_lengths = ""
 
@@ -55,14 +61,18 @@ class PromptTrial(Trial):
         inputs, _, weights = self.reference.moved(self.flat(i), [], *shift)
         return inputs, weights
 
+    def sequences_of(self, i):
+        return self.flat(i), self.reference.begin()
+
     def chunks(self, i, run):
         return [run(self.feeds(i))]
 
     def feeds(self, i: int) -> Arrays:
         rows = len(next(iter(self.prompts[i].values())))
-        drawn = np.random.default_rng(i).random((rows, STEPS), dtype=np.float32)
+        steps = STEPS if i < self.continued else 1
+        drawn = np.random.default_rng(i).random((rows, steps), dtype=np.float32)
         lengths = {} if self.lengths[i] is None else {self.name_of_lengths: self.lengths[i]}
-        return {**NUMBERS, "noise": drawn, "steps": np.array(STEPS), **self.prompts[i], **lengths}
+        return {**NUMBERS, "noise": drawn, "steps": np.array(steps), **self.prompts[i], **lengths}
 
     def joined(self, i, chunks, like):
         names = {**{name: name for name in chunks[0]}, **self.inner}
@@ -80,8 +90,8 @@ class PromptTrial(Trial):
         return PromptTrial(self.reference, [dict(zip(names, x, strict=True)) for x in data], self.inner)
 
     def with_lengths(self, name: str) -> PromptTrial:
-        """And the first prompts once more, each row with a length of its own."""
-        trial = PromptTrial(self.reference, [*self.prompts, self.prompts[0]], self.inner)
+        """The prompts that are continued, and the first of them once more, each row with a length of its own."""
+        trial = PromptTrial(self.reference, [*self.prompts[: self.continued], self.prompts[0]], self.inner)
         tokens = self.prompts[0][cast(Spec, self.reference.signature.tokens()).name]
         rows, steps = tokens.shape
         trial.lengths[-1], trial.name_of_lengths = 1 + np.arange(rows) * 2 % steps, name
@@ -92,25 +102,31 @@ class PromptTrial(Trial):
 
 
 def prompt_trial(model_call: ModelCall, inner: dict[str, str]) -> PromptTrial:
+    """Made-up prompts, and some that are only read, in which every token occurs."""
     reference = Reference(model_call)
-    return PromptTrial(reference, made_up_prompts(reference), inner)
+    tokens = TokenTrials(reference)
+    prompts = made_up_prompts(tokens)
+    inputs = tokens.every_token(np.random.default_rng(1))
+    names = [spec.name for spec in tokens.specs]
+    every_token = [] if inputs is None else [dict(zip(names, inputs, strict=True))]
+    return PromptTrial(reference, prompts, inner, every_token)
 
 
-def made_up_prompts(reference: Reference) -> list[Arrays]:
-    """What the model takes, by name; tokens of the whole vocabulary."""
-    rng, limits, tokens = np.random.default_rng(0), limits_of(reference), reference.signature.tokens()
+def made_up_prompts(tokens: TokenTrials) -> list[Arrays]:
+    """What the model takes, by name."""
+    rng, limits, signature = np.random.default_rng(0), tokens.limits, tokens.reference.signature
     return [
         {
-            spec.name: every_token(rng, limits, (rows, steps)).astype(spec.dtype)
-            if spec is tokens
+            spec.name: with_padding_token(rng, limits, (rows, steps)).astype(spec.dtype)
+            if spec is signature.tokens()
             else limits.array(rng, spec, rows, 1)
-            for spec in reference.signature.inputs
+            for spec in signature.inputs
         }
-        for rows, steps in ((reference.batch or rows, steps) for rows, steps in PROMPTS)
+        for rows, steps in ((tokens.reference.batch or rows, steps) for rows, steps in PROMPTS)
     ]
 
 
-def every_token(rng, limits: Limits, shape: tuple[int, int]) -> np.ndarray:
+def with_padding_token(rng, limits: Limits, shape: tuple[int, int]) -> np.ndarray:
     """Tokens, the last one being 0, which `deal` keeps for padding."""
     tokens = limits.deal(rng, shape)
     tokens.flat[-1] = 0 if tokens.size > 1 else tokens.flat[-1]

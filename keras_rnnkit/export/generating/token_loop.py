@@ -12,7 +12,7 @@ from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
 
 Step = Callable[[Emitter, Value, list[Value]], tuple[Value, list[Value], Value | None]]
-"""(logits [R, V], states, where it looked [R, S] or None) = step(graph to write into, token [R], states)."""
+"""(logits [R, V], states, attention [R, S] or None) = step(graph to write into, token [R], states)."""
 
 
 class TokenLoop:
@@ -24,33 +24,35 @@ class TokenLoop:
     def __init__(self, root: Emitter, strategy: Strategy, end: int | None, noise: Value | None, limit: Value):
         self.root, self.strategy, self.end, self.noise, self.limit = root, strategy, end, noise, limit
 
-    def run(self, step: Step, logits: Value, states: list[Value], looked: Value | None = None):
-        """What the strategy carries at the end, all tokens [R, N], and where the model looked for each [R, N, S].
+    def run(self, step: Step, logits: Value, states: list[Value], attention: Value | None = None):
+        """What the strategy carries at the end, all tokens [R, N], and the attention for each [R, N, S].
 
-        logits, states, looked: what the step gave for the token that begins, a row for each hypothesis.
+        logits, states, attention: what the step gave for the token that begins, a row for each hypothesis.
         """
         strategy, loop = self.strategy, WhileLoop(self.root, self.limit)
         begun = strategy.begin(ops, logits)
         carry = type(begun)(*(loop.carry(value) for value in begun))
-        now, held = loop.carry(logits), [loop.carry(state) for state in states]
-        here = None if looked is None else loop.carry(looked)
-        histories = self.histories(loop, begun, looked)
+        latest_logits, latest_states = loop.carry(logits), [loop.carry(state) for state in states]
+        latest_attention = None if attention is None else loop.carry(attention)
+        histories = self.histories(loop, begun, attention)
         drawn = None if self.noise is None else ops.take(self.noise, loop.t, axis=1)
-        after, rows = strategy.advance(ops, carry, now, drawn, self.end)
-        newest = [after.token] if here is None else [after.token, following(rows, here)]
+        after, rows = strategy.advance(ops, carry, latest_logits, drawn, self.end)
+        newest = [after.token]
+        if latest_attention is not None:
+            newest.append(following(rows, latest_attention))
         longer = [appended(rows, *pair) for pair in zip(histories, newest, strict=False)]
-        scores, states, looks = step(loop.body, after.token, [following(rows, state) for state in held])
+        scores, states, attended = step(loop.body, after.token, [following(rows, x) for x in latest_states])
         unfinished = ops.sum(ops.reshape(strategy.over(ops, after), (-1,)) - 1.0, axis=0) < -0.5
-        going_on = [*after, scores, *states, *([] if looks is None else [looks]), *longer]
-        ends, stacks = loop.close(going_on, unfinished, [] if histories else newest)
+        carried = [*after, scores, *states, *([] if attended is None else [attended]), *longer]
+        ends, stacks = loop.close(carried, unfinished, [] if histories else newest)
         kept = ends[-len(longer) :] if histories else [time_second(stack) for stack in stacks]
-        return type(begun)(*ends[: len(begun)]), kept[0], kept[1] if looked is not None else None
+        return type(begun)(*ends[: len(begun)]), kept[0], kept[1] if attention is not None else None
 
-    def histories(self, loop: WhileLoop, begun: Any, looked: Value | None) -> list[Value]:
+    def histories(self, loop: WhileLoop, begun: Any, attention: Value | None) -> list[Value]:
         """What grows turn by turn, where rows may change places; elsewhere the loop stacks it."""
         if self.strategy.rows == 1:
             return []
-        newest = [begun.token] if looked is None else [begun.token, looked]
+        newest = [begun.token] if attention is None else [begun.token, attention]
         return [loop.carry(ops.expand_dims(x, 1)[:, :0], (None, None, *x.shape[1:])) for x in newest]
 
 

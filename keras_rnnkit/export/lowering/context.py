@@ -54,9 +54,9 @@ def innermost(cell):
 
 def same_equation(cell, family: type) -> bool:
     """Whether the cell computes what its class `family` does: a subclass may change any part of it."""
-    parts = ("inputs", "project", "recur", "gates", "output")
+    methods = ("inputs", "project", "recur", "gates", "output")
     return isinstance(cell, family) and all(
-        getattr(type(cell), part, None) is getattr(family, part, None) for part in parts
+        getattr(type(cell), name, None) is getattr(family, name, None) for name in methods
     )
 
 

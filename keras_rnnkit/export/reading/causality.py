@@ -44,16 +44,17 @@ def stream_of(model, signature: Signature) -> StreamCall:
     """The model over a chunk; an error that names the layer if chunk by chunk would not be the whole."""
     signature = signature.of_chunks()
     inputs, carrier = sample(model, signature), Carrier()
-    _, calls = watched(model, signature, inputs, carrier, "a sequence")
+    _, whole_calls = recorded_run(model, signature, inputs, carrier, "a sequence")
     if carrier.refusals:
         raise refused(carrier.refusals[0])
-    given, parts = [start_rows(state) for state in carrier.states], []
+    states, calls_by_chunk = [start_rows(state) for state in carrier.states], []
     for chunk in chunks(signature, inputs):
-        given, seen = watched(model, signature, chunk, Carrier(given), "a chunk")
-        parts.append(seen)
-    for number, call in enumerate(calls):
-        again = [seen[number] for seen in parts]
-        if agree(call.read, [part.read for part in again]) and not agree(call.wrote, [part.wrote for part in again]):
+        states, chunk_calls = recorded_run(model, signature, chunk, Carrier(states), "a chunk")
+        calls_by_chunk.append(chunk_calls)
+    for number, call in enumerate(whole_calls):
+        same_call = [chunk_calls[number] for chunk_calls in calls_by_chunk]
+        same_inputs = agree(call.read, [chunk_call.read for chunk_call in same_call])
+        if same_inputs and not agree(call.wrote, [chunk_call.wrote for chunk_call in same_call]):
             raise refused(f"the layer {call.path!r} {reason(call.layer)}")
     return StreamCall(model, signature, carrier.states)
 
@@ -81,7 +82,7 @@ def chunks(signature: Signature, inputs: list[np.ndarray]) -> Iterator[list[np.n
         ]
 
 
-def watched(model, signature: Signature, inputs, carrier: Carrier, what: str):
+def recorded_run(model, signature: Signature, inputs, carrier: Carrier, kind: str):
     """The states after one run in Keras, and the calls of its layers in the order in which they ended, its own last."""
     recorder = OutputRecorder(layer_paths(model), inside_rows=False)
     try:
@@ -92,17 +93,18 @@ def watched(model, signature: Signature, inputs, carrier: Carrier, what: str):
         path, layer = recorder.failed[0] if recorder.failed else (model.name, model)
         if getattr(layer, "padding", "causal") != "causal":
             raise refused(f"the layer {path!r} {reason(layer)}") from error
-        raise refused(f"the layer {path!r} cannot run on {what} of {sizes}. {first_lines(error)}") from error
+        raise refused(f"the layer {path!r} cannot run on {kind} of {sizes}. {first_lines(error)}") from error
     recorder.calls.append(Call(model.name, model, list(inputs), tree.flatten(outputs)))
     return [np.asarray(state) for state in states], recorder.calls
 
 
-def agree(whole: list[Any], parts: list[list[Any]]) -> bool:
-    return all(same(value, list(values)) for value, values in zip(whole, zip(*parts, strict=True), strict=True))
+def agree(whole: list[Any], chunks: list[list[Any]]) -> bool:
+    """Whether the arrays of a whole sequence are those of its chunks."""
+    return all(same(array, list(pieces)) for array, pieces in zip(whole, zip(*chunks, strict=True), strict=True))
 
 
-def same(whole: Any, parts: list[Any]) -> bool:
-    return relative_error(np.asarray(whole), joined([np.asarray(part) for part in parts])) <= TOLERANCE
+def same(whole: Any, pieces: list[Any]) -> bool:
+    return relative_error(np.asarray(whole), joined([np.asarray(piece) for piece in pieces])) <= TOLERANCE
 
 
 def relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
@@ -120,10 +122,10 @@ def relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
     return error / max(1.0, float(np.max(np.abs(a[np.isfinite(a)]), initial=0.0)))
 
 
-def joined(parts: list[np.ndarray]) -> np.ndarray:
+def joined(pieces: list[np.ndarray]) -> np.ndarray:
     """Side by side along the steps, or the last where there are none."""
-    steps = [part.shape[1] if part.ndim > 1 else None for part in parts]
-    return np.concatenate(parts, axis=1) if steps == list(CHUNKS) else parts[-1]
+    steps = [piece.shape[1] if piece.ndim > 1 else None for piece in pieces]
+    return np.concatenate(pieces, axis=1) if steps == list(CHUNKS) else pieces[-1]
 
 
 def reason(layer) -> str:
@@ -131,9 +133,9 @@ def reason(layer) -> str:
         return "reads the sequence from its end, which a stream has not reached"
     if hasattr(layer, "kernel_size"):
         return convolution_reason(layer)
-    known = next((text for kinds, text in REASONS if isinstance(layer, kinds)), None)
-    if known:
-        return f"cannot run on a chunk: {known}"
+    explanation = next((text for kinds, text in REASONS if isinstance(layer, kinds)), None)
+    if explanation:
+        return f"cannot run on a chunk: {explanation}"
     return (
         f"({type(layer).__name__}) gives other outputs for chunks than for the whole: it looks at other steps than its "
         "own, and has no state that could be carried"

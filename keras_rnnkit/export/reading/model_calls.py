@@ -1,4 +1,4 @@
-"""The model_calls in which a model is exported, each a pure function: outputs, next states = run(inputs, states)."""
+"""The ways in which a model is called for export, each a pure function: outputs, next states = run(inputs, states)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ModelCall(Protocol):
 
 
 class SequenceCall:
-    """SequenceCall sequences; the states that stateful layers carry from batch to batch are read and written."""
+    """The model over whole sequences. States that stateful layers carry from batch to batch are read and written."""
 
     mode = "sequence"
 
@@ -58,8 +58,8 @@ class SequenceCall:
                 outputs = self.signature.call(self.model, inputs)
                 hooks.check_operations(self.model)
                 return outputs, []
-            given = [(v, state) for (_, v), state in zip(self.variables, states, strict=True)]
-            with keras.StatelessScope(state_mapping=given) as scope:
+            initial = [(v, state) for (_, v), state in zip(self.variables, states, strict=True)]
+            with keras.StatelessScope(state_mapping=initial) as scope:
                 outputs = self.signature.call(self.model, inputs)
             hooks.check_operations(self.model)
             return outputs, [scope.get_current_value(variable) for _, variable in self.variables]
@@ -67,11 +67,11 @@ class SequenceCall:
 
 def variables(model) -> list[tuple[str, Any]]:
     """The state variables of stateful recurrent layers, from the inputs on, with the layers' names."""
-    found: dict[int, tuple[str, Any]] = {}
+    by_id: dict[int, tuple[str, Any]] = {}
     for layer in keras_internals.flatten_layers(model):
         if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
-            found |= {id(variable): (layer.name, variable) for variable in tree.flatten(layer.states)}
-    return list(found.values())
+            by_id |= {id(variable): (layer.name, variable) for variable in tree.flatten(layer.states)}
+    return list(by_id.values())
 
 
 def state_names(model_call: ModelCall) -> list[tuple[str, str]]:
@@ -83,7 +83,7 @@ def state_names(model_call: ModelCall) -> list[tuple[str, str]]:
 
 
 def input_names(model_call: ModelCall) -> list[str]:
-    return [*(spec.name for spec in model_call.signature.inputs), *(given for given, _ in state_names(model_call))]
+    return [*(spec.name for spec in model_call.signature.inputs), *(name for name, _ in state_names(model_call))]
 
 
 def named_outputs(model_call: ModelCall, values: Any, states: list[Any]) -> dict[str, Any]:

@@ -19,14 +19,14 @@ def layer_at(scope: str, paths: Iterable[str]) -> str | None:
     >>> layer_at("functional_1/head_1/out_2/MatMul", ["head", "head/out", "tail"])
     'head/out'
     """
-    parts = scope.split("/")
-    return max((path for path in paths if leads_to(path.split("/"), parts)), key=len, default=None)
+    segments = scope.split("/")
+    return max((path for path in paths if leads_to(path.split("/"), segments)), key=len, default=None)
 
 
 def leads_to(names: list[str], scope: list[str]) -> bool:
     """Whether the names stand in the scope, in that order; TensorFlow appends a number to each at a later call."""
     rest = iter(scope)
-    return all(any(name in (part, re.sub(r"_\d+$", "", part)) for part in rest) for name in names)
+    return all(any(name in (segment, re.sub(r"_\d+$", "", segment)) for segment in rest) for name in names)
 
 
 def distinct_name(name: str, taken: set[str]) -> str:

@@ -24,7 +24,8 @@ def computing_in_float32(model) -> Iterator[bool]:
     changed = any(layer.compute_dtype in LOW for layer in keras_internals.flatten_layers(model))
 
     def patches() -> Iterator[Patch]:
-        yield PatchedAttribute(keras.layers.Layer, keras_internals.DTYPE_POLICY, in_float32)
+        if changed:  # the reference is called in here, too, and with nothing patched if that can be
+            yield PatchedAttribute(keras.layers.Layer, keras_internals.DTYPE_POLICY, in_float32)
 
     with patched(patches):
         yield changed

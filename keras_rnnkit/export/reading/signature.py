@@ -46,8 +46,8 @@ class Signature:
 
     def tokens(self) -> Spec | None:
         """The input of token ids [batch, time], if there is one and one only."""
-        found = [s for s in self.inputs if s.shape == (None, None) and np.issubdtype(np.dtype(s.dtype), np.integer)]
-        return found[0] if len(found) == 1 else None
+        tokens = [s for s in self.inputs if s.shape == (None, None) and np.issubdtype(np.dtype(s.dtype), np.integer)]
+        return tokens[0] if len(tokens) == 1 else None
 
 
 def signature_of(model, inputs=None, input_names=None, as_called: bool = False) -> Signature:

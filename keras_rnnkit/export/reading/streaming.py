@@ -21,20 +21,20 @@ from keras_rnnkit.layers.recurrent import Steps
 class Carrier:
     """Hands each layer its state, in the order in which they ask, and takes back what they leave.
 
-    given: the states of the stream so far; None starts one, and `states` tells afterwards what it takes to go on,
-    `refusals` why that cannot be.
+    carried: the states of the stream so far. None starts a stream; `states` then lists afterwards what it takes to
+    continue it, and `refusals` why that cannot be.
     """
 
-    def __init__(self, given: list[Any] | None = None):
-        self.given = None if given is None else iter(given)
+    def __init__(self, carried: list[Any] | None = None):
+        self.carried = None if carried is None else iter(carried)
         self.states: list[State] = []
         self.left: list[Any] = []
         self.refusals: list[str] = []
 
     def take(self, layer: str, start: Any) -> Any:
         """The state of a layer that starts with the rows of `start` [B, ...]."""
-        if self.given is not None:
-            return next(self.given)
+        if self.carried is not None:
+            return next(self.carried)
         array = ops.convert_to_numpy(start)
         self.states.append(State(layer, (None, *array.shape[1:]), str(array.dtype), array[0]))
         return start
@@ -44,7 +44,7 @@ class Carrier:
 
 
 class Streaming(LayerHooks):
-    """Gives recurrent layers their states from a carrier, then lets `inner` meet them."""
+    """Gives recurrent layers their states from a carrier, then lets `inner` run them."""
 
     def __init__(self, inner: LayerHooks, carrier: Carrier):
         super().__init__(inner.names)
@@ -79,7 +79,7 @@ class Streaming(LayerHooks):
 
     def starts(self, layer, name: str, states: list[Any]) -> list[Any]:
         """What a stream of this layer starts with; a refusal if that depends on the model's inputs."""
-        if self.carrier.given is not None:
+        if self.carrier.carried is not None:
             return states
         starts = tree.flatten(layer.get_initial_state(states[0].shape[0]))[: len(states)]
         if any(np.any(np.asarray(a) != np.asarray(b)) for a, b in zip(starts, states, strict=True)):

@@ -14,6 +14,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.saving import folder_swap
@@ -22,10 +23,23 @@ from keras_rnnkit.runtime import BundleError
 from keras_rnnkit.runtime import manifest as manifests
 from keras_rnnkit.runtime.bundle_files import UNFINISHED, is_unfinished, read_manifest
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 LIMIT = 2**31 - 1
 """Bytes that a protobuf message, and therefore a one-file ONNX graph, may have."""
 LISTING = "assets.extra/keras_rnnkit.json"
 """The list of files in a SavedModel of ours. TensorFlow leaves the folder assets.extra to others."""
+
+
+def serialized(model: ModelProto) -> bytes:
+    """The bytes of a file."""
+    if model.ByteSize() > LIMIT:
+        raise ExportError(
+            f"The graph has {model.ByteSize() / 1e9:.1f} GB, and a one-file ONNX graph may have 2.1 GB. Export the "
+            "parts of the model by themselves."
+        )
+    return model.SerializeToString()
 
 
 def checked(path: str | os.PathLike) -> Path:

@@ -21,8 +21,8 @@ from keras_rnnkit.layers.recurrent import Steps
 UNTRACKED = "Keras does not track it; make it an attribute of the layer or model that calls it"
 
 
-class Left(NamedTuple):
-    """A recurrence that stays as TensorFlow traces it, and why."""
+class TracedLoop(NamedTuple):
+    """A recurrence that stays the loop that TensorFlow traces, and why."""
 
     name: str
     reason: str
@@ -39,7 +39,7 @@ class Tracing(LayerHooks):
         self.prefer = prefer
         self.equations = {id(layer): equations(layer) for layer in layers.values()}  # tracing may make no variables
         self.recurrences: list[Recurrence] = []
-        self.left: list[Left] = []
+        self.left: list[TracedLoop] = []
 
     def begin(self) -> None:
         super().begin()
@@ -56,7 +56,7 @@ class Tracing(LayerHooks):
         reason = self.refusal(layer, cells, sequences) if cells else UNTRACKED
         if reason is None:
             return self.stand_in(layer, name, cells, sequences, initial_state, mask)
-        self.left.append(Left(name, reason))
+        self.left.append(TracedLoop(name, reason))
         return original(layer, sequences, initial_state, mask, training=training)
 
     def refusal(self, layer, cells, sequences) -> str | None:
@@ -85,8 +85,8 @@ class Tracing(LayerHooks):
         )
         self.recurrences.append(recurrence)
         flags = [as_flags(f) for f in (mask, reset) if f is not None]
-        given = [s for s, zero in zip(states, recurrence.zero_states, strict=True) if not zero]
-        arrays = [sequences, *(tf.cast(s, sequences.dtype) for s in given), *flags, *starts]
+        nonzero = [s for s, zero in zip(states, recurrence.zero_states, strict=True) if not zero]
+        arrays = [sequences, *(tf.cast(s, sequences.dtype) for s in nonzero), *flags, *starts]
         y, *states = foreign_node(f"{TOKEN}{len(self.recurrences) - 1}", arrays, shapes(recurrence), sequences.dtype)
         last, outputs = (y[:, -1], y) if recurrence.return_sequences else (y, y[:, None])
         return last, outputs, tree.pack_sequence_as(initial_state, states)

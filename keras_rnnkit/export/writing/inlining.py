@@ -30,26 +30,26 @@ class Inlined:
     def call(self, graph: Emitter, feeds: dict[str, Value]) -> dict[str, Value]:
         """The outputs by name, from the inputs by name."""
         prefix, self.calls = f"{self.name}_{self.calls}", self.calls + 1
-        own = {name for node in self.graph.node for name in written(node)}
-        names = {name: f"{prefix}/{name}" for name in own} | self.constants
+        inner_names = {name for node in self.graph.node for name in names_written(node)}
+        names = {name: f"{prefix}/{name}" for name in inner_names} | self.constants
         names |= {name: value.name for name, value in feeds.items()}
         for node in self.graph.node:
             copy = type(node).FromString(node.SerializeToString())
             replace_names(copy, names)
             copy.name = f"{prefix}/{node.name}" if node.name else ""
             graph.nodes.append(copy)
-        return {value.name: known(graph, names[value.name], value) for value in self.graph.output}
+        return {value.name: output_value(graph, names[value.name], value) for value in self.graph.output}
 
 
-def known(graph: Emitter, name: str, value: Any) -> Value:
+def output_value(graph: Emitter, name: str, value: Any) -> Value:
     shape = [n if isinstance(n, int) else None for n in axes(value)]
     return Value(graph, name, shape, helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
 
 
-def written(node: NodeProto) -> Iterator[str]:
+def names_written(node: NodeProto) -> Iterator[str]:
     """The names that a node, and the graphs inside it, write."""
     yield from (name for name in node.output if name)
     for graph in subgraphs(node):
         yield from (value.name for value in (*graph.input, *graph.initializer))
         for inner in graph.node:
-            yield from written(inner)
+            yield from names_written(inner)

@@ -49,6 +49,6 @@ class WhileLoop:
         return values[: len(carried)], values[len(carried) :]
 
 
-def turns(x: Any) -> Any:
-    """The length of the second axis of x, for a limit."""
+def length_of_second_axis(x: Any) -> Any:
+    """The number of steps of x [B, T, ...], for a limit."""
     return ops.emit("Shape", x, shape=(len(x.shape),), dtype=np.int64)[1]

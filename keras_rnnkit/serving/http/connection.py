@@ -36,12 +36,29 @@ class HeadTooLarge(Exception):
     """Raised inside the parser, which stops at it."""
 
 
-class Connection(HttpToolsProtocol):
-    """One HTTP connection. `settings`, `stopping`: set on the subclass that `with_limits` makes."""
+class SendTimeout(asyncio.BaseProtocol):
+    """Notes since when the client does not read what it is sent. `settings`: as in `Connection`."""
 
     settings: Settings
-    stopping: asyncio.Event
+    loop: asyncio.AbstractEventLoop
     unread_since: float | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.unread_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.unread_since = None
+
+    def unread_too_long(self, now: float) -> bool:
+        return self.unread_since is not None and now - self.unread_since > self.settings.send_timeout
+
+
+class Connection(SendTimeout, HttpToolsProtocol):
+    """One HTTP connection. `settings`, `stopping`: set on the subclass that `with_limits` makes."""
+
+    stopping: asyncio.Event
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -111,17 +128,9 @@ class Connection(HttpToolsProtocol):
 
     # What happens to slow clients.
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.unread_since = self.loop.time()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.unread_since = None
-
     def overdue(self, now: float) -> None:
         """End what has taken too long."""
-        if self.unread_since is not None and now - self.unread_since > self.settings.send_timeout:
+        if self.unread_too_long(now):
             self.transport.abort()
         elif self.state == LINGERING:
             if now - self.since > self.limited(LINGER):
@@ -177,22 +186,11 @@ class Connection(HttpToolsProtocol):
             super().shutdown()
 
 
-class WebSocketConnection(WebSocketsSansIOProtocol):
+class WebSocketConnection(SendTimeout, WebSocketsSansIOProtocol):
     """One WebSocket; a client that does not read is let go."""
 
-    settings: Settings
-    unread_since: float | None = None
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.unread_since = self.loop.time()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.unread_since = None
-
     def overdue(self, now: float) -> None:
-        if self.unread_since is not None and now - self.unread_since > self.settings.send_timeout:
+        if self.unread_too_long(now):
             self.transport.abort()
 
 

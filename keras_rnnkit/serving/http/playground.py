@@ -21,7 +21,10 @@ async def activations(server: ServerState, request: Request) -> Response:
 
 
 async def forecast(server: ServerState, request: Request) -> Response:
-    """{"series": [...], "steps": n} -> {"forecast": [...]}: what the model says comes next, fed back to it n times."""
+    """{"series": [...], "steps": n} -> {"forecast": [...]}: what the model says comes next, fed back to it n times.
+
+    A model with bounds among its outputs has {"interval": {"level", "lower", "upper"}} too.
+    """
     model, asked = model_of(server, request), await object_of(server, request)
     wish = Forecast(model, wire_format.untyped("series", asked.get("series")), asked)
     return await generating(server, request, wish.answer)

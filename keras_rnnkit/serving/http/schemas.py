@@ -120,7 +120,12 @@ def schemas(settings: Settings) -> dict[str, Any]:
             ("series",),
             series=array({}),
             steps=limited(settings, forecast),
+            seed=WHOLE,
         ),
         "SignIn": thing(("token",), token=TEXT, next=TEXT),
-        "Forecast": thing(("forecast",), forecast=array({})),
+        "Forecast": thing(
+            ("forecast",),
+            forecast=array({}),
+            interval=thing(("level", "lower", "upper"), level=NUMBER, lower=array({}), upper=array({})),
+        ),
     }

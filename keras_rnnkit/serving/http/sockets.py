@@ -31,6 +31,7 @@ from keras_rnnkit.serving.http.bodies import SMALL
 from keras_rnnkit.serving.http.errors import refusal
 from keras_rnnkit.serving.http.exchange import MANY
 from keras_rnnkit.serving.http.state import ServerState
+from keras_rnnkit.serving.models.datatypes import low_byte_first
 from keras_rnnkit.serving.models.served_model import LARGE, ServedModel
 from keras_rnnkit.serving.observability import logs
 
@@ -119,8 +120,10 @@ class SocketStream:
             raise malformed(f"The model {model.name!r} has no step graph, so it cannot stream. Export it with streams.")
         self.model, self.graph = model, model.step.graph
         self.name_in, self.name_out = self.graph.inputs[0], self.graph.outputs[0]
-        self.dtype = np.dtype(self.graph.kinds[self.name_in]).newbyteorder("<")
+        self.native = np.dtype(self.graph.kinds[self.name_in])
+        self.dtype = self.native.newbyteorder("<")
         self.inner = tuple(self.graph.shapes[self.name_in][2:])
+        self.chunks = len(self.graph.inputs) == 1 and all(isinstance(size, int) for size in self.inner)
         self.width = self.rows * self.dtype.itemsize * math.prod(n if isinstance(n, int) else 1 for n in self.inner)
 
     def greeting(self) -> dict[str, Any]:
@@ -151,8 +154,7 @@ class SocketStream:
             return await self.answered_json(message.get("text") or "")
         chunk = await asyncio.to_thread(self.chunk, data) if len(data) > LARGE else self.chunk(data)
         outputs = await self.pushed({self.name_in: chunk})
-        first = outputs[self.name_out]
-        return None, first.astype(first.dtype.newbyteorder("<"), copy=False).tobytes()
+        return None, low_byte_first(outputs[self.name_out]).tobytes()
 
     async def answered_json(self, text: str) -> tuple[str | None, None]:
         if len(text) > SMALL:
@@ -196,15 +198,18 @@ class SocketStream:
 
     def chunk(self, data: bytes) -> np.ndarray:
         """The numbers of a message as the input [rows, steps, ...]."""
-        if len(self.graph.inputs) != 1:
-            raise malformed(f"The model has {len(self.graph.inputs)} inputs. Send them as JSON.")
-        if not data or len(data) % self.width or not all(isinstance(size, int) for size in self.inner):
+        if not self.chunks:
+            raise malformed(
+                "Chunks of bytes are for models with one input, whose steps have a fixed shape. This one has "
+                f"{len(self.graph.inputs)} input(s), the first of shape {self.graph.shapes[self.name_in]}. Send JSON."
+            )
+        if not data or len(data) % self.width:
             raise malformed(
                 f"A chunk of {self.name_in!r} must be a multiple of {self.width} bytes: {self.rows} row(s) of steps of "
                 f"{list(self.inner)} {self.dtype.name}. Received: {len(data)} bytes."
             )
         array = np.frombuffer(data, self.dtype).reshape(self.rows, len(data) // self.width, *self.inner)
-        return wire_format.finite(self.name_in, array.astype(self.dtype.newbyteorder("="), copy=False))
+        return wire_format.finite(self.name_in, array.astype(self.native, copy=False))
 
     def reset(self) -> None:
         """Begin anew, with a newer model where there is one."""

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from keras_rnnkit.serving.errors import malformed, too_large
-from keras_rnnkit.serving.models.datatypes import BY_DTYPE, DATATYPES, all_finite
+from keras_rnnkit.serving.models.datatypes import BY_DTYPE, DATATYPES, all_finite, low_byte_first
 
 HEADER = "inference-header-content-length"
 LARGEST = 2**28
@@ -229,7 +229,7 @@ def encoded(
             continue
         entry: dict[str, Any] = {"name": name, "datatype": BY_DTYPE[array.dtype], "shape": list(array.shape)}
         if how.binary:
-            chunks.append(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+            chunks.append(low_byte_first(array).tobytes())
             entry["parameters"] = {"binary_data_size": len(chunks[-1])}
         else:
             entry["data"] = array.ravel()

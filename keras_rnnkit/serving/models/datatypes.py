@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 
@@ -23,7 +24,13 @@ DATATYPES = {
 NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 BY_DTYPE = {np.dtype(name): datatype for name, datatype in NAMES.items()}
 """As `NAMES`, by the dtype itself: to ask a dtype for its name takes microseconds."""
+BY_NAME = {name: np.dtype(name) for name in NAMES}
 SUMMED = (np.dtype("float32"), np.dtype("float64"))
+
+
+def low_byte_first(array: np.ndarray) -> np.ndarray:
+    """The array as the protocol sends its bytes, which is how most machines have them already."""
+    return array if sys.byteorder == "little" else array.astype(array.dtype.newbyteorder("<"))
 
 
 def all_finite(array: np.ndarray) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnnkit.runtime import Graph
+from keras_rnnkit.serving.models.intervals import series_outputs
 from keras_rnnkit.text import TextError, Vocabulary
 from keras_rnnkit.text.vocabulary import RESERVED, UNKNOWN
 
@@ -26,6 +27,7 @@ def description(model: ServedModel) -> dict[str, Any]:
     graphs = model.bundle.manifest["graphs"]
     return {
         "kind": kind_of(model),
+        "interval": series_outputs(model.step.graph.outputs).level if model.step is not None else None,
         "sequences": model.sequence is not None,
         "streams": model.step is not None,
         "tokens": len(vocabulary) if vocabulary is not None else None,
@@ -56,11 +58,13 @@ def kind_of_translator(model: ServedModel) -> str:
 
 def continues_itself(graph: Graph) -> bool:
     """Whether a model goes from a step of a series to the next one, so that it can be run on its own output."""
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1 or not graph.kinds[graph.inputs[0]].startswith("float"):
+    if len(graph.inputs) != 1 or not graph.kinds[graph.inputs[0]].startswith("float"):
+        return False
+    if len(graph.outputs) != 1 and series_outputs(graph.outputs).level is None:
         return False
     results = {value.name: value.shape for value in graph.session.get_outputs()}
     shape = graph.shapes[graph.inputs[0]]
-    return len(shape) == 3 and isinstance(shape[-1], int) and results[graph.outputs[0]][-1] == shape[-1]
+    return len(shape) == 3 and isinstance(shape[-1], int) and {results[n][-1] for n in graph.outputs} == {shape[-1]}
 
 
 def states_of(graph: Graph) -> list[dict[str, Any]]:

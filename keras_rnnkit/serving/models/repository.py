@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_rnnkit.runtime.manifest import NAME
 from keras_rnnkit.serving.errors import unavailable, unknown
+from keras_rnnkit.serving.models.bundle_folders import bundle_folders
 from keras_rnnkit.serving.models.served_model import VERSION, ServedModel
 from keras_rnnkit.serving.models.workers import Workers
 from keras_rnnkit.serving.observability.metrics import Metrics
@@ -19,9 +20,8 @@ log = logging.getLogger("keras_rnnkit.serving")
 
 
 class Repository:
-    """Every bundle in a folder, by the name of its own folder; one that cannot be served says why, the others go on.
+    """Every bundle in a folder, by its name; one that cannot be served says why, the others go on.
 
-    A folder that is a bundle itself, or whose folders hold bundles (`exported/words/bundle`), is taken as well.
     models: what is served. refused: why a bundle is not, also where its predecessor still serves.
     """
 
@@ -31,26 +31,18 @@ class Repository:
         self.models: dict[str, ServedModel] = {}
         self.refused: dict[str, str] = {}
         self.seen: dict[str, tuple] = {}
-        self.passed_over: set[str] = set()
+        self.names: list[str] | None = None
+        self.left_out: list[str] = []
 
     def folders(self) -> dict[str, Path]:
-        """The bundles by name; a folder without a manifest is named in the log, once."""
-        root = self.settings.folder
-        if (root / NAME).is_file():
-            return {root.resolve().name: root}
-        bundles, others = {}, set()
-        for path in sorted(root.iterdir()) if root.is_dir() else []:
-            if path.name.startswith(".") or not path.is_dir():
-                continue
-            if (path / NAME).is_file():
-                bundles[path.name] = path
-            elif (path / "bundle" / NAME).is_file():
-                bundles[path.name] = path / "bundle"
-            else:
-                others.add(path.name)
-        for name in sorted(others - self.passed_over):
-            log.warning("the folder %s is passed over: it holds no %s", name, NAME)
-        self.passed_over = others
+        """The bundles by name. What changed in the folder since the last look is said in the log."""
+        bundles, left_out = bundle_folders(self.settings.folder)
+        for sentence in left_out:
+            if sentence not in self.left_out:
+                log.warning(sentence)
+        if list(bundles) != self.names:
+            log.info("bundles in %s: %s", self.settings.folder, ", ".join(bundles) or "none")
+        self.names, self.left_out = list(bundles), left_out
         return bundles
 
     async def refresh(self) -> None:

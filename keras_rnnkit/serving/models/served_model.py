@@ -16,7 +16,7 @@ from keras_rnnkit.runtime.graph import DTYPES
 from keras_rnnkit.serving.errors import malformed, too_large
 from keras_rnnkit.serving.models.batcher import Arrays, Batcher
 from keras_rnnkit.serving.models.cost import Cost, cost_of
-from keras_rnnkit.serving.models.datatypes import NAMES
+from keras_rnnkit.serving.models.datatypes import BY_NAME, NAMES
 from keras_rnnkit.serving.models.description import description
 from keras_rnnkit.serving.models.sessions import Sessions
 from keras_rnnkit.serving.models.translator import cost_of_translator, translation_steps
@@ -87,7 +87,7 @@ class ServedModel:
         if self.sequence is None:
             raise malformed(f"The model {self.name!r} only streams: send sequence_id and sequence_start.")
         graph = self.sequence.graph
-        feeds, rows = await self.prepared(graph, inputs)
+        feeds, rows = await self.prepared(graph, inputs) if large(inputs) else self.checked(graph, inputs)
         results = await self.sequence.run({**feeds, **graph.start(rows)}, rows, timeout)
         return {name: results[name] for name in graph.outputs}
 
@@ -96,7 +96,7 @@ class ServedModel:
         if self.step is None or self.sessions is None:
             raise malformed(f"The model {self.name!r} has no step graph, so it cannot stream. Export it with streams.")
         graph, sessions = self.step.graph, self.sessions
-        feeds, rows = await self.prepared(graph, inputs)
+        feeds, rows = await self.prepared(graph, inputs) if large(inputs) else self.checked(graph, inputs)
         session = sessions.begin(name, rows) if start else sessions.get(name, rows)
         session.under_way += 1
         try:
@@ -113,13 +113,8 @@ class ServedModel:
         return {name: results[name] for name in graph.outputs}
 
     async def prepared(self, graph: Graph, inputs: Arrays) -> tuple[Arrays, int]:
-        """`checked`, on a thread where there is much to look at."""
-        size = 0
-        for array in inputs.values():
-            size += array.nbytes
-        if size > LARGE:
-            return await asyncio.to_thread(self.checked, graph, inputs)
-        return self.checked(graph, inputs)
+        """`checked` on a thread, for inputs with much to look at."""
+        return await asyncio.to_thread(self.checked, graph, inputs)
 
     def checked(self, graph: Graph, inputs: Mapping[str, Any]) -> tuple[Arrays, int]:
         """The inputs as the graph takes them, none of them too large, all of as many rows."""
@@ -181,12 +176,16 @@ class ServedModel:
         return {**self.metadata, **description(self)}
 
 
+def large(inputs: Arrays) -> bool:
+    return sum([array.nbytes for array in inputs.values()]) > LARGE
+
+
 def check_range(graph: Graph, inputs: Mapping[str, Any]) -> None:
     """An error for numbers that are finite as they came, and not as the graph takes them."""
     for name, array in inputs.items():
-        kind = np.dtype(graph.kinds.get(name, array.dtype))
-        if array.dtype.kind == kind.kind == "f" and array.itemsize > kind.itemsize and array.size:
-            largest = max(float(array.max()), -float(array.min()))
+        kind = BY_NAME[graph.kinds[name]] if name in graph.kinds else array.dtype
+        if array.dtype != kind and array.dtype.kind == kind.kind == "f" and array.itemsize > kind.itemsize:
+            largest = max(float(array.max(initial=0)), -float(array.min(initial=0)))
             if largest > float(np.finfo(kind).max):
                 raise malformed(f"The input {name!r} holds {largest:.3g}, which {kind.name} cannot hold.")
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from keras_rnnkit.bench.load import frame
 from tests.serving.faults.clients import Raw
 from tests.serving.faults.conftest import serving
 
@@ -139,6 +140,18 @@ def test_a_reader_of_events_that_does_not_read_loses_its_place(fault_bundles, tm
             refused |= status == 429
             assert time.monotonic() < end
             time.sleep(0.1)
+
+
+def test_a_websocket_whose_answers_are_not_read_is_closed(fault_bundles, tmp_path):
+    chunk = frame(bytes(3 * 4 * 1000))
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": 13}
+    options = ("--send-timeout", "0.5")
+    with serving(fault_bundles, tmp_path / "log", *options) as target, Raw(target, receive_buffer=4096) as raw:
+        key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        raw.send(raw.head("GET", "/v2/models/series/stream", **upgrade, **key) + b"\r\n")
+        end = time.monotonic() + 60
+        while raw.send(chunk):
+            assert time.monotonic() < end
 
 
 def test_a_client_that_leaves_ends_its_forecast(own):

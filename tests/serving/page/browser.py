@@ -20,7 +20,7 @@ PATIENCE = 15
 
 def require_browser() -> None:
     """Skip the tests that call this where there is no browser to run them in."""
-    pytest.importorskip("selenium", reason="The tests of the page need selenium: pip install selenium.")
+    pytest.importorskip("selenium", reason="The tests of the page need selenium: pip install 'keras-rnnkit[test]'")
     if BROWSER is None or DRIVER is None:
         pytest.skip("The tests of the page need Chromium and its driver: apt-get install chromium chromium-driver.")
 
@@ -117,9 +117,14 @@ class Page:
     def screenshot(self, path: Path) -> None:
         """The whole page as a picture: the window is made as high as the page, as what scrolls inside it must stay."""
         self.resize(min(self.value("document.documentElement.scrollHeight"), HIGHEST))
+        self.driver.execute_async_script(PAINTED)
         picture = self.driver.execute_cdp_cmd("Page.captureScreenshot", {})
         path.write_bytes(base64.b64decode(picture["data"]))
         self.resize(HEIGHT)
+
+
+PAINTED = "requestAnimationFrame(() => requestAnimationFrame(() => arguments[0]()))"
+"""Returns when the browser has painted the page in its new size; a picture taken before may have black areas."""
 
 
 @contextlib.contextmanager

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
-KINDS = {"captioner": "captions", "faults": "tensors", "translator": "translation", "waves": "series", "writer": "text"}
+KINDS = {
+    "captioner": "captions",
+    "faults": "tensors",
+    "tides": "series",
+    "translator": "translation",
+    "waves": "series",
+    "writer": "text",
+}
 """The bundles by name, and the kind of view that each has."""
 
 
@@ -16,7 +23,7 @@ def export_all(folder: Path) -> Path:
     import keras
 
     random = np.random.default_rng(5)
-    for export in (export_writer, export_waves, export_faults, export_translator, export_captioner):
+    for export in (export_writer, export_waves, export_tides, export_faults, export_translator, export_captioner):
         export(folder, random)
         keras.backend.clear_session()
     return folder
@@ -50,6 +57,23 @@ def export_waves(folder: Path, random) -> None:
     model = keras.Model(x, keras.layers.Dense(2, name="y")(rk.GRU(6, return_sequences=True)(x)))
     set_weights(model, random)
     rk.export_bundle(model, folder / "waves", saved_model=False)
+
+
+def export_tides(folder: Path, random) -> None:
+    """One channel, with the bounds of an interval."""
+    import keras
+
+    import keras_rnnkit as rk
+
+    x = keras.Input((None, 1), name="x")
+    h = rk.GRU(6, return_sequences=True)(x)
+    y = keras.layers.Dense(1, name="forecast")(keras.layers.Concatenate()([x, h]))
+    width = keras.layers.Dense(1, activation="softplus")(h)
+    bounds = {"lower_90": keras.layers.Subtract()([y, width]), "upper_90": keras.layers.Add()([y, width])}
+    model = keras.Model(x, {"forecast": y, **bounds})
+    for weight in model.trainable_weights:
+        weight.assign(random.normal(size=tuple(weight.shape)) * 0.3)
+    rk.export_bundle(model, folder / "tides", saved_model=False)
 
 
 def export_faults(folder: Path, random) -> None:

@@ -84,6 +84,25 @@ def test_series_that_cannot_be_read(page, text, sentence):
     assert sentence in page.problem()
 
 
+def test_a_model_with_bounds_shows_its_interval(page, page_server):
+    page.choose("tides")
+    assert "with 90% intervals" in page.text(".card[aria-current]")
+    page.fill("Comma-separated values", "level\n" + "\n".join(str(a) for a, _ in SERIES))
+    page.fill("Steps to forecast", "12")
+    page.press("Forecast")
+    page.wait("document.querySelectorAll('path.interval').length === 1")
+    asked = {"series": [a for a, _ in SERIES], "steps": 12}
+    interval = httpx.post(f"http://{page_server[0]}/v2/models/tides/forecast", json=asked).json()["interval"]
+    page.driver.execute_script(
+        "document.querySelector('svg[role=slider]').dispatchEvent(new KeyboardEvent('keydown', {key: 'End'}))"
+    )
+    words = page.value(READOUT).rstrip(")").split()
+    assert words[-5:-3] == ["(90%", "between"]
+    assert [float(words[-3]), float(words[-1])] == pytest.approx(
+        [interval["lower"][-1], interval["upper"][-1]], rel=1e-2
+    )
+
+
 def test_an_interval_is_drawn_and_read_where_the_model_has_one(page):
     """The view talks to the interface of a model: another runtime with intervals shows them."""
     page.choose("waves")

@@ -1,12 +1,13 @@
 """What the server tells the page: kinds of models, states of units, attention of all hypotheses, files. No browser."""
 
 import base64
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from keras_rnnkit import runtime
+from keras_rnnkit import runtime, serving
 from tests.serving.page.bundles import KINDS
 
 
@@ -95,3 +96,14 @@ def test_files_of_the_page_have_a_strict_policy(http):
         response = http.get(path)
         policy = response.headers["content-security-policy"]
         assert response.status_code == 200 and "default-src 'none'" in policy and "unsafe" not in policy
+
+
+def test_both_pages_have_the_same_frame():
+    """They are plain files, so that no server has to fill them in: the bar on top stands in both."""
+    folder = Path(serving.__file__).parent / "playground"
+    bars = []
+    for name in ("index.html", "docs.html"):
+        bar = (folder / name).read_text().partition('<header class="bar">')[2].partition("</header>")[0]
+        lines = bar.replace(' aria-current="page"', "").splitlines()
+        bars.append([line for line in lines if 'id="sign-out"' not in line])
+    assert bars[0] == bars[1] and len(bars[0]) > 8

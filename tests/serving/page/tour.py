@@ -75,7 +75,7 @@ def tour(page: Page, models: list[dict], folder: Path):
         page.emulate(width, theme)
         for model in models:
             visit(page, model)
-            yield shot(page, folder, model["kind"], width, theme)
+            yield shot(page, folder, f"{model['kind']}-{model['name']}", width, theme)
         describe(page)
         yield shot(page, folder, "interface", width, theme)
 

@@ -11,8 +11,10 @@ import numpy as np
 from keras_rnnkit.export.checking.comparison import Arrays
 from keras_rnnkit.export.checking.reference import Reference
 from keras_rnnkit.export.checking.trials.reach import receptive_field
-from keras_rnnkit.export.checking.trials.trial import Shift, Trial, facts_of, limits_of, shapes_of
+from keras_rnnkit.export.checking.trials.tokens import TokenTrials
+from keras_rnnkit.export.checking.trials.trial import Shift, Trial, facts_of, shapes_of
 from keras_rnnkit.export.reading.model_calls import ModelCall, state_names
+from keras_rnnkit.export.reading.signature import Spec
 
 
 class Sequence(NamedTuple):
@@ -70,7 +72,7 @@ class StreamTrial(Trial):
         inputs, lengths = self.sequences[i]
         for end, length in zip(accumulate(lengths), lengths, strict=True):
             yield {
-                spec.name: x[:, end - length : end] if len(spec.shape) > 1 and spec.shape[1] is None else x
+                spec.name: x[:, end - length : end] if has_steps(spec) else x
                 for spec, x in zip(self.reference.signature.inputs, inputs, strict=True)
             }
 
@@ -101,13 +103,17 @@ class StreamTrial(Trial):
         return shapes
 
     def with_data(self, data):
-        timed = [len(s.shape) > 1 and s.shape[1] is None for s in self.reference.signature.inputs]
+        timed = [has_steps(spec) for spec in self.reference.signature.inputs]
         steps = [max((x.shape[1] for x, t in zip(arrays, timed, strict=True) if t), default=1) for arrays in data]
         sequences = [Sequence(arrays, halves(n)) for arrays, n in zip(data, steps, strict=True)]
         return StreamTrial(self.reference, sequences)
 
     def joined_with(self, other):
         return StreamTrial(self.reference, [*self.sequences, *other.sequences])
+
+
+def has_steps(spec: Spec) -> bool:
+    return len(spec.shape) > 1 and spec.shape[1] is None
 
 
 def start_of(states: list[dict[str, Any]], rows: int) -> Arrays:
@@ -120,15 +126,19 @@ def halves(steps: int) -> list[int]:
 
 
 def stream_trial(model_call: ModelCall) -> StreamTrial:
-    """Sequences of several rows and of one, in chunks of uneven lengths and in single steps.
+    """Sequences of several rows and of one, in chunks of uneven lengths and in single steps; and every token.
 
     The first is longer than what the model's convolutions look back at.
     """
     reference = Reference(model_call)
-    rng, limits, reach = np.random.default_rng(0), limits_of(reference), receptive_field(model_call.model)
+    rng, tokens, reach = np.random.default_rng(0), TokenTrials(reference), receptive_field(model_call.model)
     longer = [reach // 2 + 1, 2, reach - reach // 2 + 2] if reach else [3]
     batch, sequences = reference.batch, []
     for rows, lengths in ((batch or 5, [4, 1, *longer]), (batch or 1, [1, 1, 1])):
-        inputs = [limits.array(rng, spec, rows, sum(lengths)) for spec in reference.signature.inputs]
+        inputs = [tokens.limits.array(rng, spec, rows, sum(lengths)) for spec in reference.signature.inputs]
         sequences.append(Sequence(inputs, lengths))
+    every_token = tokens.every_token(rng)
+    if every_token is not None:
+        steps = [x.shape[1] for spec, x in zip(reference.signature.inputs, every_token, strict=True) if has_steps(spec)]
+        sequences.append(Sequence(every_token, halves(max(steps, default=1))))
     return StreamTrial(reference, sequences)

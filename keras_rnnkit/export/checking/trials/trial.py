@@ -10,10 +10,10 @@ import numpy as np
 from keras_rnnkit.export.checking.comparison import Arrays, Runs
 from keras_rnnkit.export.checking.reference import Reference
 from keras_rnnkit.export.checking.sessions import File
-from keras_rnnkit.export.checking.trials.probes import Probe, probes
+from keras_rnnkit.export.checking.trials.probes import Probe, probes, state_of
+from keras_rnnkit.export.checking.trials.tokens import TokenTrials
 from keras_rnnkit.export.errors import ExportError, first_lines
 from keras_rnnkit.export.reading.hooks.output_recorder import Call
-from keras_rnnkit.export.reading.input_values import UNKNOWN_VOCABULARY, Limits
 from keras_rnnkit.export.reading.model_calls import ModelCall, input_names
 from keras_rnnkit.export.writing.finish import Shapes
 
@@ -202,42 +202,12 @@ def shapes_of(arrays: Arrays) -> dict[str, tuple[int, ...]]:
 
 
 def sequence_trial(model_call: ModelCall) -> SequenceTrial:
-    """Made-up inputs, with tokens that Keras takes; where no layer tells how many there are, they are tried."""
+    """Made-up inputs of several sizes, and one in which every token occurs."""
     reference = Reference(model_call)
-    return SequenceTrial(reference, probes(model_call, limits_of(reference)))
-
-
-def limits_of(reference: Reference) -> Limits:
-    """Which values the inputs may have.
-
-    Whole numbers are tried until Keras takes them: below the vocabulary, which a model may move, such as by looking up
-    tokens + 1; below other numbers where there is no vocabulary.
-    """
-    limits = Limits(reference.model)
-    kinds = [np.dtype(spec.dtype).kind for spec in reference.signature.inputs if spec.dtype != "bfloat16"]
-    if not set(kinds) & {"i", "u"}:
-        return limits
-    if limits.vocabulary is not None:
-        highest = limits.vocabulary
-        below = (n for n in (highest, highest - 1, highest - 2, highest // 2) if n > 1 and takes(reference, n))
-        limits.vocabulary = next(below, highest)
-        return limits
-    largest = UNKNOWN_VOCABULARY
-    while largest > 2 and not takes(reference, largest):
-        largest //= 2
-    return Limits(reference.model, largest)
-
-
-def takes(reference: Reference, largest: int) -> bool:
-    """Whether Keras runs the model on whole numbers below `largest`."""
-    rng, limits = np.random.default_rng(0), Limits(reference.model, largest)
-    limits.vocabulary = limits.vocabulary and largest
-    inputs = [limits.array(rng, spec, reference.batch or 2, 5) for spec in reference.signature.inputs]
-    for x in inputs:
-        if x.dtype.kind in "iu":
-            x.flat[-1] = largest - 1
-    try:
-        reference.outputs(inputs, reference.begin())
-    except Exception:  # whatever the model says to a number it does not take
-        return False
-    return True
+    tokens = TokenTrials(reference)
+    samples = probes(model_call, tokens.limits)
+    rng = np.random.default_rng(len(samples))
+    inputs = tokens.every_token(rng)
+    if inputs is not None:
+        samples.append(Probe(inputs, [state_of(rng, state, len(inputs[0])) for state in model_call.states]))
+    return SequenceTrial(reference, samples)

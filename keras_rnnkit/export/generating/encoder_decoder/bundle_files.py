@@ -21,7 +21,7 @@ FILES = {file.mode: file for file in (EncoderFile, StepFile, TranslationFile)}
 MODES = tuple(FILES)
 
 
-def written(model: Seq2Seq, folder, settings: Settings, tell: Callable[[str, str], None], drafts: Drafts):
+def write_graphs(model: Seq2Seq, folder, settings: Settings, tell: Callable[[str, str], None], drafts: Drafts):
     """Writes the graphs into a folder: (reports by mode, reports of those with weights in fewer bits)."""
     check(model)
     reports: dict[str, ExportReport] = {}

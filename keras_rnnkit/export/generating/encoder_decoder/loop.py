@@ -109,15 +109,15 @@ class SourceWriter(Surroundings):
         token = ops.cast(ops.zeros_like(states[0][:, 0]), np.zeros(0, np.int32)) + np.int32(self.begin)
         logits, states, attention = self.call(self.root, token, states, memory)
         self.inner |= {name: value.name for name, value in read.items()}
-        seen = [*states, *memory.values(), *([] if attention is None else [attention])]
-        logits, seen = widened(ops, strategy, logits, seen)
-        rest = dict(zip(memory, seen[len(states) :], strict=False))
+        values = [*states, *memory.values(), *([] if attention is None else [attention])]
+        logits, values = widened(ops, strategy, logits, values)
+        rest = dict(zip(memory, values[len(states) :], strict=False))
 
         def step(graph: Emitter, token: Value, states: list[Value]):
             return self.call(graph, ops.cast(token, np.zeros(0, np.int32)), states, rest)
 
         loop = TokenLoop(self.root, strategy, self.how.end, noise, limit)
-        carry, *kept = loop.run(step, logits, seen[: len(states)], None if attention is None else seen[-1])
+        carry, *kept = loop.run(step, logits, values[: len(states)], None if attention is None else values[-1])
         return self.outputs(strategy, carry, *kept)
 
     def outputs(self, strategy: Strategy, carry: Any, tokens: Value, attention: Value | None):

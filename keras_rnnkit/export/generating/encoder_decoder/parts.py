@@ -10,6 +10,7 @@ from keras import ops as kops
 
 from keras_rnnkit.export.checking.reference import Reference
 from keras_rnnkit.export.checking.trials.probes import Probe
+from keras_rnnkit.export.checking.trials.tokens import TokenTrials, affordable_rows, some_tokens
 from keras_rnnkit.export.checking.trials.trial import SequenceTrial
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.graph import traced
@@ -90,8 +91,11 @@ class EncoderFile(Sequences):
         return traced(PartCall(self.model, signature, self.mode, []), self.settings.opset)
 
     def made_up(self, model_call):
+        reference = Reference(model_call)
         samples = [Probe([source], []) for source in sources(self.encoder.whole)]
-        return SequenceTrial(Reference(model_call), samples)
+        every_token = TokenTrials(reference).every_token(np.random.default_rng(1))
+        samples += [] if every_token is None else [Probe(every_token, [])]
+        return SequenceTrial(reference, samples)
 
 
 class StepFile(Sequences):
@@ -112,7 +116,10 @@ class StepFile(Sequences):
         return traced(call, self.settings.opset)
 
     def made_up(self, model_call):
-        """What the encoder makes of sources, with states as they are at the beginning and as they may be later."""
+        """What the encoder makes of sources, with states as they are at the beginning and as they may be later.
+
+        The last sample is one row of the sample before it, with every token.
+        """
         rng, limits, samples = np.random.default_rng(0), Limits(self.model), []
         limits.vocabulary = self.encoder.whole.decoder.vocabulary_size
         for i, source in enumerate(sources(self.encoder.whole)):
@@ -121,8 +128,13 @@ class StepFile(Sequences):
                 later = {n: 0.5 * rng.normal(size=x.shape) for n, x in arrays.items() if n.startswith("state_")}
                 arrays |= {name: x.astype(arrays[name].dtype) for name, x in later.items()}
             arrays["token"] = limits.deal(rng, (len(source),)).astype("int32")
-            samples.append(Probe([arrays[spec.name] for spec in model_call.signature.inputs], []))
-        return SequenceTrial(Reference(model_call), samples)
+            samples.append(arrays)
+        numbers = sum(x[0].size for x in samples[-1].values()) + limits.vocabulary
+        rows = min(limits.vocabulary, affordable_rows(self.model, numbers, steps=1))
+        every_token = {name: np.repeat(x[:1], rows, axis=0) for name, x in samples[-1].items()}
+        samples.append(every_token | {"token": some_tokens(rng, limits.vocabulary, rows).astype("int32")})
+        inputs = [[arrays[spec.name] for spec in model_call.signature.inputs] for arrays in samples]
+        return SequenceTrial(Reference(model_call), [Probe(x, []) for x in inputs])
 
 
 def source_spec(model: Seq2Seq) -> keras.InputSpec:

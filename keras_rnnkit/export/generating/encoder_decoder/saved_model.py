@@ -117,9 +117,9 @@ def greedily(model: Seq2Seq, source, steps):
         score = score + tf.where(live, gain, 0.0)
         return t + 1, best, live & (best != model.end), score, tokens.write(t, best), *states
 
-    def going_on(t, token, live, *_):
+    def unfinished(t, token, live, *_):
         return (t < steps) & tf.reduce_any(live)
 
     start = (tf.constant(0), token, live, score, tokens, *states)
-    _, _, _, score, tokens, *_ = tf.while_loop(going_on, turn, start)
+    _, _, _, score, tokens, *_ = tf.while_loop(unfinished, turn, start)
     return {"tokens": tf.transpose(tokens.stack()), "scores": score}

@@ -80,10 +80,10 @@ def agrees(layer, inputs, mask, free: int) -> bool:
     with tf.init_scope(), tf.device("/CPU:0"), original_methods(), keras.StatelessScope():
         try:
             whole = outputs_of(layer, x, flags)
-            parts = [outputs_of(layer, x[a:b], None if flags is None else flags[a:b]) for a, b in ROWS]
+            batches = [outputs_of(layer, x[a:b], None if flags is None else flags[a:b]) for a, b in ROWS]
         except Exception:  # whatever it is, the layer cannot be called on any number of rows
             return False
-    return len(whole) == 1 and close(whole[0], np.concatenate([part[0] for part in parts]))
+    return len(whole) == 1 and close(whole[0], np.concatenate([outputs[0] for outputs in batches]))
 
 
 def outputs_of(layer, x: np.ndarray, mask: np.ndarray | None) -> list[np.ndarray]:
@@ -103,6 +103,6 @@ def values(rng, tensor, free: int) -> np.ndarray:
     return x.astype(dtype)
 
 
-def close(whole: np.ndarray, parts: np.ndarray) -> bool:
+def close(whole: np.ndarray, batches: np.ndarray) -> bool:
     scale = max(1.0, float(np.max(np.abs(whole[np.isfinite(whole)]), initial=0.0)))
-    return whole.shape == parts.shape and np.allclose(whole, parts, rtol=0, atol=TOLERANCE * scale, equal_nan=True)
+    return whole.shape == batches.shape and np.allclose(whole, batches, rtol=0, atol=TOLERANCE * scale, equal_nan=True)

@@ -130,10 +130,21 @@ def dropout_mask_patches() -> Iterator[Patch]:
 
 
 @contextlib.contextmanager
-def without_dropout_masks() -> Iterator[None]:
-    """Inside, this thread computes what Keras computes at inference, and writes nothing on the cells."""
+def without_dropout_masks(model) -> Iterator[None]:
+    """Inside, this thread calls the model at inference and leaves the dropout masks on its cells alone.
+
+    Nothing is patched if no cell draws masks. Where one does, saving the masks and putting them back would not do:
+    another thread that trains the model reads them meanwhile.
+    """
+    if not any(draws_masks(layer) for layer in keras_internals.flatten_layers(model)):
+        yield
+        return
     with patched(dropout_mask_patches):
         yield
+
+
+def draws_masks(layer) -> bool:
+    return isinstance(layer, keras_internals.DropoutRNNCell) and bool(layer.dropout or layer.recurrent_dropout)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ export function lineChart({ name, history, forecast, interval, width, point }) {
       "aria-valuemin": 0, "aria-valuemax": values.length - 1, "aria-valuenow": last,
     },
     ...axes(place, values.length, width, height),
-    ...(interval ? [svg("path", { class: "interval", d: band(interval, last, place) })] : []),
+    ...(interval ? [svg("path", { class: "interval", d: band(interval, last, history[last], place) })] : []),
     svg("path", { class: "line history", d: path(history, 0, place) }),
     svg("path", { class: "line forecast", d: path(forecast.length ? [history[last], ...forecast] : [], last, place) }),
     cursor,
@@ -67,9 +67,10 @@ function path(values, first, place) {
   return values.map((value, i) => `${i ? "L" : "M"}${place.x(first + i).toFixed(1)} ${place.y(value).toFixed(1)}`).join("");
 }
 
-function band({ lower, upper }, last, place) {
-  const corner = (value, i) => `${place.x(last + 1 + i).toFixed(1)} ${place.y(value).toFixed(1)}`;
-  return `M${[...upper.map(corner), ...lower.map(corner).reverse()].join("L")}Z`;
+/** The interval as an area. It begins as a point at the last step of the history, which is certain. */
+function band({ lower, upper }, last, value, place) {
+  const corner = (height, i) => `${place.x(last + i).toFixed(1)} ${place.y(height).toFixed(1)}`;
+  return `M${[...[value, ...upper].map(corner), ...[value, ...lower].map(corner).reverse()].join("L")}Z`;
 }
 
 function axes(place, count, width, height) {

@@ -21,6 +21,7 @@
  * @typedef {object} Description
  * @property {string} name
  * @property {"text" | "translation" | "captions" | "series" | "tensors"} kind
+ * @property {number | null} interval level of the intervals of its forecasts, such as 0.9
  * @property {TensorInfo[]} inputs
  * @property {TensorInfo[]} outputs
  * @property {boolean} sequences whether it runs whole sequences
@@ -78,7 +79,7 @@ const SENTENCES = {
   text: (d) => `Writes text, ${UNITS[d.unit] ?? "token by token"}`,
   translation: () => "Translates a text and shows where it looked",
   captions: () => "Describes an image and shows where it looked",
-  series: () => "Continues a series of numbers",
+  series: (d) => `Continues a series of numbers${d.interval ? `, with ${Math.round(100 * d.interval)}% intervals` : ""}`,
   tensors: (d) => `Computes ${d.outputs.map((output) => output.name).join(", ")} from ${d.inputs.map((input) => input.name).join(", ")}`,
 };
 

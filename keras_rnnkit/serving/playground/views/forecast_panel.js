@@ -26,14 +26,21 @@ export function forecastPanel(names, columns, { values, interval }, room) {
 
   const charts = names.map((name, channel) =>
     lineChart({ name, history: columns[channel], forecast: column(values, channel), interval: bounds(channel), width, point }));
-  const csv = () => [names.join(","), ...values.map((row) => row.join(","))].join("\n");
   return panel(
     "Forecast",
     forecastLegend(interval?.level ?? null),
     ...charts.map(({ node }, i) => element("figure", {}, names.length > 1 ? element("figcaption", { className: "quiet" }, names[i]) : null, node)),
     readout,
-    element("div", { className: "row" }, copyButton(csv, "Copy forecast as CSV")),
+    element("div", { className: "row" }, copyButton(() => csvText(names, values, interval), "Copy forecast as CSV")),
   );
+}
+
+/** The forecast as a table, with two columns more for each channel where there is an interval. */
+function csvText(names, values, interval) {
+  const bounds = interval ? [["lower", interval.lower], ["upper", interval.upper]] : [];
+  const header = [...names, ...bounds.flatMap(([side]) => names.map((name) => `${name} ${side}`))];
+  const rows = values.map((row, step) => [...row, ...bounds.flatMap(([, table]) => table[step])]);
+  return [header, ...rows].map((row) => row.join(",")).join("\n");
 }
 
 /** The values of all channels at a step, as the content of the readout. */

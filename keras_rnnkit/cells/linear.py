@@ -1,0 +1,136 @@
+"""The base class of cells whose recurrence is linear in the state, so that training needs no loop over their gates."""
+
+from __future__ import annotations
+
+from keras_rnnkit.cells.arguments import keras_object
+from keras_rnnkit.cells.base import Cell
+
+
+class LinearCell(Cell):
+    """A recurrence without a product of the state:
+
+        z_t      = project(x_t)                for all steps at once
+        a_t, b_t = coefficients(z_t)           for all steps at once
+        s_t      = a_t * s_{t-1} + b_t         the only line that waits for the step before it
+        y_t      = output(z_t, s_t)            for all steps at once
+
+    A subclass defines `coefficients`, and where y_t is not s_t also `output` and `emits_state = False`. The kernel
+    `parallel` then computes all but the third line over whole sequences, in training and on the way back. |a_t| must
+    not be above one, or the state grows without bound.
+
+    Shapes: x_t [B, D], s_t, a_t and b_t [B, S], y_t [B, U]. Weights: kernel [D, G*U], bias [G*U], with G = gate_count.
+
+    Arguments, besides those of `Cell`:
+        use_bias: whether the gates have a bias.
+        kernel_initializer, bias_initializer: initial values of the weights.
+        kernel_regularizer, bias_regularizer: penalties on the weights.
+        kernel_constraint, bias_constraint: projections of the weights after each update.
+
+    >>> class DecayCell(LinearCell):
+    ...     '''s_t = u * s_{t-1} + (1 - u) * W x_t, with a rate u for each unit that depends on the input.'''
+    ...
+    ...     gate_count = 2
+    ...
+    ...     def coefficients(self, ops, w, z):
+    ...         z_u, x = ops.split(z, 2)
+    ...         u = ops.sigmoid(z_u)
+    ...         return u, (1.0 - u) * x
+    >>> import keras, keras_rnnkit as rk
+    >>> layer = rk.Recurrent(DecayCell(3))
+    >>> layer(keras.ops.ones([2, 5, 4])).shape, layer.runs_on()
+    (TensorShape([2, 3]), 'parallel')
+    """
+
+    gate_count = 1
+
+    complex_state = False
+    """Whether states and a_t are complex numbers: their real parts first, then their imaginary parts."""
+
+    def __init__(
+        self,
+        units,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(units, **kwargs)
+        if self.recurrent_dropout:
+            raise ValueError(
+                f"{type(self).__name__} keeps its state by multiplying it with a number at each step, so dropping "
+                f"units of it would end their memory. Received: recurrent_dropout={self.recurrent_dropout}. Use "
+                "`dropout`, which drops inputs, or dropout between layers."
+            )
+        self.use_bias = use_bias
+        objects = {
+            "kernel_initializer": kernel_initializer,
+            "bias_initializer": bias_initializer,
+            "kernel_regularizer": kernel_regularizer,
+            "bias_regularizer": bias_regularizer,
+            "kernel_constraint": kernel_constraint,
+            "bias_constraint": bias_constraint,
+        }
+        for name, value in objects.items():
+            setattr(self, name, keras_object(name, value, self))
+
+    def build(self, input_shape):
+        width = self.gate_count * self.units
+        self.kernel = self.add_matrix("kernel", (input_shape[-1], width))
+        self.bias = self.add_matrix("bias", (width,)) if self.use_bias else None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether a_t and b_t depend on the input alone. A cell with an option to read the state says so here."""
+        return True
+
+    def coefficients(self, ops, w, z):
+        """a_t and b_t, from z_t alone. z: [..., G*U]."""
+        raise NotImplementedError(f"{type(self).__name__} must define coefficients(self, ops, w, z)")
+
+    def output(self, ops, w, z, s):
+        """y_t, from z_t and the state after the step."""
+        return s
+
+    def times(self, ops, a, s):
+        """a * s, of real or of complex numbers."""
+        if not self.complex_state:
+            return a * s
+        a_re, a_im = ops.split(a, 2)
+        s_re, s_im = ops.split(s, 2)
+        return ops.concatenate([a_re * s_re - a_im * s_im, a_re * s_im + a_im * s_re])
+
+    def with_flags(self, ops, a, b, valid=None, reset=None, start=None):
+        """The coefficients of steps that hand the state on unless they are valid, and start anew at a reset.
+
+        valid, reset: booleans [T, B, 1]; start: the state [B, S] that a reset goes back to. Both are then a matter of
+        the coefficients, and the recurrence need not know of them.
+        """
+        if valid is not None:
+            a, b = ops.where(valid, a, self.one(ops, a)), ops.where(valid, b, ops.zeros_like(b))
+        if reset is not None:
+            b = ops.where(reset, self.times(ops, a, ops.zeros_like(a) + start) + b, b)
+            a = ops.where(reset, ops.zeros_like(a), a)
+        return a, b
+
+    def one(self, ops, like):
+        """The number 1, real or complex, in the shape of `like`."""
+        if not self.complex_state:
+            return ops.zeros_like(like) + 1.0
+        real, imaginary = ops.split(ops.zeros_like(like), 2)
+        return ops.concatenate([real + 1.0, imaginary])
+
+    def project(self, ops, w, x):
+        z = ops.matmul(x, w.kernel)
+        return z if w.bias is None else z + w.bias
+
+    def recur(self, ops, w, h):
+        return h
+
+    def gates(self, ops, w, z, r, state):
+        a, b = self.coefficients(ops, w, z)
+        s = self.times(ops, a, r) + b
+        return self.output(ops, w, z, s), [s]

@@ -1,0 +1,44 @@
+"""The losses of the models of a run, and its numbers in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_rnnkit.runs.reporting import figure_of
+from keras_rnnkit.text.files import replacing
+
+History = list[dict[str, float]]
+
+
+def plot_losses(histories: Mapping[str, tuple[str, History]], path: Path) -> None:
+    """The loss after each epoch on training and validation data, a chart for each model.
+
+    Arguments:
+        histories: for each model the name of its loss, and the logs of its epochs.
+        path: the file of the picture.
+    """
+    figure = figure_of(3.3 * max(2, len(histories)), 3.2)
+    for axes, (model, (loss, history)) in zip(
+        figure.subplots(1, len(histories), squeeze=False)[0], histories.items(), strict=True
+    ):
+        epochs = range(1, len(history) + 1)
+        for name, label in (("loss", "training"), ("val_loss", "validation")):
+            axes.plot(epochs, [row[name] for row in history], "o-", markersize=3, label=label)
+        best = min(range(len(history)), key=lambda epoch: history[epoch]["val_loss"])
+        axes.axvline(best + 1, color="grey", linestyle=":", linewidth=1, label="best weights")
+        axes.set(xlabel="epoch", title=f"{model}: loss, {loss}", xlim=(0.5, len(history) + 0.5))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(True, alpha=0.3)
+        axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def write_numbers(folder: Path, metrics: Mapping[str, Any], settings: Any, histories: Mapping[str, Any]) -> None:
+    """Write metrics.json: the metrics, the settings, and the logs of the epochs of each model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {**metrics, "settings": settings.as_json, "history": histories}
+    with replacing(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")

@@ -1,0 +1,538 @@
+"""Forecast series: the next value with an interval, and many steps ahead, beside a small network and simple rules.
+
+python pipelines/series.py --data power.csv --time day --target load --covariates temperature --season 7
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from rich.table import Table
+
+import keras_rnnkit as rk
+from keras_rnnkit.runs import backtest, forecast_pictures
+from keras_rnnkit.runs.forecast_parts import Scaling, Split, leaves_its_range
+from keras_rnnkit.runs.forecast_scores import (
+    coverage_by_step,
+    errors_by_step,
+    last_value,
+    mase,
+    naive_error,
+    seasonal_naive,
+    steps_to_show,
+    stretch_by_step,
+    truth_of,
+)
+from keras_rnnkit.runs.loss_curves import plot_losses, write_numbers
+from keras_rnnkit.runs.rows import Rows
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.settings import TrainingSettings
+from keras_rnnkit.settings import SettingsError
+
+PICTURES = (
+    ("next.png", "The forecast of each next value of the test part with its interval, and what came."),
+    ("ahead.png", "Many steps ahead at once, from four steps of the test part, with their intervals."),
+    ("growth.png", "How the error grows with the number of steps ahead."),
+    ("coverage.png", "How often the interval had the truth inside, by the number of steps ahead."),
+    ("series.png", "The series, and its training, validation and test parts."),
+    ("curves.png", "The loss after each epoch, on the training and the validation part."),
+)
+HISTORY = 2000
+"""Steps before the validation part that validation reads at most, so that long series do not make it slow."""
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """The settings of the pipeline; each field is an option of the command."""
+
+    source: Annotated[
+        Literal["sine", "sunspots", "co2"],
+        "Built-in series: a noisy sine, the sunspots of each year, or the CO2 of each week.",
+    ] = "sine"
+    data: Annotated[Path | None, "A .csv, .tsv or .jsonl file with columns. Default: the built-in series."] = None
+    target: Annotated[str | None, "Column to forecast; several, with commas, are several series."] = None
+    time: Annotated[str | None, "Column with the time: numbers or dates, in equal steps."] = None
+    series: Annotated[str | None, "Column with the name of the series that a line belongs to."] = None
+    covariates: Annotated[str | None, "Columns that are known together with the target, with commas."] = None
+    gaps: Annotated[Literal["refuse", "interpolate"], "What to do where a number or a time is missing."] = "refuse"
+    valid_fraction: Annotated[float | None, "Share of each series for validation; 0.1 for the sine, else 0.15."] = None
+    test_fraction: Annotated[
+        float | None, "Share of each series for the test, its end; 0.296 for the sine, else 0.2."
+    ] = None
+    window: Annotated[int | None, "Steps of a training window; 128 for the sine, 104 for CO2, else 64."] = None
+    horizon: Annotated[int | None, "Steps ahead; 16 for sunspots and for your own data, else 64."] = None
+    season: Annotated[
+        int | None, "Steps of a season, for a baseline; 628 for the sine, 11 for sunspots, 52 for CO2."
+    ] = None
+    difference: Annotated[
+        bool | None, "Read changes and forecast changes, for series that leave their range. Default: for CO2."
+    ] = None
+    output: Annotated[
+        Literal["gaussian", "quantiles"], "What is learned: a normal distribution, or median and two quantiles."
+    ] = "gaussian"
+    interval: Annotated[float, "What share of the values the interval is to have inside."] = 0.9
+    stretch: Annotated[
+        bool | None, "Widen the interval until it covers its share of the validation part. Default: not for the sine."
+    ] = None
+    compare: Annotated[bool, "Train the small network of the last values (MLP) too, to compare."] = True
+    tau: Annotated[int, "Values that the small network reads."] = 4
+    batch: Annotated[int, "Windows in a batch."] = 16
+    units: Annotated[int, "Units of each layer."] = 16
+    embedding: int = 0  # there are no tokens, so this is no option
+    dropout: Annotated[float | None, "Dropout rate of the layers' outputs."] = None
+    epochs: Annotated[int, "Passes over the training part at most."] = 40
+    patience: Annotated[int, "Epochs without a better validation loss before training ends; 0 for never."] = 8
+    out: Annotated[Path, "Folder of the run: bundles, report, log and checkpoint."] = Path("exported/series")
+
+    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "compare", "season")
+    COUNTS = ("layers", "units", "epochs", "steps_per_epoch", "window", "horizon", "season", "tau", "batch")
+    SMOKE = {"units": 4, "epochs": 1, "window": 32, "horizon": 4}
+    BY_SOURCE = {
+        "sine": {"valid_fraction": 0.1, "test_fraction": 0.296, "window": 128, "season": 628, "stretch": False},
+        "sunspots": {"horizon": 16, "season": 11},
+        "co2": {"window": 104, "season": 52, "difference": True},
+        "own": {"horizon": 16},
+    }
+    DEFAULTS = {
+        "valid_fraction": 0.15,
+        "test_fraction": 0.2,
+        "window": 64,
+        "horizon": 64,
+        "difference": False,
+        "stretch": True,
+        "dropout": 0.0,
+    }
+    """Settings that were left out have the value for their source, or else this one."""
+
+    def __post_init__(self):
+        for name, value in {**self.DEFAULTS, **self.BY_SOURCE.get("own" if self.data else self.source, {})}.items():
+            if getattr(self, name) is None and not (self.smoke and name in self.SMOKE):
+                object.__setattr__(self, name, value)
+        super().__post_init__()
+        for name in ("valid_fraction", "test_fraction", "interval"):
+            if not 0 < getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be between 0 and 1. Received: {name}={getattr(self, name)}.")
+        if self.valid_fraction + self.test_fraction >= 1:
+            raise SettingsError(
+                "valid_fraction and test_fraction must leave something to train on. Received: "
+                f"{self.valid_fraction:g} and {self.test_fraction:g}."
+            )
+        if round(100 * self.interval) not in range(1, 100):
+            raise SettingsError(f"interval must be from 0.01 to 0.99. Received: {self.interval:g}.")
+        if self.data and not self.target:
+            raise SettingsError("--data needs --target, the name of the column to forecast.")
+        own = [f"--{name}" for name in ("target", "time", "series", "covariates") if getattr(self, name)]
+        if own and not self.data:
+            raise SettingsError(f"{own[0]} names a column of a file. Give the file with --data.")
+
+    @property
+    def packages(self):
+        return {**super().packages, **({} if self.data or self.source == "sine" else {"series": ("statsmodels",)})}
+
+
+def run(settings: Settings) -> dict:
+    """data -> model -> train -> export -> judge -> report"""
+    with Run(settings, "series") as run:
+        data = read(settings, run)
+        model = build(settings, data)
+        histories = {"RNN": train(model, data, settings, run)}
+        small = compared(data, settings, run, histories) if settings.compare else None
+        bundles = export(model, data, settings, run)
+        metrics, forecasts = judge(bundles, small, data, settings, run)
+        report(metrics, forecasts, histories, data, settings)
+        return run.complete(metrics, PICTURES)
+
+
+# ---------------------------------------------------------------------- data
+
+
+@dataclass(frozen=True)
+class Data:
+    """The series, each cut into its parts, and what scales them."""
+
+    splits: list[Split]
+    scaling: Scaling
+
+    def scaled(self, number: int) -> np.ndarray:
+        """The channels of a series [T, D], scaled."""
+        return self.scaling.scaled(number, self.splits[number].series.channels)
+
+    def scaled_targets(self, number: int) -> np.ndarray:
+        """The values of a series [T], scaled; NaN where none was measured."""
+        observed = self.splits[number].series.observed
+        return np.where(observed, self.scaled(number)[:, 0], np.nan).astype(np.float32)
+
+    def unit(self, number: int) -> float:
+        """What errors are measured in: the data's own unit for one series, else a standard deviation of training."""
+        return 1.0 if len(self.splits) == 1 else float(self.scaling.scales[number, 0])
+
+
+def read(settings: Settings, run: Run) -> Data:
+    every = series_of(settings)
+    shares = settings.valid_fraction, settings.test_fraction
+    splits = [Split.of(series, *shares, settings.window, settings.horizon) for series in every]
+    data = Data(splits, Scaling.of(splits))
+    counts = [
+        sum(column) for column in zip(*((s.valid_begin, s.test_begin, len(s.series)) for s in splits), strict=True)
+    ]
+    names = splits[0].series.name if len(splits) == 1 else f"{len(splits)} series"
+    covariates = every[0].covariates.shape[1]
+    run.begin(
+        f"{names}, {counts[0]:,} values to train on, {counts[1] - counts[0]:,} for validation, "
+        f"{counts[2] - counts[1]:,} for the test{f', {covariates} covariates' if covariates else ''}",
+        *((series.name, series.channels, series.observed) for series in every),
+    )
+    run.note(None if settings.difference else warning(splits))
+    return data
+
+
+def series_of(settings: Settings) -> list[rk.data.Series]:
+    if settings.data:
+        targets, covariates = (
+            [name.strip() for name in (names or "").split(",") if name.strip()]
+            for names in (settings.target, settings.covariates)
+        )
+        return rk.data.read_series(settings.data, targets, settings.time, settings.series, covariates, settings.gaps)
+    sources = {"sunspots": rk.data.sunspots, "co2": rk.data.weekly_co2}
+    return [rk.data.noisy_sine(seed=settings.seed) if settings.source == "sine" else sources[settings.source]()]
+
+
+def warning(splits: list[Split]) -> str | None:
+    """A sentence about a series that leaves the range of its training part."""
+    share, name = max((leaves_its_range(split), split.series.name) for split in splits)
+    if share < 0.2:
+        return None
+    return (
+        f"{share:.0%} of the validation part of {name!r} are outside of the range of its training part. A network "
+        "forecasts such values badly; --difference lets it read and forecast changes."
+    )
+
+
+# ---------------------------------------------------------------------- model
+
+
+def build(settings: Settings, data: Data):
+    """Scaled numbers [B, T, D] to the distribution of the next H values after each step."""
+    from keras_rnnkit.runs.forecaster import network
+
+    return network(settings, data.scaling.centres.shape[1], data.scaling.change)
+
+
+# ---------------------------------------------------------------------- training
+
+
+def train(model, data: Data, settings: Settings, run: Run) -> list[dict[str, float]]:
+    """Train on windows of the training parts; the model then has the best weights. Returns the logs of every epoch."""
+    from keras_rnnkit.runs.forecaster import loss_of
+
+    numbers = range(len(data.splits))
+    windows = rk.data.ForecastWindows(
+        [data.scaled(number)[: data.splits[number].valid_begin] for number in numbers],
+        [data.scaled_targets(number)[: data.splits[number].valid_begin] for number in numbers],
+        settings.window,
+        settings.horizon,
+        settings.batch,
+        seed=settings.seed,
+    )
+    history = run.fit(
+        model,
+        windows,
+        loss=loss_of(settings),
+        validation_data=validation(data, settings),
+        tokens=settings.batch * settings.window,
+        unit="nats" if settings.output == "gaussian" else "pinball",
+    )
+    run.restore(model)
+    return history
+
+
+def validation(data: Data, settings: Settings):
+    """The validation parts, each forecast by a stream that has read the series before, as the exported model will."""
+    import tensorflow as tf
+
+    def streams():
+        for number, split in enumerate(data.splits):
+            first, end = max(0, split.valid_begin - HISTORY), split.test_begin
+            x = data.scaled(number)[first:end]
+            y = rk.data.targets_of(data.scaled_targets(number)[first:end], settings.horizon).copy()
+            y[: split.valid_begin - 1 - first] = np.nan  # what follows these steps is to train on
+            yield x[None], y[None]
+
+    channels = data.scaling.centres.shape[1]
+    kinds = [tf.TensorSpec((1, None, width), tf.float32) for width in (channels, settings.horizon)]
+    dataset = tf.data.Dataset.from_generator(streams, output_signature=tuple(kinds))
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(data.splits)))
+
+
+def compared(data: Data, settings: Settings, run: Run, histories: dict):
+    """The small network of the last values, trained in the same way."""
+    from keras_rnnkit.runs.forecaster import small_network
+
+    run.console.print(f"\nthe small network, of the last {settings.tau} values")
+    model = small_network(settings.tau)
+    train_part, valid_part = (pairs_of(data, settings, part) for part in ("train", "valid"))
+    rows = Rows(*train_part, settings.batch, settings.seed)
+    histories["MLP"] = run.fit(
+        model, rows, loss="mse", validation_data=valid_part, tokens=settings.batch, suffix="_mlp", unit="mse"
+    )
+    return run.restore(model, "_mlp")
+
+
+def pairs_of(data: Data, settings: Settings, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Each value of a part [N, 1] and the tau values before it [N, tau], scaled; without those that were filled in."""
+    x, y = [], []
+    for number, split in enumerate(data.splits):
+        begin, end = (settings.tau, split.valid_begin) if part == "train" else (split.valid_begin, split.test_begin)
+        windows = rk.data.contexts_of(data.scaled(number)[:, :1], np.arange(begin - 1, end - 1), settings.tau)[..., 0]
+        target = data.scaled_targets(number)[begin:end, None]
+        last = windows[:, -1:] if settings.difference else 0.0
+        kept = np.isfinite(target[:, 0])
+        x.append((windows - last)[kept])
+        y.append((target - last)[kept])
+    return np.concatenate(x), np.concatenate(y)
+
+
+# ---------------------------------------------------------------------- export
+
+
+@dataclass(frozen=True)
+class Bundles:
+    """The exported models: of the next value, and of all steps ahead."""
+
+    next: Any
+    ahead: Any
+
+
+def export(model, data: Data, settings: Settings, run: Run) -> Bundles:
+    """Write the bundles. Both take numbers as the user has them, and stream: push today's value, get tomorrow's."""
+    from keras_rnnkit.runs.forecaster import with_intervals
+
+    factors = stretched(model, data, settings)
+    loaded = []
+    for name, horizon in (("bundle", 1), ("bundle_ahead", settings.horizon)):
+        whole = with_intervals(model, data.scaling, settings, factors, horizon)
+        report = rk.export_bundle(
+            whole,
+            settings.out / name,
+            modes=["sequence", "stream"],
+            saved_model=False,
+            tolerance=1e-5,
+            calibration=[inputs_of(data, number, settings.window) for number in range(len(data.splits))],
+        )
+        run.say("exported", f"{settings.out / name}, error {report.error:.1e}")
+        loaded.append(rk.runtime.load(settings.out / name))
+        run.say("verified", f"onnxruntime and Keras differ by {difference(whole, loaded[-1], data):.1e} on the series")
+    return Bundles(*loaded)
+
+
+def stretched(model, data: Data, settings: Settings) -> np.ndarray:
+    """By what the interval of each step ahead is made wider, so that it covers its share of the validation parts."""
+    from keras_rnnkit.runs.forecaster import bounds
+
+    if not settings.stretch:
+        return np.ones(settings.horizon)
+    intervals, truth = [], []
+    for x, y in validation(data, settings):
+        found = np.stack(bounds(np.asarray(model(x))[0], settings), axis=-1)
+        intervals.append(found)
+        truth.append(np.asarray(y)[0])
+    return stretch_by_step(np.concatenate(intervals), np.concatenate(truth), settings.interval)
+
+
+def inputs_of(data: Data, number: int, steps: int) -> dict[str, np.ndarray]:
+    """The inputs of an exported model for the last steps of a series."""
+    x = data.splits[number].series.channels[None, -steps:].astype(np.float32)
+    return {"x": x, **({"series": np.array([number], np.int32)} if len(data.splits) > 1 else {})}
+
+
+def difference(model, bundle, data: Data) -> float:
+    """The largest difference of forecasts by Keras and by the bundle, in standard deviations of the training part."""
+    largest = 0.0
+    for number in range(len(data.splits)):
+        inputs = inputs_of(data, number, HISTORY)
+        keras, graph = model(inputs if len(inputs) > 1 else inputs["x"]), bundle.predict(inputs)
+        errors = (np.abs(np.asarray(keras[name]) - graph[name]).max() for name in graph)
+        largest = max(largest, float(max(errors)) / float(data.scaling.scales[number, 0]))
+    return largest
+
+
+# ---------------------------------------------------------------------- evaluation
+
+FED_BACK, AT_ONCE, SMALL = "RNN, fed back", "RNN, all at once", "MLP, fed back"
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts from every step of the test parts, by method [N, H], in the data's own units.
+
+    truth: what came [N, H]. next, ahead: lower bound, forecast and upper bound by the model of the next value
+    [N, 1, 3], and by the one of all steps ahead [N, H, 3]. units: what errors are divided by [N, 1].
+    """
+
+    methods: dict[str, np.ndarray]
+    truth: np.ndarray
+    next: np.ndarray
+    ahead: np.ndarray
+    units: np.ndarray
+
+    def errors(self) -> dict[str, np.ndarray]:
+        """The root of the mean squared error of each number of steps ahead [H], by method."""
+        return {
+            name: errors_by_step(values / self.units, self.truth / self.units) for name, values in self.methods.items()
+        }
+
+
+def judge(bundles: Bundles, small, data: Data, settings: Settings, run: Run) -> tuple[dict, Forecasts]:
+    """A rolling-origin backtest: forecasts after every step of the test parts, by the bundles and by simple rules."""
+    found = backtested(bundles, small, data, settings)
+    errors = found.errors()
+    run.console.print(growth_table(errors, settings))
+    coverage = float(coverage_by_step(found.next[..., 0], found.next[..., 2], found.truth[:, :1])[0])
+    covered = coverage_by_step(found.ahead[..., 0], found.ahead[..., 2], found.truth)
+    inside, steps = f"share of values inside of the {settings.interval:.0%} interval", steps_to_show(settings.horizon)
+    metrics: dict[str, Any] = {
+        f"{inside}, one step ahead": coverage,
+        f"{inside}, by steps ahead": {str(k): float(covered[k - 1]) for k in steps},
+        "forecasts judged": int(np.isfinite(found.truth[:, 0]).sum()),
+        "one step ahead": one_step(found, data, settings),
+        "root mean squared error by steps ahead": {
+            name: {str(k): float(values[k - 1]) for k in steps} for name, values in errors.items()
+        },
+    }
+    run.console.print(one_step_table(metrics["one step ahead"]))
+    run.say("interval", f"{coverage:.1%} of the test values are inside of the {settings.interval:.0%} interval")
+    run.note(no_better(errors))
+    return metrics, found
+
+
+def backtested(bundles: Bundles, small, data: Data, settings: Settings) -> Forecasts:
+    level, horizon, splits = round(100 * settings.interval), settings.horizon, data.splits
+    names = (f"lower_{level}", "forecast", f"upper_{level}")
+
+    def intervals(bundle) -> np.ndarray:
+        return backtest.rolled(splits, lambda number, split: stacked(backtest.streamed(bundle, number, split), names))
+
+    next_value, ahead = intervals(bundles.next), intervals(bundles.ahead)
+    methods = {
+        FED_BACK: backtest.rolled(
+            splits, lambda number, split: backtest.fed_back(bundles.next, number, split, horizon)
+        ),
+        AT_ONCE: ahead[..., 1],
+    }
+    if small is not None:
+        methods[SMALL] = backtest.rolled(splits, lambda number, split: by_small(small, data, settings, number, split))
+    methods["last value"] = backtest.rolled(
+        splits, lambda _, split: last_value(split.series.values, split.origins, horizon)
+    )
+    if settings.season:
+        methods["last season"] = backtest.rolled(
+            splits, lambda _, split: seasonal_naive(split.series.values, split.origins, horizon, settings.season)
+        )
+    truth = backtest.rolled(splits, lambda _, split: truth_of(split.judged, split.origins, horizon))
+    units = backtest.rolled(splits, lambda number, split: np.full((len(split.origins), 1), data.unit(number)))
+    return Forecasts(methods, truth, next_value, ahead, units)
+
+
+def stacked(outputs: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
+    return np.stack([outputs[name] for name in names], axis=-1)
+
+
+def by_small(small, data: Data, settings: Settings, number: int, split: Split) -> np.ndarray:
+    """Forecasts of the small network, fed back."""
+    windows = rk.data.contexts_of(data.scaled(number)[:, :1], split.origins, settings.tau)[..., 0]
+    found = backtest.fed_back_windows(small, windows, settings.horizon, settings.difference)
+    return found * data.scaling.scales[number, 0] + data.scaling.centres[number, 0]
+
+
+def one_step(found: Forecasts, data: Data, settings: Settings) -> dict[str, dict[str, float]]:
+    """Mean squared error and MASE of the forecasts of one step, by method."""
+    scales = {"MASE": naive_errors(data, 1)}
+    if settings.season:
+        by_season = naive_errors(data, settings.season)  # NaN where no training part is longer than a season
+        scales |= {"MASE by season": by_season} if np.isfinite(by_season).any() else {}
+    truth = found.truth[:, 0]
+    return {
+        name.removesuffix(", fed back"): {
+            "squared error": float(
+                errors_by_step((values / found.units)[:, :1], (found.truth / found.units)[:, :1])[0] ** 2
+            ),
+            **{label: mase(values[:, 0], truth, scale) for label, scale in scales.items()},
+        }
+        for name, values in found.methods.items()
+        if name != AT_ONCE  # which is the same at one step
+    }
+
+
+def naive_errors(data: Data, season: int) -> np.ndarray:
+    """For each forecast [N], the error of the value one season before, within the training part of its series."""
+
+    def of_series(_: int, split: Split) -> np.ndarray:
+        end = split.valid_begin
+        error = naive_error(split.series.values[:end], season, split.series.observed[:end])
+        return np.full(len(split.origins), error)
+
+    return backtest.rolled(data.splits, of_series)
+
+
+def one_step_table(rows: dict[str, dict[str, float]]) -> Table:
+    """The errors of one step as a table."""
+    table = Table("one step ahead", *next(iter(rows.values())), box=None, header_style="bold", pad_edge=False)
+    for name, values in rows.items():
+        table.add_row(name, *(f"{value:.4g}" for value in values.values()))
+    return table
+
+
+def no_better(errors: dict[str, np.ndarray]) -> str | None:
+    """A sentence about a model that is no better than repeating the last value."""
+    model, naive = errors[FED_BACK][0], errors["last value"][0]
+    if model < naive:
+        return None
+    return (
+        f"The error of the next value is {model:.4g}, and that of repeating the last value is {naive:.4g}: the model "
+        "has learned nothing that helps. Train it longer, or on more data."
+    )
+
+
+def growth_table(errors: dict[str, np.ndarray], settings: Settings) -> Table:
+    """The errors by the steps ahead, and how many times the first one the last one is."""
+    steps = steps_to_show(settings.horizon)
+    table = Table("error by steps ahead", *map(str, steps), "growth", box=None, header_style="bold", pad_edge=False)
+    for name, values in errors.items():
+        growth = values[-1] / values[0] if values[0] else np.nan
+        table.add_row(name, *(f"{values[k - 1]:.4g}" for k in steps), f"{growth:.1f}x")
+    return table
+
+
+# ---------------------------------------------------------------------- report
+
+
+def report(metrics: dict, found: Forecasts, histories: dict, data: Data, settings: Settings) -> None:
+    """Write metrics.json and the pictures; those of forecasts show the first series."""
+    folder, split = settings.out / "report", data.splits[0]
+    write_numbers(folder, metrics, settings, histories)
+    losses = {"RNN": "nats" if settings.output == "gaussian" else "quantile loss", "MLP": "squared error"}
+    plot_losses({name: (losses[name], history) for name, history in histories.items()}, folder / "curves.png")
+    count = len(split.origins)
+    lower, forecast, upper = np.moveaxis(found.next[:count, 0], -1, 0)
+    outputs = {"lower": lower, "forecast": forecast, "upper": upper}
+    forecast_pictures.plot_series(data.splits, folder / "series.png")
+    forecast_pictures.plot_next(split, outputs, folder / "next.png")
+    forecast_pictures.plot_ahead(split, found.ahead[:count], folder / "ahead.png")
+    unit = "in the data's unit" if len(data.splits) == 1 else "in standard deviations of the training part"
+    forecast_pictures.plot_growth(found.errors(), unit, folder / "growth.png")
+    covered = coverage_by_step(found.ahead[..., 0], found.ahead[..., 2], found.truth)
+    forecast_pictures.plot_coverage(covered, settings.interval, folder / "coverage.png")
+
+
+def main(settings: Settings) -> None:
+    """Forecast series with intervals, judge the forecasts, and write bundles to serve and a report."""
+    run(settings)
+
+
+if __name__ == "__main__":
+    from keras_rnnkit.cli.training import start
+
+    start(main, Settings)

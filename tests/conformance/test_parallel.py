@@ -1,0 +1,183 @@
+"""The kernel `parallel`: the states and gradients of the plain loop, at any length, in few programs."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_rnnkit as rk
+from keras_rnnkit.kernels import linear_recurrence, loop_choice
+from tests.conformance import reference
+from tests.conformance.table import MASKS, RESETS, TABLE, arrays, built, flags, sequences, starts
+from tests.conformance.test_compiled_loops import agree, compiled, graph_of
+from tests.conformance.test_gradients import gradients
+
+on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loops of TensorFlow")
+LINEAR = [name for name in TABLE if isinstance(TABLE[name](), rk.cells.LinearCell) and TABLE[name]().is_linear]
+DTYPE, TOLERANCE = ("float64", 1e-10) if keras.backend.backend() == "tensorflow" else ("float32", 1e-4)
+
+
+def of_both_kernels(layer, arguments, training=True, **options):
+    found = []
+    for kernel in ("parallel", "scan"):
+        layer.kernel = kernel
+        found.append(gradients(layer, arguments, training, **options))
+    return found
+
+
+@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("time", [5, 18])
+def test_gradients_are_those_of_the_plain_loop(name, time, rng):
+    """5 steps run as a graph, 18 are compiled."""
+    layer = built(name, rng, DTYPE, learn_initial_state=True)
+    arguments = [sequences(rng, DTYPE, time=time), *starts(layer.cell, rng, DTYPE)]
+    mask, reset = rng.random((3, time)) < 0.7, rng.random((3, time)) < 0.2
+    agree(*of_both_kernels(layer, arguments, mask=mask, reset_mask=reset), TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["min-gru", "lru", "qrnn-ifo"])
+def test_outputs_of_masked_steps_after_a_reset(name, rng):
+    """A masked step repeats the last valid output, even where the state went back to its start meanwhile."""
+    layer = built(name, rng, learn_initial_state=True)
+    x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")
+    found = []
+    for layer.kernel in ("parallel", "scan"):
+        found.append(arrays(layer(x, initial_state=state, mask=flags(MASKS["interior"]), reset_mask=flags(RESETS))))
+    agree(*found, 1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in ("min-gru", "lru") else [pytest.mark.study]) for name in LINEAR]
+)
+def test_ten_thousand_steps(name, rng):
+    """Nothing overflows or drifts, with a memory of thousands of steps."""
+    layer = built(name, rng, "float32")
+    for variable in layer.weights:
+        variable.assign(variable * 0.3)
+    if name == "lru":
+        layer.cell.nu_log.assign(np.log([1e-4, 1e-3]))
+        layer.cell.gamma_log.assign(np.log([1e-2, 3e-2]))
+    x, state = sequences(rng, "float32", batch=1, time=10_000), starts(layer.cell, rng, "float32", batch=1)
+    ours = arrays(layer(x, initial_state=state, training=True))
+    assert all(np.isfinite(y).all() for y in ours)
+    agree(ours, reference.run(layer, x, state), 1e-5 if name != "lru" else 1e-4)
+
+
+@on_tensorflow
+@pytest.mark.parametrize("name", ["min-gru", "lru"])
+def test_a_gpu_joins_spans_of_steps(name, rng, monkeypatch):
+    import tensorflow as tf
+
+    layer = built(name, rng, DTYPE)
+    arguments = [sequences(rng, DTYPE, time=19), *starts(layer.cell, rng, DTYPE)]
+    expected = of_both_kernels(layer, arguments)[1]
+    layer.kernel = "auto"
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+    assert not compiled(graph_of(rk.Recurrent(layer.cell), (3, 19, 3)))
+    agree(gradients(layer, arguments, True), expected, TOLERANCE)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="the scans of JAX")
+@pytest.mark.parametrize("name", ["min-gru", "lru"])
+def test_jax_joins_spans_of_steps_elsewhere_than_on_a_cpu(name, rng, monkeypatch):
+    import jax
+
+    layer = built(name, rng, DTYPE)
+    arguments = [sequences(rng, DTYPE, time=19), *starts(layer.cell, rng, DTYPE)]
+    expected = of_both_kernels(layer, arguments)[1]
+    layer.kernel = "parallel"
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    agree(gradients(layer, arguments, True), expected, TOLERANCE)
+
+
+@on_tensorflow
+def test_programs_are_shared_and_compiled_for_training_alone(rng, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(loop_choice, "_lengths", {})
+    layer = rk.Recurrent(rk.cells.MinGRUCell(3))
+    assert len(compiled(graph_of(layer, (3, 18, 2)))) == 2
+    assert len(compiled(graph_of(layer, (None, None, 2)))) == 2
+
+    @tf.function
+    def infer(x):
+        return layer(x)
+
+    assert not compiled(infer.get_concrete_function(tf.TensorSpec((3, 18, 2))).graph)
+
+
+@on_tensorflow
+def test_changing_lengths_share_programs(rng, monkeypatch):
+    from keras_rnnkit.kernels import linear_tensorflow
+
+    monkeypatch.setattr(loop_choice, "_lengths", {})
+    linear_tensorflow.programs.cache_clear()
+    layer = built("min-gru", rng)
+    for time in range(20, 32):
+        arguments = [sequences(rng, "float32", time=time), *starts(layer.cell, rng, "float32")]
+        agree(*of_both_kernels(layer, arguments), 1e-4)
+    forward, _ = linear_tensorflow.programs(is_complex=False)
+    assert forward.experimental_get_tracing_count() <= loop_choice.EXACT_LENGTHS + 1
+
+
+@on_tensorflow
+@pytest.mark.parametrize("name", ["min-gru", "lru"])
+def test_second_derivatives_are_those_of_the_plain_loop(name, rng):
+    import tensorflow as tf
+
+    layer = built(name, rng, "float64")
+    x, *state = [tf.constant(a) for a in (sequences(rng, "float64", time=18), *starts(layer.cell, rng, "float64"))]
+
+    def run(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.reduce_sum(tf.sin(layer(x, initial_state=state, training=True)[0]))
+            penalty = tf.reduce_sum(inner.gradient(y, x) ** 2)
+        return outer.gradient(penalty, [x, *(v.value for v in layer.trainable_variables)])
+
+    found = []
+    for layer.kernel in ("parallel", "scan"):
+        found.append([g.numpy() for g in tf.function(run)(x)])
+    agree(*found, 1e-9)
+
+
+@on_tensorflow
+def test_half_precision_is_summed_in_float32(rng):
+    """A thousand steps that forget little: in bfloat16 the sum would stop growing at 256 times its steps."""
+    layer = rk.Recurrent(rk.cells.MinGRUCell(1), return_sequences=False, dtype="mixed_bfloat16")
+    layer.build((None, None, 1))
+    layer.cell.kernel.assign([[0.0, 1.0]])
+    layer.cell.bias.assign([-6.0, 0.0])
+    y = float(np.array(layer(np.ones((1, 1000, 1), "float32"), training=True).numpy(), "float32")[0, 0])
+    u = 1 / (1 + np.exp(6.0))
+    assert y == pytest.approx(1 - (1 - u) ** 1000, abs=0.02)
+
+
+def test_which_cells_it_refuses_and_why():
+    sru = rk.Recurrent(rk.cells.SRUCell(3))
+    assert sru.runs_on() == "hoisted"
+    assert rk.Recurrent(rk.cells.SRUCell(3, state_gates=False)).runs_on() == "parallel"
+    assert rk.Recurrent(rk.cells.MinGRUCell(3), memory="checkpoint").runs_on() == "hoisted"
+    with pytest.raises(ValueError, match="gates of LSTMCell read the state"):
+        rk.Recurrent(rk.cells.LSTMCell(3), kernel="parallel").runs_on()
+    with pytest.raises(ValueError, match="this SRUCell has gates that read the state"):
+        sru.kernel = "parallel"
+    (row,) = rk.explain(rk.Recurrent(rk.cells.MinGRUCell(3)), print_fn=None)
+    assert row.kernel == "parallel"
+    (row,) = rk.explain(rk.LSTM(3), print_fn=None)
+    assert "parallel" not in row.reason
+
+
+def test_the_gradient_of_a_complex_product_takes_conjugates(rng, monkeypatch):
+    """Without them the gradient of an LRU is wrong: the sabotage of this test's gradients must be seen."""
+    layer = built("lru", rng, DTYPE)
+    arguments = [sequences(rng, DTYPE), *starts(layer.cell, rng, DTYPE)]
+    monkeypatch.setattr(linear_recurrence.LinearRecurrence, "conjugate", lambda self, a: a)
+    ours, theirs = of_both_kernels(layer, arguments)
+    assert max(np.abs(a - b).max() for a, b in zip(ours, theirs, strict=True)) > 1e-2
+
+
+def test_recurrent_dropout_is_refused():
+    with pytest.raises(ValueError, match="would end their memory"):
+        rk.cells.MinGRUCell(3, recurrent_dropout=0.1)
