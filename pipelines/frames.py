@@ -52,7 +52,7 @@ class Settings(TrainingSettings):
 
     data: Annotated[
         Path | None,
-        "A folder of clips (folders of frames, or GIF files): in folders named after their label, or with a labels.csv. "
+        "A folder of clips (folders of frames, or GIF files), in folders named after their label or with a labels.csv. "
         "Default: rendered moving shapes.",
     ] = None
     count: Annotated[int, "Number of rendered clips to train on."] = 1000

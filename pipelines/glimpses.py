@@ -1,4 +1,4 @@
-"""Read images as sequences of small patches, by a fixed order or looking where it has learned to look, and classify them.
+"""Classify images that are read as sequences of small patches, in a fixed order or where the model chooses to look.
 
 python pipelines/glimpses.py --data folder --size 16 --patch 4
 """
@@ -55,8 +55,8 @@ class Settings(TrainingSettings):
     glimpses: Annotated[int, "Glimpses of the model that chooses where to look."] = 6
     way: Annotated[
         Literal["policy", "scan", "rows", "pixels", "permuted"],
-        "policy chooses where to look; scan goes from the middle outwards, rows row by row; pixels and permuted read single "
-        "pixels, and are judged at the end.",
+        "policy chooses where to look; scan goes from the middle outwards, rows row by row; pixels and permuted read "
+        "single pixels, and are judged at the end.",
     ] = "policy"
     compare: Annotated[
         bool | None,

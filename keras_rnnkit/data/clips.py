@@ -23,8 +23,8 @@ ANIMATED = (".gif", ".webp", ".apng")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 LABELS = "labels.csv"
 LAYOUTS = (
-    "Put clips (folders of frames, or GIF files) beside a labels.csv with lines `clip,frame,label`, or into folders that "
-    "have the names of their labels."
+    "Put clips (folders of frames, or GIF files) beside a labels.csv with lines `clip,frame,label`, or into folders "
+    "that have the names of their labels."
 )
 
 
@@ -62,7 +62,7 @@ def clips_by_file(folder: Path, size: int) -> Iterator[Clip]:
     if missing is not None:
         line = next(iter(changes[missing].values()))[1]
         raise TextError(
-            f"Line {line} of {str(folder / LABELS)!r} names the clip {missing!r}, and there is no such clip in {folder}."
+            f"Line {line} of {str(folder / LABELS)!r} names the clip {missing!r}, and {folder} has no such clip."
         )
     for name, path in paths.items():
         if name not in changes:
@@ -129,8 +129,8 @@ def labels_of(changes: dict[int, tuple[str, int]], frames: int, name: str, path:
     last = max(changes)
     if last >= frames:
         raise TextError(
-            f"Line {changes[last][1]} of {str(path)!r} labels frame {last} of {name!r}, which has {frames} frames, 0 to "
-            f"{frames - 1}."
+            f"Line {changes[last][1]} of {str(path)!r} labels frame {last} of {name!r}, which has {frames} frames, 0 "
+            f"to {frames - 1}."
         )
     if 0 not in changes:
         raise TextError(f"Frame 0 of {name!r} has no label in {str(path)!r}. Add `{name},0,LABEL`.")

@@ -64,7 +64,8 @@ def read_labelled_images(folder: str | Path, size: int) -> LabelledImages:
         raise TextError(f"{str(folder)!r} has no folders with images. {LAYOUT}")
     if len(paths) == 1:
         raise TextError(
-            f"All images of {str(folder)!r} have the label {next(iter(paths))!r}, so there is nothing to learn. {LAYOUT}"
+            f"All images of {str(folder)!r} have the label {next(iter(paths))!r}, so there is nothing to learn. "
+            f"{LAYOUT}"
         )
     images = [grey(read_image(path, size)) for files in paths.values() for path in files]
     numbers = np.repeat(np.arange(len(paths)), [len(files) for files in paths.values()])

@@ -92,7 +92,7 @@ def rendered(random: np.random.Generator, places: list[int], radius: float, size
 
 
 def coverage(shape: str, radius: float, height: float, size: int) -> np.ndarray:
-    """How much of each pixel a shape covers, 0 to 1, in the middle of a canvas [size, 2 size] that frames are cut from."""
+    """How much of each pixel a shape covers, 0 to 1; frames are cut from this canvas [size, 2 size]."""
     from PIL import Image, ImageDraw
 
     scale = 4  # drawn larger, so that edges are smooth

@@ -32,7 +32,8 @@ class Strokes(NamedTuple):
     """Pen movements as training data.
 
     Arguments:
-        moves: how far the pen moves to each point, x and y [N, T, 2], float32, at first from the corner; zeros after the end.
+        moves: how far the pen moves to each point, x and y [N, T, 2], float32, at first from the corner; zeros after
+            the end.
         pens: DOWN, UP or END after each point [N, T], int32; -1 after the end.
         numbers: which digit it is [N], int32.
     """

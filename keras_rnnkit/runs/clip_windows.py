@@ -15,8 +15,8 @@ def check_lengths(clips: Sequence[Clip], window: int) -> None:
     shortest = min(clips, key=lambda clip: len(clip.frames))
     if len(shortest.frames) < window:
         raise SettingsError(
-            f"The clip {shortest.name!r} has {len(shortest.frames)} frames, and a window has {window}. Remove the clip, "
-            f"or train with --window {len(shortest.frames)}."
+            f"The clip {shortest.name!r} has {len(shortest.frames)} frames, and a window has {window}. Remove the "
+            f"clip, or train with --window {len(shortest.frames)}."
         )
 
 
@@ -48,8 +48,8 @@ def check_labels(clips: Sequence[Clip], labels: Iterable[str], source: str) -> N
     names = sorted({label for clip in clips for label in clip.labels})
     if len(names) == 1:
         raise SettingsError(
-            f"All frames of {source} have the label {names[0]!r}, so there is nothing to learn. Give clips of two or more "
-            "labels."
+            f"All frames of {source} have the label {names[0]!r}, so there is nothing to learn. Give clips of two or "
+            "more labels."
         )
     unknown = set(names) - set(labels)
     if unknown:

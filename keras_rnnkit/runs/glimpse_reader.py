@@ -22,13 +22,13 @@ class GlimpseReader(keras.Model):
         h_t   = RNN(x_t, h_{t-1})
         label = softmax(W_l h_t)         place_{t+1} ~ softmax(W_n h_t), over the places not looked at yet
 
-    Without an order, the places after the first, which is in the middle, are drawn from this policy in training, and are
-    the most likely ones otherwise. The policy is trained by REINFORCE: what a choice earns is the mean of the
-    probabilities of the right label after it, and a learned baseline W_b h_t is subtracted.
+    Without an order, the first place is in the middle. The others are drawn from this policy in training, and are the
+    most likely ones otherwise. The policy is trained by REINFORCE: what a choice earns is the mean of the probabilities
+    of the right label after it, and a learned baseline W_b h_t is subtracted.
 
     Paper: V. Mnih et al., Recurrent models of visual attention, 2014. There, places are points drawn from a normal
-    distribution around the network's output, and glimpses have several resolutions. Here, they are patches of a grid, so
-    that the pixels that were seen can be counted. The paper rewards a right label at the end.
+    distribution around the network's output, glimpses have several resolutions, and a right label at the end is what
+    is rewarded. Here, places are patches of a grid, so that the pixels that were seen can be counted.
 
     Arguments:
         labels: the number of labels.

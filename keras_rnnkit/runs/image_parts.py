@@ -71,8 +71,8 @@ def renumbered(images: LabelledImages, labels: Any, source: str) -> np.ndarray:
     unknown = next((label for label in images.labels if label not in labels), None)
     if unknown is not None:
         raise SettingsError(
-            f"The label {unknown!r} of {source} is none of the labels of the run to continue from: {', '.join(labels)}. "
-            "Train without --continue-from."
+            f"The label {unknown!r} of {source} is none of the labels of the run to continue from: "
+            f"{', '.join(labels)}. Train without --continue-from."
         )
     return np.array([labels.number(label) for label in images.labels], np.int32)[images.numbers]
 

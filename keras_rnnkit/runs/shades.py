@@ -29,7 +29,7 @@ def pixel_arrays(shades: np.ndarray, label: np.ndarray, levels: int) -> tuple[di
 
 
 def row_arrays(shades: np.ndarray, label: np.ndarray, levels: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Inputs and targets of a model that draws a row at once; shades are read as numbers from 0 to 1, and START is -1."""
+    """Inputs and targets of a model that draws a row at once. It reads shades as numbers from 0 to 1; START is -1."""
     rows = before(shades, 0).astype(np.float32) / (levels - 1)
     rows[:, 0] = -1.0
     return {"rows": rows, "label": label}, shades

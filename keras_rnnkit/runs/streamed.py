@@ -23,7 +23,7 @@ def check_streamed(expected: Sequence[np.ndarray], streamed: Sequence[np.ndarray
     difference = max(float(np.abs(a - b).max()) for a, b in zip(expected, streamed, strict=True))
     if not difference <= TOLERANCE:
         raise RunError(
-            f"The bundle does not give what Keras gives: probabilities differ by {difference:.1e}, and {TOLERANCE:.0e} is "
-            "allowed. Nothing is reported. Export again, or report this as a defect."
+            f"The bundle does not give what Keras gives: probabilities differ by {difference:.1e}, and {TOLERANCE:.0e} "
+            "is allowed. Nothing is reported. Export again, or report this as a defect."
         )
     return difference

@@ -52,7 +52,7 @@ def test_labels_of_a_file_hold_until_the_next_line(tmp_path):
     [
         (["a,0"], "Line 1 of .* is 'a,0'. Each line must be `clip,frame,label`"),
         (["clip,frame,label", "a,zero,up"], "Line 2 of .* is 'a,zero,up'"),
-        (["a,0,up", "c,0,up"], "Line 2 of .* names the clip 'c', and there is no such clip"),
+        (["a,0,up", "c,0,up"], "Line 2 of .* names the clip 'c', and .* has no such clip"),
         (["a,0,up", "b,0,up", "a,4,down"], "Line 3 of .* labels frame 4 of 'a', which has 4 frames, 0 to 3"),
         (["a,1,up", "b,0,up"], "Frame 0 of 'a' has no label in .*Add `a,0,LABEL`"),
         (["a,0,up"], "The clip 'b' has no line in"),
