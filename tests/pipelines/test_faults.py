@@ -75,7 +75,7 @@ def check_fault(name, fault, folder, whole):
     if fault.startswith("kill"):
         assert done.returncode == -9
     else:
-        assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 6, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
     if fault.startswith("full"):
         assert "No space left on device" in done.stderr and "Make room, then continue" in done.stderr
     metrics = undisturbed(name, folder, resume=True)

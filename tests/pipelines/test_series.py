@@ -62,6 +62,8 @@ def test_push_todays_value_get_tomorrows(tmp_path):
     truth, found = split.series.values[split.test_begin :], np.array([f["forecast"].item() for f in forecasts])
     error = np.mean((truth - found[split.test_begin - 1 :]) ** 2)
     assert error == pytest.approx(metrics["one step ahead"]["RNN"]["squared error"], rel=1e-4)
+    again = series.run(Settings(evaluate=tmp_path, out=tmp_path / "again"))
+    assert again["one step ahead"] == metrics["one step ahead"]
     names = {path.name for path in (tmp_path / "report").iterdir()}
     pictures = {"next.png", "ahead.png", "growth.png", "coverage.png", "series.png", "curves.png"}
     assert names == {"index.html", "metrics.json", *pictures}

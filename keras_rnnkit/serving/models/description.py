@@ -27,7 +27,7 @@ def description(model: ServedModel) -> dict[str, Any]:
     graphs = model.bundle.manifest["graphs"]
     return {
         "kind": kind_of(model),
-        "interval": series_outputs(model.step.graph.outputs).level if model.step is not None else None,
+        "interval": interval_of(model),
         "sequences": model.sequence is not None,
         "streams": model.step is not None,
         "tokens": len(vocabulary) if vocabulary is not None else None,
@@ -47,6 +47,11 @@ def kind_of(model: ServedModel) -> str:
     if model.vocabulary is not None and model.step is not None:
         return "text"
     return "series" if model.step is not None and continues_itself(model.step.graph) else "tensors"
+
+
+def interval_of(model: ServedModel) -> float | None:
+    """The level of the intervals that forecasts of a series have, if they have any."""
+    return series_outputs(model.graph.outputs).level if kind_of(model) == "series" else None
 
 
 def kind_of_translator(model: ServedModel) -> str:
