@@ -1,4 +1,4 @@
-"""Measure how far gradients reach in six recurrent networks, and let them prove it on two tasks of long memory.
+"""Measure how far gradients reach in seven recurrent networks, and let them prove it on two tasks of long memory.
 
 python pipelines/gradient_flow.py --units 64 --adding-steps 200
 """
@@ -18,9 +18,9 @@ from keras_rnnkit.runs.settings import TrainingSettings, option
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.files import replacing
 
-NAMES = ("tanh", "relu", "lstm", "gru", "layernorm_lstm", "residual")
-VANILLA = ("tanh", "relu")
-"""Networks with a fifth of the learning rate: their gradients are steeper."""
+NAMES = ("linear", "tanh", "relu", "lstm", "gru", "layernorm_lstm", "residual")
+VANILLA = ("linear", "tanh", "relu")
+"""Networks with a tenth of the learning rate: their gradients are steeper."""
 EXPORTED = "gru"
 """The network that is exported, as it has learned to add."""
 IGNORED = ("cell", "layers", "embedding", "dropout")
@@ -43,7 +43,7 @@ class Settings(TrainingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     networks: Annotated[str, f"Those to compare, with commas: {', '.join(NAMES)}."] = ",".join(NAMES)
-    copying_networks: Annotated[str, "Those of them that learn to copy too."] = "tanh,relu,lstm,gru"
+    copying_networks: Annotated[str, "Those of them that learn to copy too."] = "linear,tanh,relu,lstm,gru"
     copying_units: Annotated[int, "Units of each layer of those that copy."] = 128
     adding_steps: Annotated[int, "Steps of the sequences whose two marked numbers are added."] = 200
     copying_steps: Annotated[int, "Steps for which ten symbols are kept before they are copied."] = 50
@@ -53,7 +53,7 @@ class Settings(TrainingSettings):
     held_out: Annotated[int, "Sequences for validation, of each task."] = 500
     units: Annotated[int, "Units of each layer of the networks that are measured, and add."] = 64
     epochs: Annotated[int, "Epochs of each training, at most; one that solves its task ends."] = 8
-    learning_rate: Annotated[float, "Learning rate; vanilla networks have a fifth of it."] = 1e-2
+    learning_rate: Annotated[float, "Learning rate; vanilla networks have a tenth of it."] = 1e-2
     schedule: Annotated[
         Literal["constant", "halving", "cosine", "plateau"],
         "How the learning rate falls; plateau: after an epoch without improvement.",
@@ -172,7 +172,7 @@ def train_all(name: str, task, found: dict[str, Any], settings: Settings, run: R
     for network in settings.names_for(name):
         run.console.print(f"\n{task.name}: {network}")
         model = built(task, networks_of(settings)[network], settings, network, units)
-        rate = settings.learning_rate / (5 if network in VANILLA else 1)
+        rate = settings.learning_rate / (10 if network in VANILLA else 1)
         losses[network] = trained(model, task, batches, run, suffix_of(name, network), learning_rate=rate)
         if name == "adding":
             found["norms after training"][network] = norms(model, task, settings)
@@ -199,7 +199,7 @@ def compare(settings: Settings, run: Run) -> dict[str, Any]:
         run.console.print(f"\n{task.name}: {name}")
         model = built(task, build, settings)
         found["start norms"][name] = norms(model, task, settings)
-        rate = settings.learning_rate / (5 if name.startswith("tanh") else 1)
+        rate = settings.learning_rate / (10 if name.startswith("tanh") else 1)
         changes = {"learning_rate": rate, "epochs": epochs}
         losses = trained(model, task, settings.adding_batches, run, f"_start_{number}", **changes)
         found["start losses"][name] = losses
@@ -327,7 +327,7 @@ def write_numbers(folder: Path, metrics: dict[str, Any], losses, settings: Setti
 
 
 def main(settings: Settings) -> None:
-    """Measure gradients by lag, singular values and clipping, and train six networks on two tasks of long memory."""
+    """Measure gradients by lag, singular values and clipping, and train seven networks on two tasks of long memory."""
     run(settings)
 
 
