@@ -201,7 +201,7 @@ def build(settings: Settings, images: ImageParts, way: str):
             keras.Input((None, images.size), name="rows") if way == "rows" else keras.Input((None, 5), name="points")
         )
         x = layers.Dense(s.embedding, activation="relu", name="before")(first)
-    x = layers.Add()([x, layers.Reshape((1, -1))(layers.Dense(s.embedding, name="what")(label))])  # at every step
+    x = layers.Add()([x, layers.Reshape((1, -1))(layers.Dense(s.embedding, name="of_label")(label))])  # at every step
     x = layers.Concatenate()([x, where]) if way == "pixels" else x
     for i in range(s.layers):
         x = layers.Dropout(s.dropout, seed=s.seed + i)(x)

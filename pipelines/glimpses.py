@@ -28,7 +28,7 @@ from keras_rnnkit.settings import SettingsError
 
 PICTURES = (
     ("accuracy.png", "Accuracy on the test images after each glimpse, by the share of the pixels that was seen."),
-    ("glimpses.png", "Where the model looked, in order, and what it took the image for after each glimpse."),
+    ("glimpses.png", "Where the model looked, and its label for the image after each glimpse."),
     ("curves.png", "Loss on the validation images after each epoch."),
 )
 NAMES = {

@@ -22,6 +22,9 @@ td, th { border-bottom: 1px solid #ddd; padding: .25rem .75rem .25rem 0; text-al
 pre { background: #f5f5f5; overflow-x: auto; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere }
 """
 
+NARROW = 900
+"""The width in pixels up to which a picture is drawn so that it can be read on a phone."""
+
 
 def write_page(
     folder: Path,
@@ -65,11 +68,12 @@ def write_page(
 
 
 def figure_of(picture: Path, caption: str) -> str:
-    """A picture as part of the page, so that the page is one file."""
-    data = base64.b64encode(picture.read_bytes()).decode()
-    words = html.escape(caption)
+    """A picture as part of the page, so that the page is one file. On a phone, wide ones are scrolled."""
+    content = picture.read_bytes()
+    data, words = base64.b64encode(content).decode(), html.escape(caption)
+    kind = "picture" if int.from_bytes(content[16:20], "big") > NARROW else "narrow"  # the width in a PNG's header
     image = f'<img alt="{words}" src="data:image/png;base64,{data}">'
-    return f'<figure><div class="picture">{image}</div><figcaption>{words}</figcaption></figure>'
+    return f'<figure><div class="{kind}">{image}</div><figcaption>{words}</figcaption></figure>'
 
 
 def table_of(values: dict[str, Any]) -> str:

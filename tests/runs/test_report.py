@@ -59,3 +59,13 @@ def test_samples_that_are_empty_or_repeat_are_told():
     assert "is empty" in repetitive("  \n ")
     assert "repeats 'the'" in repetitive("the " * 20)
     assert repetitive("the cat sat on the mat and the dog on the log") is None
+
+
+def test_wide_pictures_are_scrolled_on_a_phone_and_narrow_ones_fit(tmp_path):
+    from PIL import Image
+
+    for width in (900, 901):
+        Image.new("RGB", (width, 10)).save(tmp_path / f"{width}.png")
+    page = write_page(tmp_path, "words", RECORD, {}, [("900.png", "Narrow."), ("901.png", "Wide.")])
+    text = page.read_text(encoding="utf-8")
+    assert text.index('<div class="narrow">') < text.index("Narrow.") < text.index('<div class="picture">')
