@@ -65,7 +65,8 @@ def described(path: str, layer) -> Row:
     if not isinstance(layer, Recurrent):
         reason = reason_to_keep(layer) or "a stock layer; rk.convert(model) gives it our kernels"
         return Row(path, cell, "Keras' own", *exported, reason)
-    name, reason = kernels.describe(layer, kernels.CallFlags(masked=masked, length=known_length(layer)))
+    call = kernels.CallFlags(masked, length=known_size(layer, 1), batch=known_size(layer, 0))
+    name, reason = kernels.describe(layer, call)
     return Row(path, cell, name, *exported, reason)
 
 
@@ -85,10 +86,10 @@ def receives_mask(layer) -> bool:
     return any(keras_internals.keras_mask(x) is not None for x in keras_internals.graph_inputs(layer))
 
 
-def known_length(layer) -> int | None:
-    """The number of steps that the layer runs in the model it is part of, where its graph tells."""
-    lengths = {x.shape[1] for x in keras_internals.graph_inputs(layer) if len(x.shape) == 3}
-    return lengths.pop() if len(lengths) == 1 else None
+def known_size(layer, axis: int) -> int | None:
+    """The rows (axis 0) or steps (axis 1) that the layer runs in the model it is part of, where its graph tells."""
+    sizes = {x.shape[axis] for x in keras_internals.graph_inputs(layer) if len(x.shape) == 3}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def table(rows: list[Row]) -> list[str]:

@@ -19,7 +19,7 @@ from keras_rnnkit.runs.image_encoder import NETWORKS, network_of, pooled
 from keras_rnnkit.runs.pictures import attention_on_images, contact_sheet
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.sequences import RESERVED, target_of, train, write_metrics
+from keras_rnnkit.runs.sequences import RESERVED, sample_of, target_of, train, write_metrics
 from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.settings import SettingsError
@@ -126,7 +126,8 @@ def train_ways(data: Data, settings: Settings, run: Run):
         if way != settings.way:  # all ways begin with the image encoder of the first
             models[way].encoder.network.set_weights(models[settings.way].encoder.network.get_weights())
         suffix = "" if way == settings.way else f"_{way}"
-        histories[way] = train(models[way], data.train, data.valid, settings, run, suffix)
+        sample = sample_of(data.valid, data.words, data.steps, ["image 1", "image 2", "image 3"])
+        histories[way] = train(models[way], data.train, data.valid, settings, run, suffix, sample)
     return models, histories[settings.way]
 
 

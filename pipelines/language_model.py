@@ -15,10 +15,12 @@ from rich.text import Text
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs.degenerate import repetitive
+from keras_rnnkit.runs.page import in_words
 from keras_rnnkit.runs.recurrent import CELLS, layer_of
 from keras_rnnkit.runs.reporting import write_report
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.settings import TrainingSettings
+from keras_rnnkit.runs.samples import continuation
+from keras_rnnkit.runs.settings import WritingSettings
 from keras_rnnkit.settings import SettingsError
 
 PICTURES = (
@@ -29,7 +31,7 @@ PICTURES = (
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings):
+class Settings(WritingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[
@@ -73,12 +75,12 @@ class Settings(TrainingSettings):
     temperature: Annotated[float, "Temperature of the sample."] = 0.8
     export: Annotated[bool, "Write the bundle."] = True
 
-    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "checkpoint_every", "start", "length", "temperature", "export")
+    MAY_DIFFER = (*WritingSettings.MAY_DIFFER, "data", "checkpoint_every", "start", "length", "temperature", "export")
     SIZES = ("batch", "steps", "length", "min_count", "max_tokens", "checkpoint_every", "steps_per_epoch")
     COUNTS = ("layers", "units", "epochs", *SIZES)
-    FRACTIONS = (*TrainingSettings.FRACTIONS, "recurrent_dropout", "zoneout", "valid_fraction", "test_fraction")
-    POSITIVE = (*TrainingSettings.POSITIVE, "temperature")
-    NOT_NEGATIVE = (*TrainingSettings.NOT_NEGATIVE, "embedding", "init")
+    FRACTIONS = (*WritingSettings.FRACTIONS, "recurrent_dropout", "zoneout", "valid_fraction", "test_fraction")
+    POSITIVE = (*WritingSettings.POSITIVE, "temperature")
+    NOT_NEGATIVE = (*WritingSettings.NOT_NEGATIVE, "embedding", "init")
     SMOKE = {"layers": 1, "units": 16, "embedding": 8, "batch": 8, "steps": 20, "epochs": 1, "length": 40}
 
     def __post_init__(self):
@@ -109,14 +111,13 @@ def run(settings: Settings) -> dict:
     with Run(settings, "language_model") as run:
         vocabulary, parts = read(settings, run)
         model = build(settings, len(vocabulary), settings.batch, stateful=settings.order == "sequential")
-        history = train(model, parts, settings, run)
+        history = train(model, parts, vocabulary, settings, run)
         metrics = judge(parts, vocabulary, settings, run)
         if settings.export:
             metrics |= export(parts["test"], vocabulary, settings, run)
         shown = best_model(settings, run, len(vocabulary), None, stateful=False)
         write_report(settings, metrics, history, vocabulary, parts, shown)
-        run.note(repetitive(metrics.get("written", "")) if settings.export else None)
-        return run.complete(metrics, PICTURES, metrics.get("sample", ""))
+        return run.complete(metrics, PICTURES, metrics.get("sample", ""), results(metrics))
 
 
 # ---------------------------------------------------------------------- data
@@ -127,6 +128,7 @@ def read(settings: Settings, run: Run):
     corpus = corpus_of(settings)
     vocabulary = run.vocabulary(lambda: vocabulary_of(corpus.train, settings))
     parts = {name: vocabulary.encode(getattr(corpus, name)) for name in ("train", "valid", "test")}
+    training_windows(parts["train"], settings), validation_windows(parts["valid"], settings)  # refuse short texts here
     sizes = ", ".join(f"{len(ids):,} {name}" for name, ids in parts.items())
     run.begin(
         f"{corpus.source}: {sizes} {settings.unit}s, {len(vocabulary):,} different",
@@ -195,23 +197,29 @@ def recurrent(settings: Settings, place: int, stateful: bool):
 # ---------------------------------------------------------------------- training
 
 
-def train(model, parts, settings: Settings, run: Run) -> list[dict[str, float]]:
+def train(model, parts, vocabulary, settings: Settings, run: Run) -> list[dict[str, float]]:
     """Train; the best weights are kept in a file. Returns the logs of every epoch."""
     if settings.init:
         rk.training.initialize_uniformly(model, settings.init, settings.seed)
-    windows = rk.data.Windows(
-        parts["train"], settings.batch, settings.steps, settings.order, settings.seed, varied=settings.varied
-    )
+    windows = training_windows(parts["train"], settings)
     run.say("model", f"{settings.layers} x {settings.cell}({settings.units}), {model.count_params():,} weights")
     run.say("kernel", rk.explain(model, print_fn=None)[0].kernel)
     held_out = validation_windows(parts["valid"], settings)
+    prompt = start_of(parts["test"], vocabulary, settings)
     return run.fit(
         model,
         windows,
         loss=rk.training.NextToken(),
         validation_data=held_out.dataset(),
         tokens=settings.batch * settings.steps,
+        sample=lambda model: continuation(model, vocabulary, prompt[None], settings.length, settings.temperature)[0],
     )
+
+
+def training_windows(ids: np.ndarray, settings: Settings):
+    """The training text in windows of `steps` tokens."""
+    s = settings
+    return rk.data.Windows(ids, s.batch, s.steps, s.order, s.seed, varied=s.varied)
 
 
 def validation_windows(ids: np.ndarray, settings: Settings):
@@ -241,9 +249,28 @@ def judge(parts, vocabulary, settings: Settings, run: Run) -> dict:
     found = {name: nats_of(model, parts[name]) for name in ("valid", "test")}
     metrics: dict = {f"{name}_{what}": f(x) for name, x in found.items() for what, f in MEASURES.items()}
     ngrams = {n: rk.data.Markov(parts["train"], n, len(vocabulary)).perplexity(parts["test"]) for n in (1, 2, 3)}
+    metrics["of"] = f"the {len(parts['test']):,} tokens of the {name_of_test(parts)} text"
     run.say("test", f"perplexity {metrics['test_perplexity']:.3f}, {metrics['test_bits']:.3f} bits a token")
     run.say("n-grams", "perplexity " + ", ".join(f"{n}: {p:.3f}" for n, p in ngrams.items()))
+    run.say("", f"all of {metrics['of']}")
     return metrics | {"ngram_perplexity": ngrams}
+
+
+def name_of_test(parts) -> str:
+    """What the text is called on which the model is tested; the best epoch is the one with the best validation."""
+    return "validation" if np.array_equal(parts["valid"], parts["test"]) else "test"
+
+
+def results(metrics: dict) -> dict:
+    """The numbers of the report, by what they are of."""
+    of, ngrams = metrics["of"], metrics["ngram_perplexity"]
+    return {
+        f"perplexity of {of}": metrics["test_perplexity"],
+        "the same in bits a token": metrics["test_bits"],
+        "the same in nats a token": metrics["test_nats"],
+        "perplexity of models that count": ", ".join(f"of {n} tokens: {in_words(p)}" for n, p in ngrams.items()),
+        **metrics.get("verified", {}),
+    }
 
 
 def nats_of(model, ids: np.ndarray, steps: int = 256) -> float:
@@ -284,14 +311,20 @@ def export(test: np.ndarray, vocabulary, settings: Settings, run: Run) -> dict:
     same = {name: math.exp(summed_nats(y, ids[1:]) / (len(ids) - 1)) for name, y in logits.items()}
     run.say("exported", f"{folder}, error {report.error:.1e}")
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in same.items())
-    run.say("verified", f"perplexity of the first {len(ids) - 1:,} tokens of the test text:\n          {numbers}")
-    start = settings.start or vocabulary.decode(test[:20])
-    written = bundle.generate(
-        vocabulary.encode(start), settings.length, seed=settings.seed, temperature=settings.temperature
-    )
+    of = f"perplexity of the first {len(ids) - 1:,} tokens of the test text"
+    run.say("verified", f"{of}:\n          {numbers}")
+    prompt = start_of(test, vocabulary, settings)
+    start = settings.start or vocabulary.decode(prompt)
+    written = bundle.generate(prompt, settings.length, seed=settings.seed, temperature=settings.temperature)
     sample = vocabulary.decode(written.tokens[0])
     run.console.print(Text.assemble("\n", (start, "bold"), sample, "\n"), soft_wrap=True)
-    return {"exported_perplexity": same, "sample": start + sample, "written": sample}
+    run.note(repetitive(sample))
+    return {"exported_perplexity": same, "verified": {of: numbers}, "sample": start + sample, "written": sample}
+
+
+def start_of(test: np.ndarray, vocabulary, settings: Settings) -> np.ndarray:
+    """The tokens that a sample continues: those of --start, or the first of the test text."""
+    return vocabulary.encode(settings.start) if settings.start else test[:20]
 
 
 def main(settings: Settings) -> None:

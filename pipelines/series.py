@@ -81,13 +81,14 @@ class Settings(TrainingSettings):
     tau: Annotated[int, "Values that the small network reads."] = 4
     batch: Annotated[int, "Windows in a batch."] = 16
     units: Annotated[int, "Units of each layer."] = 16
+    embedding: int = 0  # there are no tokens, so this is no option
     dropout: Annotated[float | None, "Dropout rate of the layers' outputs."] = None
     epochs: Annotated[int, "Passes over the training part at most."] = 40
     patience: Annotated[int, "Epochs without a better validation loss before training ends; 0 for never."] = 8
     out: Annotated[Path, "Folder of the run: bundles, report, log and checkpoint."] = Path("exported/series")
 
     MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "compare", "season")
-    COUNTS = (*TrainingSettings.COUNTS, "window", "horizon", "season", "tau", "batch")
+    COUNTS = ("layers", "units", "epochs", "steps_per_epoch", "window", "horizon", "season", "tau", "batch")
     SMOKE = {"units": 4, "epochs": 1, "window": 32, "horizon": 4}
     BY_SOURCE = {
         "sine": {"valid_fraction": 0.1, "test_fraction": 0.296, "window": 128, "season": 628, "stretch": False},
@@ -107,7 +108,7 @@ class Settings(TrainingSettings):
     """Settings that were left out have the value for their source, or else this one."""
 
     def __post_init__(self):
-        for name, value in {**self.DEFAULTS, **self.BY_SOURCE["own" if self.data else self.source]}.items():
+        for name, value in {**self.DEFAULTS, **self.BY_SOURCE.get("own" if self.data else self.source, {})}.items():
             if getattr(self, name) is None and not (self.smoke and name in self.SMOKE):
                 object.__setattr__(self, name, value)
         super().__post_init__()
@@ -314,7 +315,12 @@ def export(model, data: Data, settings: Settings, run: Run) -> Bundles:
     for name, horizon in (("bundle", 1), ("bundle_ahead", settings.horizon)):
         whole = with_intervals(model, data.scaling, settings, factors, horizon)
         report = rk.export_bundle(
-            whole, settings.out / name, modes=["sequence", "stream"], saved_model=False, tolerance=1e-5
+            whole,
+            settings.out / name,
+            modes=["sequence", "stream"],
+            saved_model=False,
+            tolerance=1e-5,
+            calibration=[inputs_of(data, number, settings.window) for number in range(len(data.splits))],
         )
         run.say("exported", f"{settings.out / name}, error {report.error:.1e}")
         loaded.append(rk.runtime.load(settings.out / name))
@@ -336,13 +342,18 @@ def stretched(model, data: Data, settings: Settings) -> np.ndarray:
     return stretch_by_step(np.concatenate(intervals), np.concatenate(truth), settings.interval)
 
 
+def inputs_of(data: Data, number: int, steps: int) -> dict[str, np.ndarray]:
+    """The inputs of an exported model for the last steps of a series."""
+    x = data.splits[number].series.channels[None, -steps:].astype(np.float32)
+    return {"x": x, **({"series": np.array([number], np.int32)} if len(data.splits) > 1 else {})}
+
+
 def difference(model, bundle, data: Data) -> float:
     """The largest difference of forecasts by Keras and by the bundle, in standard deviations of the training part."""
     largest = 0.0
-    for number, split in enumerate(data.splits):
-        x = split.series.channels[None, -HISTORY:].astype(np.float32)
-        inputs = {"x": x, **({"series": np.array([number], np.int32)} if len(data.splits) > 1 else {})}
-        keras, graph = model(inputs if len(inputs) > 1 else x), bundle.predict(inputs)
+    for number in range(len(data.splits)):
+        inputs = inputs_of(data, number, HISTORY)
+        keras, graph = model(inputs if len(inputs) > 1 else inputs["x"]), bundle.predict(inputs)
         errors = (np.abs(np.asarray(keras[name]) - graph[name]).max() for name in graph)
         largest = max(largest, float(max(errors)) / float(data.scaling.scales[number, 0]))
     return largest
@@ -379,26 +390,20 @@ def judge(bundles: Bundles, small, data: Data, settings: Settings, run: Run) -> 
     found = backtested(bundles, small, data, settings)
     errors = found.errors()
     run.console.print(growth_table(errors, settings))
-    covered = coverage_by_step(found.ahead[..., 0], found.ahead[..., 2], found.truth)
-    metrics: dict[str, Any] = {
-        "one-step mean squared error": {name: float(values[0] ** 2) for name, values in one_step(errors).items()},
-        "MASE of one step (scale: last value)": scaled_errors(found, data, 1),
-    }
-    if settings.season:
-        by_season = scaled_errors(found, data, settings.season)
-        metrics |= {"MASE of one step (scale: last season)": by_season} if np.isfinite(by_season["RNN"]) else {}
     coverage = float(coverage_by_step(found.next[..., 0], found.next[..., 2], found.truth[:, :1])[0])
-    metrics |= {
-        f"values inside of the {settings.interval:.0%} interval, one step": coverage,
-        "inside, by steps ahead": {str(k): float(covered[k - 1]) for k in steps_to_show(settings.horizon)},
+    covered = coverage_by_step(found.ahead[..., 0], found.ahead[..., 2], found.truth)
+    inside, steps = f"share of values inside of the {settings.interval:.0%} interval", steps_to_show(settings.horizon)
+    metrics: dict[str, Any] = {
+        f"{inside}, one step ahead": coverage,
+        f"{inside}, by steps ahead": {str(k): float(covered[k - 1]) for k in steps},
+        "forecasts judged": int(np.isfinite(found.truth[:, 0]).sum()),
+        "one step ahead": one_step(found, data, settings),
+        "root mean squared error by steps ahead": {
+            name: {str(k): float(values[k - 1]) for k in steps} for name, values in errors.items()
+        },
     }
-    for name, values in errors.items():
-        metrics[f"error by steps ahead: {name}"] = {str(k): float(values[k - 1]) for k in steps_to_show(len(values))}
-    metrics["forecasts judged"] = int(np.isfinite(found.truth[:, 0]).sum())
+    run.console.print(one_step_table(metrics["one step ahead"]))
     run.say("interval", f"{coverage:.1%} of the test values are inside of the {settings.interval:.0%} interval")
-    for name in [name for name in metrics if name.startswith("MASE")]:
-        words = ", ".join(f"{method} {value:.3f}" for method, value in metrics[name].items() if np.isfinite(value))
-        run.say("MASE", f"{words} {name.removeprefix('MASE of one step ')}")
     run.note(no_better(errors))
     return metrics, found
 
@@ -442,22 +447,42 @@ def by_small(small, data: Data, settings: Settings, number: int, split: Split) -
     return found * data.scaling.scales[number, 0] + data.scaling.centres[number, 0]
 
 
-def one_step(errors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The errors of methods that differ at one step, by the names of the models."""
-    return {name.removesuffix(", fed back"): values for name, values in errors.items() if name != AT_ONCE}
+def one_step(found: Forecasts, data: Data, settings: Settings) -> dict[str, dict[str, float]]:
+    """Mean squared error and MASE of the forecasts of one step, by method."""
+    scales = {"MASE": naive_errors(data, 1)}
+    if settings.season:
+        by_season = naive_errors(data, settings.season)  # NaN where no training part is longer than a season
+        scales |= {"MASE by season": by_season} if np.isfinite(by_season).any() else {}
+    truth = found.truth[:, 0]
+    return {
+        name.removesuffix(", fed back"): {
+            "squared error": float(
+                errors_by_step((values / found.units)[:, :1], (found.truth / found.units)[:, :1])[0] ** 2
+            ),
+            **{label: mase(values[:, 0], truth, scale) for label, scale in scales.items()},
+        }
+        for name, values in found.methods.items()
+        if name != AT_ONCE  # which is the same at one step
+    }
 
 
-def scaled_errors(found: Forecasts, data: Data, season: int) -> dict[str, float]:
-    """MASE of the forecasts of one step, by method."""
-    scales = backtest.rolled(
-        data.splits,
-        lambda _, split: np.full(
-            len(split.origins),
-            naive_error(split.series.values[: split.valid_begin], season, split.series.observed[: split.valid_begin]),
-        ),
-    )
-    names = one_step(found.methods)
-    return {name: mase(values[:, 0], found.truth[:, 0], scales) for name, values in names.items()}
+def naive_errors(data: Data, season: int) -> np.ndarray:
+    """For each forecast [N], the error of the value one season before, within the training part of its series."""
+
+    def of_series(_: int, split: Split) -> np.ndarray:
+        end = split.valid_begin
+        error = naive_error(split.series.values[:end], season, split.series.observed[:end])
+        return np.full(len(split.origins), error)
+
+    return backtest.rolled(data.splits, of_series)
+
+
+def one_step_table(rows: dict[str, dict[str, float]]) -> Table:
+    """The errors of one step as a table."""
+    table = Table("one step ahead", *next(iter(rows.values())), box=None, header_style="bold", pad_edge=False)
+    for name, values in rows.items():
+        table.add_row(name, *(f"{value:.4g}" for value in values.values()))
+    return table
 
 
 def no_better(errors: dict[str, np.ndarray]) -> str | None:

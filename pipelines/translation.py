@@ -19,7 +19,7 @@ from keras_rnnkit.runs.length_report import by_length, lengths_table, plot_lengt
 from keras_rnnkit.runs.pictures import heatmaps
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.sequences import RESERVED, target_of, train, write_metrics
+from keras_rnnkit.runs.sequences import RESERVED, sample_of, target_of, train, write_metrics
 from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.settings import SettingsError
@@ -131,7 +131,7 @@ def run(settings: Settings) -> dict:
     with Run(settings, "translation") as run:
         data = read(settings, run)
         model = build(settings, data, settings.attention)
-        history = train(model, data.train, data.valid, settings, run)
+        history = train(model, data.train, data.valid, settings, run, sample=sample(data, settings))
         fixed = compared(settings, data, run) if settings.compares else None
         bundle = export(model, (data.source, data.target), settings, run, tolerance=1e-4)
         metrics = judge(model, bundle, fixed, data, settings, run)
@@ -262,6 +262,13 @@ def compared(settings: Settings, data: Data, run: Run):
     model = build(settings, data, "none")
     train(model, data.train, data.valid, settings, run, suffix="_fixed")
     return model
+
+
+def sample(data: Data, settings: Settings):
+    """What the model writes for the first validation pairs, while it trains."""
+    order = -1 if settings.reverse else 1
+    sources = [data.source.decode(tokens[::order]) for tokens in data.valid.sources[:3]]
+    return sample_of(data.valid, data.target, data.steps, sources)
 
 
 # ---------------------------------------------------------------------- evaluation

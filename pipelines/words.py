@@ -18,7 +18,8 @@ from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.reporting import write_report
 from keras_rnnkit.runs.rows import Rows
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.settings import TrainingSettings
+from keras_rnnkit.runs.samples import continuation
+from keras_rnnkit.runs.settings import WritingSettings
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.vocabulary import BEGIN, END, PADDING
 
@@ -30,7 +31,7 @@ PICTURES = (
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings):
+class Settings(WritingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     data: Annotated[Path | None, "A file with one word per line. Default: the words of Python's documentation."] = None
@@ -46,10 +47,10 @@ class Settings(TrainingSettings):
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/words")
 
     unit = "char"
-    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "count", "temperature")
-    COUNTS = (*TrainingSettings.COUNTS, "batch", "count")
-    FRACTIONS = (*TrainingSettings.FRACTIONS, "zoneout")
-    POSITIVE = (*TrainingSettings.POSITIVE, "temperature")
+    MAY_DIFFER = (*WritingSettings.MAY_DIFFER, "data", "count", "temperature")
+    COUNTS = (*WritingSettings.COUNTS, "batch", "count")
+    FRACTIONS = (*WritingSettings.FRACTIONS, "zoneout")
+    POSITIVE = (*WritingSettings.POSITIVE, "temperature")
     SMOKE = {"units": 16, "embedding": 8, "epochs": 1, "count": 5}
 
     def __post_init__(self):
@@ -63,18 +64,14 @@ def run(settings: Settings) -> dict:
     with Run(settings, "words") as run:
         words, parts, vocabulary = read(settings, run)
         model = build(settings, len(vocabulary))
-        history = train(model, parts, settings, run)
+        history = train(model, parts, vocabulary, settings, run)
         model = best_model(settings, run, len(vocabulary))
-        metrics = {"perplexity": math.exp(min(row["val_loss"] for row in history)), "epochs": len(history)}
-        run.say("held out", f"perplexity {metrics['perplexity']:.3f} a letter of {len(parts['test'][0]):,} words")
+        metrics = judge(model, parts["test"], run) | {"epochs": len(history)}
         bundle = export(model, vocabulary, settings)
         run.say("exported", str(bundle.folder))
         metrics |= invented(bundle, vocabulary, words, settings, run)
-        x = parts["train"][0]
-        letters = {"train": x[x > 0], "test": parts["test"][0]}  # the words of the test begin with new states
-        write_report(settings, metrics, history, vocabulary, letters, model)
-        run.note(degenerate(metrics["words"], "words"))
-        return run.complete(metrics, PICTURES, ", ".join(metrics["words"]))
+        report(model, parts, vocabulary, metrics, history, settings)
+        return run.complete(metrics, PICTURES, ", ".join(metrics["words"]), results(metrics))
 
 
 # ---------------------------------------------------------------------- data
@@ -137,10 +134,11 @@ def build(settings: Settings, size: int):
 # ---------------------------------------------------------------------- training
 
 
-def train(model, parts, settings: Settings, run: Run) -> list[dict[str, float]]:
+def train(model, parts, vocabulary, settings: Settings, run: Run) -> list[dict[str, float]]:
     """The logs of every epoch; the best weights are kept in a file. Each epoch has the words in an order of its own."""
     x, y = parts["train"]
     rows = Rows(x, y, settings.batch, settings.seed)
+    start, end = np.full((5, 1), vocabulary.number(BEGIN), np.int32), vocabulary.number(END)
     return run.fit(
         model,
         rows,
@@ -148,6 +146,7 @@ def train(model, parts, settings: Settings, run: Run) -> list[dict[str, float]]:
         validation_data=parts["test"],
         validation_batch_size=settings.batch,
         tokens=int((x > 0).sum()) // len(rows),
+        sample=lambda model: ", ".join(continuation(model, vocabulary, start, 30, settings.temperature, end=end)),
     )
 
 
@@ -157,6 +156,28 @@ def best_model(settings: Settings, run: Run, size: int):
 
     keras.config.set_dtype_policy("float32")
     return run.restore(build(settings, size))
+
+
+# ---------------------------------------------------------------------- evaluation
+
+
+def judge(model, held_out: tuple[np.ndarray, np.ndarray], run: Run) -> dict:
+    """Perplexity a letter on the held-out words, whose loss decided which weights are the best."""
+    x, y = held_out
+    model.compile(loss=rk.training.NextToken(ignore=0))
+    perplexity = math.exp(model.evaluate(x, y, batch_size=256, verbose=0))
+    run.say("held out", f"perplexity {perplexity:.3f} a letter of the {len(x):,} words for validation")
+    return {"perplexity": perplexity, "held_out": len(x)}
+
+
+def results(metrics: dict) -> dict:
+    """The numbers of the report, by what they are of."""
+    count = len(metrics["words"])
+    return {
+        f"perplexity a letter of the {metrics['held_out']:,} held-out words": metrics["perplexity"],
+        f"of {count} invented words, not in the list": f"{metrics['new']:.0%}",
+        "epochs of training": metrics["epochs"],
+    }
 
 
 # ---------------------------------------------------------------------- export
@@ -181,7 +202,15 @@ def invented(bundle, vocabulary, words: list[str], settings: Settings, run: Run)
     found = invent(bundle, vocabulary, settings)
     new = sum(word not in set(words) for word in found) / len(found)
     run.say("invented", f"{len(found)} words, {new:.0%} of them not in the list\n\n" + ", ".join(found) + "\n")
+    run.note(degenerate(found, "words", "the model has learned little"))
     return {"words": found, "new": new}
+
+
+def report(model, parts, vocabulary, metrics: dict, history, settings: Settings) -> None:
+    """metrics.json and the pictures."""
+    x = parts["train"][0]
+    letters = {"train": x[x > 0], "test": parts["test"][0]}  # the words of the test begin with new states
+    write_report(settings, metrics, history, vocabulary, letters, model)
 
 
 def main(settings: Settings) -> None:

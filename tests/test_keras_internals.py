@@ -1,8 +1,6 @@
 """The private names of Keras stand in one file, and each still does there what we rely on."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -11,6 +9,7 @@ import pytest
 
 import keras_rnnkit as rk
 from keras_rnnkit import keras_internals as internals
+from tests.forking import python
 
 layers = keras.layers
 PACKAGE = Path(rk.__file__).parent
@@ -94,7 +93,7 @@ def test_the_import_fails_where_a_name_is_gone():
         for owner, name in GUARDED.items()
         if hasattr(eval(owner), name)  # the oldest Keras does not fuse directions
     )  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
 
 
@@ -107,7 +106,7 @@ def test_importing_draws_no_seed_names_no_layer_and_touches_no_device():
         "tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0], "
         "[tf.config.LogicalDeviceConfiguration()] * 2)\n"  # raises once devices have been initialized
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import shlex
@@ -20,6 +21,10 @@ from keras_rnnkit.cli.refusals import REFUSED, USAGE, need, refuse
 SENTENCES = {"SettingsError": USAGE, "TextError": USAGE, "CheckpointError": USAGE, "ExportError": REFUSED}
 """Errors whose message tells the user what to correct, with the exit code. Importing all their classes would import
 TensorFlow."""
+
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors by which the system says that there is no room for a file."""
 
 
 def pipelines_folder() -> Path:
@@ -104,10 +109,22 @@ def run_command(run: Callable[[Any], None], settings: Any) -> None:
         raise typer.Exit(interruption.exit_code) from None
     except RunError as error:
         refuse(str(error))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        refuse(
+            f"A file could not be written: {error.strerror}{f', {error.filename}' if error.filename else ''}. What was "
+            f"written before is as it was. Make room, then continue.{how_to_resume(checkpoint_of(settings))}"
+        )
     except Exception as error:
         if type(error).__name__ not in SENTENCES:
             raise
         refuse(str(error), SENTENCES[type(error).__name__])
+
+
+def checkpoint_of(settings: Any) -> Path | None:
+    """A checkpoint in the folder of the run, if there is one."""
+    return next(iter(sorted(settings.out.glob("training*.ckpt"))), None)
 
 
 def how_to_resume(checkpoint: Path | None) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 class CallFlags:
     """masked: some steps are to be skipped. resets: some rows start anew inside the sequence.
 
-    length: the number of steps, where it is known beforehand.
+    length, batch: the numbers of steps and of rows, where they are known beforehand.
     """
 
     masked: bool = False
     resets: bool = False
     length: int | None = None
+    batch: int | None = None

@@ -42,8 +42,7 @@ class CompiledLoops:
                 at(xs, t), at(saved, t), before, at(stacks, t), adjoint, consts, weights, products
             )
 
-        behind = [tf.reduce_sum(u * behind_length(u, length), axis=0) for u in upstream]
-        return loop(step, size_of(upstream), length, behind, backwards=True)
+        return loop(step, size_of(upstream), length, sum_behind(upstream, length), backwards=True)
 
 
 def loop(step, capacity, length, carry, backwards: bool = False):
@@ -78,6 +77,13 @@ def behind_length(x, length):
     """1 for the steps of x [T, ...] behind `length`, 0 for those before it."""
     times = tf.reshape(tf.range(tf.shape(x)[0]), [-1, *[1] * (x.shape.rank - 1)])
     return tf.cast(times >= length, x.dtype)
+
+
+def sum_behind(upstream, length):
+    """The sum of the gradients of the steps behind `length`, all of which are gradients of the last carry."""
+    if isinstance(length, int):
+        return [tf.zeros_like(u[0]) for u in upstream]
+    return [tf.reduce_sum(u * behind_length(u, length), axis=0) for u in upstream]
 
 
 def held(stack, last, length):

@@ -23,17 +23,14 @@ def run(recurrence, inputs, carry, consts, weights, differentiable: bool):
 
     inputs: the `LoopInputs` of the call.
     """
-    if differentiable and inputs.mask is not None and compiles(inputs) and row_groups.pays(recurrence, inputs):
+    count = loop_choice.row_groups(recurrence.cell, inputs) if differentiable else 1
+    if count == 1:
+        return run_all(recurrence, inputs, carry, consts, weights, differentiable)
 
-        def run_rows(steps, carry, consts):
-            return run_all(recurrence, inputs.of(steps, carry), carry, consts, weights, differentiable)
+    def run_rows(steps, carry, consts):
+        return run_all(recurrence, inputs.of(steps, carry), carry, consts, weights, differentiable)
 
-        return row_groups.run(run_rows, inputs.steps, inputs.active, carry, consts)
-    return run_all(recurrence, inputs, carry, consts, weights, differentiable)
-
-
-def compiles(inputs) -> bool:
-    return loop_choice.why_not_compiled(inputs.length) is None
+    return row_groups.run(run_rows, inputs.steps, inputs.active, carry, consts, count)
 
 
 def run_all(recurrence, inputs, carry, consts, weights, differentiable: bool):

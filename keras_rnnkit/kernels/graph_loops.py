@@ -8,12 +8,18 @@ BLOCK = 5
 """Steps in one turn of the while loop: a turn costs TensorFlow as much as the arithmetic of a step of a small cell."""
 
 
+MOST_UNROLLED = 7
+"""Steps up to which a loop is not worth starting: each step has operators of its own."""
+
+
 def loop(step, xs, carry, out_like, backwards: bool = False):
     """`step(x_t, carry) -> carry, out_t` over the leading axis of xs; the last carry, and the outs stacked.
 
     out_like: arrays of the shapes and dtypes of an out.
     """
     length = tf.nest.flatten(xs)[0].shape[0]
+    if length is not None and 0 < length <= MOST_UNROLLED:
+        return unrolled(step, xs, carry, out_like, backwards)
     if length is None or length < 3 * BLOCK:
         return while_loop(step, xs, carry, out_like, backwards)
     rest = length % BLOCK

@@ -31,7 +31,7 @@ def refusal(layer, call: CallFlags) -> str | None:
 
 def remark(layer, call: CallFlags) -> str:
     """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
-    loops = loop_choice.describe(call.length)
+    loops = loop_choice.describe(layer.equation, call)
     return f"{loops} and computes steps again instead of keeping them" if layer.memory == "checkpoint" else loops
 
 

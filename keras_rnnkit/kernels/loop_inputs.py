@@ -24,12 +24,15 @@ class LoopInputs:
     def __init__(self, recurrence, steps, carry, weights, training):
         self.recurrence, self.steps, self.training = recurrence, steps, training
         self.states, self.weights = recurrence.states(carry), weights
-        self.length = keras.tree.flatten(steps)[0].shape[0]
+        self.length, self.batch = keras.tree.flatten(steps)[0].shape[:2]
         self.mask = steps.get("mask")
+        self.masked = self.mask is not None
 
     @property
     def active(self):
-        """The steps [T, B] that may change something: the valid ones, and resets, which act on masked steps too."""
+        """The steps [T, B] of a masked batch that may change something: the valid ones, and those with resets."""
+        if self.mask is None:
+            return None
         return self.mask | self.steps["reset"] if "reset" in self.steps else self.mask
 
     def of(self, steps, carry) -> LoopInputs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_rnnkit.kernels.compiled_loops import at, behind_length, held, loop, size_of
+from keras_rnnkit.kernels.compiled_loops import at, held, loop, size_of, sum_behind
 from keras_rnnkit.ops import keras as kops
 
 
@@ -57,9 +57,8 @@ class TapedLoops:
             sums = tf.nest.map_structure(tf.add, [d_consts, d_weights], d_here)
             return [list(d_before), *sums], (d_z, products.gradients())
 
-        behind = [tf.reduce_sum(u * behind_length(u, length), axis=0) for u in upstream]
         zeros = tf.nest.map_structure(tf.zeros_like, [consts, weights])
-        return loop(step, size_of(upstream), length, [behind, *zeros], backwards=True)
+        return loop(step, size_of(upstream), length, [sum_behind(upstream, length), *zeros], backwards=True)
 
 
 class Products:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+INPUT = "the model does not look at its input"
 
-def degenerate(texts: Sequence[str], kind: str) -> str | None:
+
+def degenerate(texts: Sequence[str], kind: str, reason: str = INPUT) -> str | None:
     """A sentence about texts that are all empty or nearly all the same; None where there is nothing to say.
 
     Arguments:
         texts: what a model wrote for different inputs.
         kind: what the texts are, in the plural, such as "translations".
+        reason: what it means where nearly all are the same.
 
     >>> degenerate(["", "a", ""], "captions")
     '2 of 3 captions are empty: the model ends at once. Train it longer, or on more data.'
@@ -26,8 +29,7 @@ def degenerate(texts: Sequence[str], kind: str) -> str | None:
         return f"{count} of {len(texts)} {kind} are empty: the model ends at once. Train it longer, or on more data."
     if count >= 0.9 * len(texts):
         return (
-            f"{count} of {len(texts)} {kind} are the same, {text[:40]!r}: the model does not look at its input. Train "
-            "it longer, or on more data."
+            f"{count} of {len(texts)} {kind} are the same, {text[:40]!r}: {reason}. Train it longer, or on more data."
         )
     return None
 

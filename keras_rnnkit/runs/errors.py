@@ -14,6 +14,10 @@ class TrainingDiverged(RunError):
     """The loss is no number any more, or it has exploded."""
 
 
+class EndOfRun(Exception):
+    """What the run was asked for is done before it is judged, as with --find-rate. `Run` ends quietly."""
+
+
 class Interrupted(KeyboardInterrupt):
     """The user or the system has asked the run to stop.
 

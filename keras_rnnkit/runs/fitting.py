@@ -1,20 +1,23 @@
-"""The training of a run: resumed where it stopped, watched, logged, its best weights kept."""
+"""The training of a run: resumed where it stopped, watched, logged, its best weights kept; or what stands for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs.best import set_weights
-from keras_rnnkit.runs.errors import RunError
+from keras_rnnkit.runs.errors import EndOfRun, RunError
 from keras_rnnkit.runs.guards import DivergenceGuard, StopWhenAsked
-from keras_rnnkit.runs.log import EpochLog
+from keras_rnnkit.runs.log import EpochLog, read_log
 from keras_rnnkit.runs.optimization import optimizer_of
+from keras_rnnkit.runs.profiling import StepProfile, reading_time
 from keras_rnnkit.runs.progress import EpochReport
 from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.samples import Sample, SampleWriter
 from keras_rnnkit.runs.slices import Slices
 from keras_rnnkit.runs.tensorboard import TensorBoardLog
 
@@ -29,9 +32,15 @@ def fit(
     suffix: str = "",
     unit: str = "nats",
     callbacks: Callable[[int], list[keras.callbacks.Callback]] = lambda done: [],
+    sample: Sample | None = None,
+    target: float | None = None,
+    settings: Any = None,
     **arguments: Any,
 ) -> list[dict[str, float]]:
     """Train a model; the best weights are kept in a file. Returns the logs of every epoch.
+
+    With --evaluate the model has the best weights of the run that is judged, and the logs are those of that run. With
+    --find-rate the run ends here.
 
     Arguments:
         run: the run, with its settings.
@@ -43,22 +52,36 @@ def fit(
         suffix: is added to the names of the files, where a run trains more than one model.
         unit: what the loss is measured in, for the lines about epochs.
         callbacks: gives further callbacks, for the number of batches that were trained on before.
+        sample: a text that the model writes, for --sample-every; the settings then are `WritingSettings`.
+        target: training ends after an epoch whose validation loss is below it.
+        settings: the settings of this training, where a run trains several models and they are not its own.
         arguments: further arguments of `model.fit`.
     """
-    s = run.settings
+    s = run.settings if settings is None else settings
     batches = Slices(batches, s.steps_per_epoch) if s.steps_per_epoch else batches
+    if s.find_rate:
+        search_rate(run, model, batches, loss)
     model.compile(optimizer_of(s, len(batches)), loss)
-    keeper = keeper_of(run, model, suffix)
+    if run.judged is not None:
+        return judged_history(run, model, suffix)
+    keeper = keeper_of(run, model, suffix, s)
     place = keeper.place
     done = place["epoch"] * len(batches) + place["batch"] if place else 0
-    report = EpochReport(run, keeper.history, tokens, suffix, unit)
+    report = EpochReport(run, keeper.history, tokens, suffix, unit, target, s)
     chain = [DivergenceGuard(keeper, advice(s)), rk.training.GradientLog(), keeper]
+    profile = StepProfile(s.out / f"profile{suffix}") if s.profile else None
+    chain = chain if profile is None else [profile, *chain]
     if s.schedule == "plateau":
         chain.append(rk.training.Plateau(s.factor, keeper.history))
     chain += [report, EpochLog(s.out / f"log{suffix}.csv", keeper.history), *callbacks(done)]
     if s.tensorboard:
         chain.append(TensorBoardLog(s.out / f"tensorboard{suffix}"))
+    minutes = getattr(s, "sample_every", 0.0)
+    if sample is not None and minutes:
+        chain.append(SampleWriter(sample, minutes, s.out / f"samples{suffix}.txt", keeper, run.console))
     chain.append(StopWhenAsked(run.interruption, keeper))
+    if report.ends_with([row["val_loss"] for row in keeper.history]):
+        return keeper.history  # the run that is resumed had ended this training
     run.interruption.deferred = True
     try:
         rk.training.fit(
@@ -75,12 +98,36 @@ def fit(
     finally:
         run.interruption.deferred = False
         report.close()
+    if profile is not None and profile.batches:
+        run.profile |= {f"{name}{suffix}": row for name, row in profile.rows(reading_time(batches)).items()}
     return keeper.history
 
 
-def keeper_of(run: Run, model: Any, suffix: str) -> Any:
+def judged_history(run: Run, model: Any, suffix: str) -> list[dict[str, float]]:
+    """Give a model the best weights of the run that is judged; the logs of its epochs."""
+    assert run.judged is not None
+    continue_from(run.judged, model, suffix)
+    run.say("weights", f"the best of {run.judged.folder}; nothing is trained")
+    return read_log(run.judged.folder / f"log{suffix}.csv")
+
+
+def search_rate(run: Run, model: Any, batches: Any, loss: Any) -> None:
+    """Write the loss at rising learning rates into the report, and end the run."""
+    model.compile(optimizer_of(run.settings, len(batches), constant=True), loss)
+    curve = rk.training.find_rate(model, batches, steps=max(2, min(200, 3 * len(batches))))
+    folder: Path = run.settings.out / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    curve.plot(folder / "learning_rate.png")
+    run.say("rate", f"the loss is lowest near {curve.lowest:.2g}; try --learning-rate {curve.suggestion:.1g}")
+    metrics = {"learning rate with the lowest loss": curve.lowest, "a tenth of it, to try": curve.suggestion}
+    caption = f"Loss of each of {len(curve.rates)} batches while the learning rate rises; the model learns on the way."
+    run.complete(metrics, [("learning_rate.png", caption)])
+    raise EndOfRun
+
+
+def keeper_of(run: Run, model: Any, suffix: str, s: Any) -> Any:
     """The callback that writes checkpoints, after the model has been put back to where the run stopped."""
-    s, path, place = run.settings, run.settings.out / f"training{suffix}.ckpt", None
+    path, place = s.out / f"training{suffix}.ckpt", None
     settings = s.of_checkpoint | {"suffix": suffix, "run": run.id}
     if run.resumes and path.exists():
         place = rk.training.resume(model, path, settings)

@@ -2,10 +2,12 @@
 
 run.json        settings, versions, seed, and a fingerprint of the data
 log.csv         a line for each epoch
+samples.txt     what the model wrote while it trained
 training.ckpt   what training needs to continue
 best.npz        the weights with the lowest validation loss
 report/         index.html, metrics.json and the pictures
 bundle/         the exported model
+evaluation/     the folder of --evaluate, and find_rate/ that of --find-rate: run.json and a report
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ FORMAT = 1
 RECORD = "run.json"
 TRAINED = ("training*.ckpt", "best*.npz")
 """Files that only training writes."""
-FILES = (RECORD, "log*.csv", "vocabulary*.json", *TRAINED)
-REPORT = ("index.html", "metrics.json", "*.png")
+FILES = (RECORD, "log*.csv", "samples*.txt", "vocabulary*.json", *TRAINED)
+REPORT = ("index.html", "metrics.json", "*.csv", "*.png")
+INNER = ("evaluation", "find_rate")
+"""Folders in the folder of a run that have a record of their own."""
 
 
 class RunFolder:
@@ -74,6 +78,11 @@ class RunFolder:
             remove(bundle, files_of_bundle(bundle))
         for folder in (self.path / "report", *bundles):
             remove_empty(folder)
+        for name in INNER:
+            inner = RunFolder(self.path / name)
+            if (inner.path / RECORD).exists():
+                inner.clear()
+                remove_empty(inner.path)
 
 
 def files_of_bundle(folder: Path) -> tuple[str, ...]:

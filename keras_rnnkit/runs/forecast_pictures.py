@@ -12,13 +12,14 @@ from keras_rnnkit.runs.forecast_parts import Split
 from keras_rnnkit.runs.reporting import figure_of
 
 INK, MODEL, BAND = "#30343b", "#c1440e", "#f2a07b"
+DPI = 150
 COLOURS = (MODEL, "#7b3fa0", "#1f77b4", "#7f7f7f", "#2a9d5c")
 
 
 def plot_series(splits: Sequence[Split], path: Path, most: int = 4) -> None:
     """The series with their training, validation and test parts."""
     shown = splits[:most]
-    figure = figure_of(9, 0.8 + 2.2 * len(shown))
+    figure = figure_of(6.6, 0.8 + 1.8 * len(shown))
     for axes, split in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
         axes.plot(split.series.values, color=INK, linewidth=0.8)
         ends = [0, split.valid_begin, split.test_begin, len(split.series)]
@@ -29,7 +30,7 @@ def plot_series(splits: Sequence[Split], path: Path, most: int = 4) -> None:
             axes.text((begin + end) / 2, 1.02, name, transform=axes.get_xaxis_transform(), ha="center", fontsize=9)
         axes.set(xlim=(-0.5, len(split.series) - 0.5), ylabel=split.series.name)
     axes.set_xlabel("step")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)
 
 
 def plot_next(split: Split, outputs: Mapping[str, np.ndarray], path: Path, most: int = 300) -> None:
@@ -44,7 +45,7 @@ def plot_next(split: Split, outputs: Mapping[str, np.ndarray], path: Path, most:
     steps = split.origins[-most:] + 1
     forecast, lower, upper = (outputs[name][-most:] for name in ("forecast", "lower", "upper"))
     truth = split.judged[steps]
-    figure = figure_of(9, 3.8)
+    figure = figure_of(6.6, 3.8)
     axes = figure.subplots()
     axes.fill_between(steps, lower, upper, color=BAND, alpha=0.45, linewidth=0, label="interval")
     axes.plot(steps, forecast, color=MODEL, linewidth=1.6, label="forecast of the next value")
@@ -53,8 +54,8 @@ def plot_next(split: Split, outputs: Mapping[str, np.ndarray], path: Path, most:
     axes.plot(steps[outside], truth[outside], "x", color="#1f77b4", markersize=6, label="outside of the interval")
     axes.set(xlabel="step", ylabel=split.series.name, xlim=(steps[0] - 1, steps[-1] + 1))
     axes.grid(True, alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    figure.savefig(path, dpi=110)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    figure.savefig(path, dpi=DPI)
 
 
 def plot_ahead(split: Split, intervals: np.ndarray, path: Path, count: int = 4) -> None:
@@ -69,7 +70,7 @@ def plot_ahead(split: Split, intervals: np.ndarray, path: Path, count: int = 4) 
     horizon = intervals.shape[1]
     last = max(0, len(split.origins) - horizon)
     places = np.unique(np.linspace(0, last, count).round().astype(int))
-    figure = figure_of(9, 1 + 2.4 * -(-len(places) // 2))
+    figure = figure_of(6.6, 0.8 + 2.1 * -(-len(places) // 2))
     grid = figure.subplots(-(-len(places) // 2), 2 if len(places) > 1 else 1, squeeze=False).ravel()
     for axes, place in zip(grid, places, strict=False):
         origin = split.origins[place]
@@ -85,13 +86,14 @@ def plot_ahead(split: Split, intervals: np.ndarray, path: Path, count: int = 4) 
         )
         axes.plot(steps, middle, color=MODEL, linewidth=1.8, label="forecast")
         axes.axvline(origin, color="grey", linestyle=":", linewidth=1)
-        axes.set_title(f"after step {origin}", fontsize=9)
+        axes.set_title(f"after step {origin}", fontsize=10)
+        axes.locator_params(axis="x", nbins=4)
         axes.grid(True, alpha=0.3)
     for axes in grid[len(places) :]:
         axes.axis("off")
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)
 
 
 def plot_growth(errors: Mapping[str, np.ndarray], unit: str, path: Path) -> None:
@@ -102,7 +104,7 @@ def plot_growth(errors: Mapping[str, np.ndarray], unit: str, path: Path) -> None
         unit: what they are measured in.
         path: the file of the picture.
     """
-    figure = figure_of(7.5, 4.2)
+    figure = figure_of(6.6, 4.2)
     axes = figure.subplots()
     for (name, values), colour in zip(errors.items(), COLOURS, strict=False):
         marker = {"marker": "o"} if len(values) == 1 else {}
@@ -111,12 +113,12 @@ def plot_growth(errors: Mapping[str, np.ndarray], unit: str, path: Path) -> None
     axes.set_ylim(0, None)
     axes.grid(True, alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)
 
 
 def plot_coverage(coverage: np.ndarray, level: float, path: Path) -> None:
     """How often the interval had the truth inside, by the number of steps ahead."""
-    figure = figure_of(7.5, 3.2)
+    figure = figure_of(6.6, 3.2)
     axes: Any = figure.subplots()
     steps = np.arange(1, len(coverage) + 1)
     axes.plot(steps, 100 * coverage, "o-", color=MODEL, markersize=3, label="inside of the interval, test part")
@@ -124,4 +126,4 @@ def plot_coverage(coverage: np.ndarray, level: float, path: Path) -> None:
     axes.set(xlabel="steps ahead", ylabel="%", ylim=(0, 103))
     axes.grid(True, alpha=0.3)
     axes.legend(frameon=False, loc="lower left")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)

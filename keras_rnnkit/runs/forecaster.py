@@ -13,6 +13,9 @@ import keras_rnnkit as rk
 from keras_rnnkit.runs.forecast_parts import Scaling
 from keras_rnnkit.runs.recurrent import layer_of
 
+RELATIVE = "relative"
+"""The part of the network without the last value, to which changes are added."""
+
 LEAST_DEVIATION = 1e-3
 """The smallest standard deviation that a forecast may have, in scaled units, so that no density becomes infinite."""
 
@@ -63,9 +66,17 @@ def network(settings: Any, channels: int, change: float):
 
     P is 2 for "gaussian": mean and standard deviation. It is 3 for "quantiles": lower bound, median and upper bound.
     """
-    s = settings
     inputs = keras.Input((None, channels), name="scaled")
-    features = changes_of(inputs, channels, change) if s.difference else inputs
+    relative = relative_network(settings, channels, change)
+    distribution = relative(features_of(inputs, inputs, change, settings))
+    if settings.difference:
+        distribution = moved(distribution, inputs[..., :1], settings.output)
+    return keras.Model(inputs, distribution, name="forecaster")
+
+
+def relative_network(settings: Any, channels: int, change: float):
+    """Features [B, T, D] to the distributions [B, T, H, P] of the next values, or of how they differ from the last."""
+    s, features = settings, keras.Input((None, channels), name="features")
     x = features
     for i in range(s.layers):
         x = keras.layers.Dropout(s.dropout, seed=s.seed + i)(x) if i and s.dropout else x
@@ -74,28 +85,42 @@ def network(settings: Any, channels: int, change: float):
     width = 2 if s.output == "gaussian" else 3
     p = keras.layers.Dense(s.horizon * width, name="head")(keras.layers.Concatenate()([x, features]))
     p = keras.layers.Reshape((-1, s.horizon, width))(p)
-    base, size = (inputs[..., :1], change) if s.difference else (0.0, 1.0)
-    return keras.Model(inputs, HEADS[s.output](p, base, size), name="forecaster")
+    return keras.Model(features, HEADS[s.output](p, change if s.difference else 1.0), name=RELATIVE)
 
 
-def changes_of(inputs, channels: int, change: float):
-    """The change of the target, in units of its usual size, and the covariates as they are."""
+def features_of(x, scaled, size, settings: Any):
+    """What the network reads: scaled numbers [B, T, D], or with `difference` the change of the target, and covariates.
+
+    Changes are those of x itself: after scaling, those of large numbers would have lost digits of a float32.
+
+    Arguments:
+        x: numbers whose first channel is the target.
+        scaled: the same, scaled.
+        size: the usual size of a change of x.
+    """
+    if not settings.difference:
+        return scaled
     layer = rk.Recurrent(ChangeCell(1), return_sequences=True, trainable=False, name="change")
-    changed = layer(inputs[..., :1]) * (1.0 / change)
-    return changed if channels == 1 else keras.layers.Concatenate()([changed, inputs[..., 1:]])
+    changed = layer(x[..., :1]) / size
+    return changed if x.shape[-1] == 1 else keras.layers.Concatenate()([changed, scaled[..., 1:]])
 
 
-def gaussian_head(p, base, size):
+def moved(distribution, last, output: str):
+    """A distribution [..., H, P] of differences from the last value [..., 1] as one of values."""
+    if output == "quantiles":
+        return distribution + last[..., None]
+    return ops.stack([distribution[..., 0] + last, distribution[..., 1]], axis=-1)
+
+
+def gaussian_head(p, size: float):
     """Mean and standard deviation of a normal distribution."""
-    deviation = ops.softplus(p[..., 1]) + LEAST_DEVIATION
-    return ops.stack([base + size * p[..., 0], size * deviation], axis=-1)
+    return size * ops.stack([p[..., 0], ops.softplus(p[..., 1]) + LEAST_DEVIATION], axis=-1)
 
 
-def quantile_head(p, base, size):
+def quantile_head(p, size: float):
     """Lower bound, median and upper bound; they cannot cross."""
-    median = base + size * p[..., 0]
-    lower, upper = (size * ops.softplus(p[..., i]) for i in (1, 2))
-    return ops.stack([median - lower, median, median + upper], axis=-1)
+    median, below, above = p[..., 0], ops.softplus(p[..., 1]), ops.softplus(p[..., 2])
+    return size * ops.stack([median - below, median, median + above], axis=-1)
 
 
 HEADS = {"gaussian": gaussian_head, "quantiles": quantile_head}
@@ -112,7 +137,7 @@ def loss_of(settings: Any):
 
 
 def with_intervals(core, scaling: Scaling, settings: Any, stretch: np.ndarray, horizon: int):
-    """The network around which scaling and its inverse are layers: from numbers as the user has them, and to them.
+    """A model around the network that has scaling and its inverse inside: its numbers are those of the user.
 
     Arguments:
         core: what `network` built.
@@ -128,15 +153,17 @@ def with_intervals(core, scaling: Scaling, settings: Any, stretch: np.ndarray, h
     centres, scales = (
         of_series(array, series, name) for array, name in ((scaling.centres, "c"), (scaling.scales, "s"))
     )
-    distribution = core((x - centres) / scales)[..., :horizon, :]
-    lower, middle, upper = bounds(distribution, settings)
+    features = features_of(x, (x - centres) / scales, scales[..., :1] * scaling.change, settings)
+    lower, middle, upper = bounds(core.get_layer(RELATIVE)(features)[..., :horizon, :], settings)
+    # A change is added to the value itself: scaled and back, a large value would lose the last digits of a float32.
+    origin = x[..., :1] if settings.difference else centres[..., :1]
     stretch = np.asarray(stretch[:horizon], np.float32)
     scaled = {
         "forecast": middle,
         f"lower_{percent(settings.interval)}": middle - (middle - lower) * stretch,
         f"upper_{percent(settings.interval)}": middle + (upper - middle) * stretch,
     }
-    outputs = {name: value * scales[..., :1] + centres[..., :1] for name, value in scaled.items()}
+    outputs = {name: value * scales[..., :1] + origin for name, value in scaled.items()}
     return keras.Model(x if series is None else [x, series], outputs, name="series")
 
 

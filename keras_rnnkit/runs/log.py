@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from keras_rnnkit.runs.errors import RunError
 from keras_rnnkit.text.files import replacing
 
 
@@ -24,6 +25,16 @@ class EpochLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         write_log(self.path, [*self.history, dict(logs or {})])
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """The logs of the epochs in a file that `write_log` wrote."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [{name: float(value) for name, value in row.items() if name != "epoch" and value} for row in rows]
+    except (OSError, ValueError) as error:
+        raise RunError(f"The log {path} cannot be read ({error}). The run must have ended an epoch.") from None
 
 
 def write_log(path: Path, history: list[dict[str, float]]) -> None:

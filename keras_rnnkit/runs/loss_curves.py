@@ -20,7 +20,7 @@ def plot_losses(histories: Mapping[str, tuple[str, History]], path: Path) -> Non
         histories: for each model the name of its loss, and the logs of its epochs.
         path: the file of the picture.
     """
-    figure = figure_of(4.5 * max(2, len(histories)), 3.4)
+    figure = figure_of(3.3 * max(2, len(histories)), 3.2)
     for axes, (model, (loss, history)) in zip(
         figure.subplots(1, len(histories), squeeze=False)[0], histories.items(), strict=True
     ):
@@ -29,11 +29,11 @@ def plot_losses(histories: Mapping[str, tuple[str, History]], path: Path) -> Non
             axes.plot(epochs, [row[name] for row in history], "o-", markersize=3, label=label)
         best = min(range(len(history)), key=lambda epoch: history[epoch]["val_loss"])
         axes.axvline(best + 1, color="grey", linestyle=":", linewidth=1, label="best weights")
-        axes.set(xlabel="epoch", title=f"{model}: {loss}", xlim=(0.5, len(history) + 0.5))
+        axes.set(xlabel="epoch", title=f"{model}: loss, {loss}", xlim=(0.5, len(history) + 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(True, alpha=0.3)
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=150)
 
 
 def write_numbers(folder: Path, metrics: Mapping[str, Any], settings: Any, histories: Mapping[str, Any]) -> None:

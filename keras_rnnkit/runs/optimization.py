@@ -17,16 +17,19 @@ def prepare(settings: RunSettings) -> None:
     keras.config.set_dtype_policy("mixed_bfloat16" if getattr(settings, "mixed", False) else "float32")
 
 
-def optimizer_of(settings: TrainingSettings, steps: int):
+def optimizer_of(settings: TrainingSettings, steps: int, constant: bool = False):
     """The optimizer with its learning rate, clipping and average of weights.
 
     Arguments:
         settings: the settings of the pipeline.
         steps: steps in an epoch.
+        constant: whether the learning rate is a number, whatever the settings say of a schedule.
     """
     from keras_rnnkit.training.schedules import OPTIMIZERS
 
     s = settings
-    rate = rk.training.schedule(s.schedule, s.learning_rate, steps, s.epochs, s.after, s.factor, s.warmup)
+    rate = s.learning_rate
+    if not constant:
+        rate = rk.training.schedule(s.schedule, rate, steps, s.epochs, s.after, s.factor, s.warmup)
     optimizer = rk.training.watched(OPTIMIZERS[s.optimizer](rate, global_clipnorm=s.clip or None))
     return rk.training.averaging(optimizer, s.average) if s.average else optimizer

@@ -13,9 +13,10 @@ from keras_rnnkit.text.files import replacing
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem }
 body { color: #1a1a1a; background: #fff }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } h3 { font-size: 1rem; margin: 1.5rem 0 .25rem }
 img { max-width: 100%; height: auto; background: #fff }
-figure { margin: 1rem 0 } figcaption { color: #555 }
+figure { margin: 1.5rem 0 } figcaption { color: #555 } summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
+@media (max-width: 640px) { .picture { overflow-x: auto } .picture img { max-width: none; width: 45rem } }
 table { border-collapse: collapse; display: block; overflow-x: auto }
 td, th { border-bottom: 1px solid #ddd; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
 pre { background: #f5f5f5; overflow-x: auto; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere }
@@ -30,6 +31,7 @@ def write_page(
     pictures: Sequence[tuple[str, str]] = (),
     notes: Sequence[str] = (),
     text: str = "",
+    profile: dict[str, str] | None = None,
 ) -> Path:
     """Write index.html into the folder of a report.
 
@@ -42,6 +44,7 @@ def write_page(
             left out.
         notes: sentences that the reader must see first, such as warnings.
         text: a text that the model wrote.
+        profile: where the time of training went.
     """
     body = [f"<h1>{html.escape(title)}</h1>", *(f"<p><strong>{html.escape(note)}</strong></p>" for note in notes)]
     body += [f"<p>{html.escape(record['data']['description'])}; begun {html.escape(record['begun'])}.</p>"]
@@ -51,7 +54,9 @@ def write_page(
     for name, caption in pictures:
         if (folder / name).exists():
             body.append(figure_of(folder / name, caption))
-    body += ["<h2>Settings</h2>", table_of(record["settings"]), "<h2>Versions</h2>", table_of(record["versions"])]
+    body += ["<h2>Where the time of training went</h2>", table_of(profile)] if profile else []
+    for title_of_table, name in (("Settings", "settings"), ("Versions", "versions")):
+        body.append(f"<details><summary>{title_of_table}</summary>{table_of(record[name])}</details>")
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     page = f"<!doctype html><html lang=en><head>{head}<title>{html.escape(title)}</title><style>{STYLE}</style></head>"
     with replacing(folder / "index.html") as temporary:
@@ -63,17 +68,40 @@ def figure_of(picture: Path, caption: str) -> str:
     """A picture as part of the page, so that the page is one file."""
     data = base64.b64encode(picture.read_bytes()).decode()
     words = html.escape(caption)
-    return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
+    image = f'<img alt="{words}" src="data:image/png;base64,{data}">'
+    return f'<figure><div class="picture">{image}</div><figcaption>{words}</figcaption></figure>'
 
 
 def table_of(values: dict[str, Any]) -> str:
-    """Names and values as a table.
+    """Names and values as a table. Dicts of dicts that have the same names are tables of their own, below it.
 
     >>> table_of({"perplexity": 12.3456})
     '<table><tr><td>perplexity</td><td>12.35</td></tr></table>'
+    >>> table_of({"animals": {"cat": {"right": 3, "wrong": 1}}})
+    '<h3>animals</h3><table><tr><th></th><th>right</th><th>wrong</th></tr><tr><td>cat</td><td>3</td><td>1</td></tr></table>'
     """
-    rows = (f"<tr><td>{html.escape(str(k))}</td><td>{html.escape(in_words(v))}</td></tr>" for k, v in values.items())
-    return f"<table>{''.join(rows)}</table>"
+    grids = {name: value for name, value in values.items() if is_grid(value)}
+    rows = [(name, in_words(value)) for name, value in values.items() if name not in grids]
+    tables = [rows_of(rows)] if rows else []
+    for name, grid in grids.items():
+        head, lines = ["", *next(iter(grid.values()))], [(row, *cells.values()) for row, cells in grid.items()]
+        tables.append(f"<h3>{html.escape(str(name))}</h3>{rows_of(lines, head)}")
+    return "".join(tables)
+
+
+def is_grid(value: Any) -> bool:
+    """Whether a value is a dict of dicts that have the same names."""
+    rows = list(value.values()) if isinstance(value, dict) else []
+    return bool(rows) and all(isinstance(row, dict) and row and row.keys() == rows[0].keys() for row in rows)
+
+
+def rows_of(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
+    """Rows of cells as a table."""
+
+    def line(cells: Sequence[Any], tag: str) -> str:
+        return f"<tr>{''.join(f'<{tag}>{html.escape(in_words(cell))}</{tag}>' for cell in cells)}</tr>"
+
+    return f"<table>{line(head, 'th') if head else ''}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
 def in_words(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,12 +30,24 @@ class EpochReport(keras.callbacks.Callback):
         tokens: the number of tokens in a batch, for the speed.
         suffix: is added to the name of the file of the best weights.
         unit: what the loss is measured in.
+        target: training ends after an epoch whose validation loss is below it.
+        settings: those of this training, where they are not the run's.
     """
 
-    def __init__(self, run: Run, history: list[dict[str, float]], tokens: int, suffix: str = "", unit: str = "nats"):
+    def __init__(
+        self,
+        run: Run,
+        history: list[dict[str, float]],
+        tokens: int,
+        suffix: str = "",
+        unit: str = "nats",
+        target: float | None = None,
+        settings: Any = None,
+    ):
         super().__init__()
-        self.unit = unit
-        self.run, self.settings, self.console = run, run.settings, run.console
+        self.unit, self.target = unit, target
+        self.run, self.console = run, run.console
+        self.settings = run.settings if settings is None else settings
         self.history, self.tokens = history, tokens
         self.path = run.settings.out / f"best{suffix}.npz"
         self.bar: Progress | None = None
@@ -85,10 +98,19 @@ class EpochReport(keras.callbacks.Callback):
         if is_best:
             self.save_weights()
         self.console.print(self.line(epoch, logs, is_best))
-        since = len(losses) - 1 - (best or 0)
-        if self.settings.patience and since >= self.settings.patience:
-            self.console.print(f"The validation loss has not improved for {since} epochs; training ends.")
+        reason = self.ends_with(losses)
+        if reason:
+            self.console.print(reason)
             self.model.stop_training = True
+
+    def ends_with(self, losses: list[float]) -> str | None:
+        """Why training ends after epochs with these validation losses, before the last epoch; None if it does not."""
+        if self.target is not None and losses and losses[-1] < self.target:
+            return f"The validation loss is below {self.target:g}; training ends."
+        since = len(losses) - 1 - (best_epoch(losses) or 0)
+        if self.settings.patience and losses and since >= self.settings.patience:
+            return f"The validation loss has not improved for {since} epochs; training ends."
+        return None
 
     def line(self, epoch: int, logs: dict[str, float], is_best: bool) -> str:
         """The line about an epoch, which fits into 80 columns."""

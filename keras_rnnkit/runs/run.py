@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import platform
@@ -14,8 +15,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from keras_rnnkit.runs.adoption import run_folder_of
+from keras_rnnkit.runs.errors import EndOfRun
 from keras_rnnkit.runs.folder import FORMAT, RunFolder
 from keras_rnnkit.runs.interruption import Interruption
+from keras_rnnkit.runs.lock import FolderLock
 from keras_rnnkit.runs.packages import check_packages
 from keras_rnnkit.runs.settings import RunSettings
 from keras_rnnkit.settings import SettingsError
@@ -52,6 +56,9 @@ class Run:
         self.record: dict[str, Any] = {}
         self.resumes = False
         self.notes: list[str] = []
+        self.profile: dict[str, str] = {}
+        self.judged: Source | None = None
+        self.lock: FolderLock | None = None
         self.began = time.perf_counter()
 
     def __enter__(self) -> Run:
@@ -60,16 +67,23 @@ class Run:
         check_packages(self.settings.packages)
         check_claim(self.folder, self.settings, self.pipeline)
         self.source = source_of(self.settings.continue_from, self.pipeline)
+        if self.settings.evaluate is not None:
+            folder = run_folder_of(self.settings.evaluate)
+            self.source = self.judged = source_of(folder, self.pipeline, "evaluate")
         self.interruption.__enter__()
         prepare(self.settings)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> bool:
         self.interruption.__exit__()
         if self.console.is_terminal:
             self.console.show_cursor()
-        if kind is not None and self.record:
-            self._write(status="interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
+        if kind is not None and kind is not EndOfRun and self.record:
+            with contextlib.suppress(OSError):  # where the disk is full, the reason is the error that ends the run
+                self._write(status="interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
+        if self.lock is not None:
+            self.lock.release()
+        return kind is EndOfRun
 
     @property
     def id(self) -> str:
@@ -88,6 +102,9 @@ class Run:
             data: the data itself, texts and arrays, for the fingerprint by which `--resume` notices other data.
         """
         facts = {"description": description, "fingerprint": fingerprint(data)}
+        self.settings.out.mkdir(parents=True, exist_ok=True)
+        self.lock = FolderLock(self.settings.out)
+        check_claim(self.folder, self.settings, self.pipeline)  # another run may have begun and ended since
         before = self.folder.record if self.settings.resume else None
         if before is not None:
             check_data(before, facts, self.settings.out)
@@ -95,7 +112,8 @@ class Run:
         else:
             self.folder.clear()
             self.record = {"format": FORMAT, "pipeline": self.pipeline, "run": secrets.token_hex(8), "begun": now()}
-            self.record["continued_from"] = None if self.source is None else str(self.settings.continue_from)
+            source = None if self.source is None else str(self.source.folder)
+            self.record["evaluates" if self.judged else "continued_from"] = source
         self._write(settings=self.settings.as_json, seed=self.settings.seed, data=facts, versions=versions())
         self._write(status="running")
         self.say("data", description)
@@ -120,9 +138,14 @@ class Run:
         return fitting.fit(self, model, batches, **arguments)
 
     def restore(self, model: Any, suffix: str = "") -> Any:
-        """Give a model the best weights of this run. Weights of another run are refused."""
+        """Give a model the best weights of this run, or of the one that it judges. Others are refused."""
         from keras_rnnkit.runs.best import load_best
 
+        if self.judged is not None:
+            from keras_rnnkit.runs.fitting import continue_from
+
+            continue_from(self.judged, model, suffix)
+            return model
         load_best(model, self.settings.out / f"best{suffix}.npz", self.id)
         return model
 
@@ -133,14 +156,20 @@ class Run:
             self.console.print(f"Note: {sentence}", style="bold", markup=False)
 
     def complete(
-        self, metrics: dict[str, Any], pictures: Sequence[tuple[str, str]] = (), text: str = ""
+        self,
+        metrics: dict[str, Any],
+        pictures: Sequence[tuple[str, str]] = (),
+        text: str = "",
+        results: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Write the page of the report and note that the run has ended as it should.
 
         Arguments:
-            metrics: the numbers of the page; those of `HIDDEN` are too long for it.
+            metrics: the numbers of the run.
             pictures: names of files in the folder of the report, each with a sentence about what it shows.
             text: a text that the model wrote.
+            results: the numbers of the page, each by a sentence that says what it is of; None for the metrics, without
+                those of `HIDDEN`, which are too long for it.
 
         Returns the metrics with the time that the run took.
         """
@@ -150,10 +179,20 @@ class Run:
         self._write(status="complete", ended=now())
         folder = self.settings.out / "report"
         folder.mkdir(parents=True, exist_ok=True)
-        shown = {name: value for name, value in metrics.items() if name not in HIDDEN}
-        page = write_page(folder, self.pipeline.replace("_", " "), self.record, shown, pictures, self.notes, text)
+        shown = {name: value for name, value in metrics.items() if name not in HIDDEN} if results is None else results
+        page = write_page(folder, self.title, self.record, shown, pictures, self.notes, text, self.profile)
+        for name, value in self.profile.items():
+            self.say("profile", f"{name}: {value}")
         self.say("report", f"{page}   {metrics['seconds'] / 60:.1f} min in all")
         return metrics
+
+    @property
+    def title(self) -> str:
+        """The heading of the report."""
+        name = self.pipeline.replace("_", " ")
+        if self.judged is not None:
+            return f"{name}: evaluation of {self.judged.folder}"
+        return f"{name}: search for a learning rate" if self.settings.find_rate else name
 
     def _write(self, **changes: Any) -> None:
         self.record |= changes
@@ -177,14 +216,14 @@ class Source:
         self.vocabularies = {path.stem: Vocabulary.load(path) for path in folder.glob("vocabulary*.json")}
 
 
-def source_of(path: Path | None, pipeline: str) -> Source | None:
-    """The run to continue from, None where a run begins with random weights."""
+def source_of(path: Path | None, pipeline: str, option: str = "continue-from") -> Source | None:
+    """The run to continue from or to judge, None where a run begins with random weights."""
     if path is None:
         return None
     folder = RunFolder(path)
     record = folder.record if path.is_dir() else None
     if record is None or not folder.was_trained_in:
-        raise SettingsError(f"--continue-from must be the folder of a run that was trained. Received: {path}.")
+        raise SettingsError(f"--{option} must be the folder of a run that was trained. Received: {path}.")
     if record["pipeline"] != pipeline:
         raise SettingsError(f"{path} holds a run of {record['pipeline']}, and this is {pipeline}. Give a run of it.")
     return Source(path, record["run"])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import keras_rnnkit as rk
+from keras_rnnkit.decoding import Greedy
+from keras_rnnkit.runs.evaluation import in_keras
 from keras_rnnkit.runs.reporting import plot_curves
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import PairSettings
@@ -23,12 +26,21 @@ def target_of(text: str, vocabulary) -> np.ndarray:
     return np.array([2, *vocabulary.encode(text), 3], np.int32)
 
 
-def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: PairSettings, run: Run, suffix: str = ""):
+def train(
+    model,
+    pairs: rk.data.Pairs,
+    valid: rk.data.Pairs,
+    settings: PairSettings,
+    run: Run,
+    suffix: str = "",
+    sample: Callable[[Any], str] | None = None,
+):
     """Train; the model then has the best weights, which are in a file too. Returns the logs of every epoch.
 
     Arguments:
         pairs, valid: the pairs to train on and to validate.
         suffix: is added to the names of the files.
+        sample: a text that the model writes, for --sample-every.
     """
 
     def callbacks(done: int) -> list[Any]:
@@ -43,9 +55,28 @@ def train(model, pairs: rk.data.Pairs, valid: rk.data.Pairs, settings: PairSetti
         tokens=pairs.tokens // len(pairs),
         suffix=suffix,
         callbacks=callbacks,
+        sample=sample,
     )
     run.restore(model, suffix)
     return history
+
+
+def sample_of(valid: rk.data.Pairs, vocabulary, steps: int, names: list[str], count: int = 3) -> Callable[[Any], str]:
+    """What a model writes for the first sources of the validation, below their names.
+
+    Arguments:
+        vocabulary: of the targets.
+        steps: tokens of a target, at most.
+        names: of the sources.
+    """
+
+    def sample(model) -> str:
+        written = in_keras(model, valid.sources[:count], Greedy(), vocabulary, steps)
+        references = [vocabulary.decode(target[1:-1]) for target in valid.targets[:count]]
+        rows = zip(names, written, references, strict=False)
+        return "\n".join(f"{name}: {text} (reference: {reference})" for name, (text, _), reference in rows)
+
+    return sample
 
 
 def write_metrics(settings: PairSettings, metrics: dict[str, Any], history, folder: Path) -> None:

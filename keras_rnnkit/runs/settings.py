@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+from keras_rnnkit.runs.adoption import adopted, run_folder_of
 from keras_rnnkit.runs.limits import (
     BETWEEN,
     COUNT,
@@ -34,6 +35,17 @@ class RunSettings:
     continue_from: Annotated[
         Path | None, "Begin with the best weights and the vocabulary of the run in this folder, on other data."
     ] = None
+    evaluate: Annotated[
+        Path | None,
+        "Judge the run in this folder, or its bundle, without training. Settings that are left out are those of that "
+        "run; the report goes to its folder evaluation.",
+    ] = None
+    find_rate: Annotated[
+        bool, "Plot the loss against the learning rate, and end; the report goes to the folder find_rate of --out."
+    ] = False
+    profile: Annotated[
+        bool, "Measure where the time of training goes, for the report, and trace some batches for TensorBoard."
+    ] = False
     smoke: Annotated[bool, "Every stage in seconds, with a tiny model on little data; learns nothing."] = False
     seed: Annotated[int, "Seed of all random numbers."] = 0
     tensorboard: Annotated[bool, "Write the logs for TensorBoard too, into the folder tensorboard of the run."] = False
@@ -44,10 +56,16 @@ class RunSettings:
         "resume",
         "overwrite",
         "continue_from",
+        "evaluate",
+        "find_rate",
+        "profile",
         "tensorboard",
         "threads",
     )
     """Settings that may differ from those of the checkpoint."""
+
+    OWN: ClassVar[tuple[str, ...]] = MAY_DIFFER
+    """Settings that --evaluate does not take over from the run that it judges."""
 
     SMOKE: ClassVar[dict[str, Any]] = {}
     """What --smoke sets, where a setting has not been chosen."""
@@ -65,6 +83,7 @@ class RunSettings:
     """Settings that must be 0 or more."""
 
     def __post_init__(self):
+        self.adopt()
         for field in fields(self):
             if self.smoke and field.name in self.SMOKE and getattr(self, field.name) == field.default:
                 object.__setattr__(self, field.name, self.SMOKE[field.name])
@@ -74,6 +93,29 @@ class RunSettings:
             check_numbers(self, getattr(self, names), limit)
         if self.resume and self.overwrite:
             raise SettingsError("--resume continues a run and --overwrite replaces it. Choose one of them.")
+        self.check_purpose()
+
+    def adopt(self) -> None:
+        """Take over the settings of the run that is judged. Settings that depend on others call it first."""
+        if self.evaluate is None:
+            return
+        folder = run_folder_of(self.evaluate)
+        changes = adopted(self, folder, self.OWN)
+        if self.out == type(self).out:
+            changes["out"] = folder / "evaluation"
+        for name, value in changes.items():
+            object.__setattr__(self, name, value)
+
+    def check_purpose(self) -> None:
+        """Refuse options that ask for different things, and give --find-rate a folder of its own."""
+        purposes = {"evaluate": self.evaluate is not None, "find_rate": self.find_rate}
+        changes = {"resume": self.resume, "continue_from": self.continue_from is not None, "profile": self.profile}
+        for purpose, asked in purposes.items():
+            other = next((name for name, value in {**changes, **purposes}.items() if value and name != purpose), None)
+            if asked and other is not None:
+                raise SettingsError(f"{option(purpose)} does not train, so {option(other)} cannot go with it.")
+        if self.find_rate and self.out.name != "find_rate":
+            object.__setattr__(self, "out", self.out / "find_rate")
 
     @property
     def packages(self) -> Packages:
@@ -89,6 +131,11 @@ class RunSettings:
     def of_checkpoint(self) -> dict[str, Any]:
         """The settings that must be those of the checkpoint."""
         return {k: v for k, v in self.as_json.items() if k not in self.MAY_DIFFER}
+
+
+def option(name: str) -> str:
+    """The option of the command that sets a field."""
+    return "--" + name.replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -147,7 +194,19 @@ class TrainingSettings(RunSettings):
 
 
 @dataclass(frozen=True)
-class PairSettings(TrainingSettings):
+class WritingSettings(TrainingSettings):
+    """Samples"""
+
+    sample_every: Annotated[
+        float, "Minutes of training between two samples of what the model writes, into samples.txt; 0 for none."
+    ] = 0.0
+
+    MAY_DIFFER: ClassVar[tuple[str, ...]] = (*TrainingSettings.MAY_DIFFER, "sample_every")
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (*TrainingSettings.NOT_NEGATIVE, "sample_every")
+
+
+@dataclass(frozen=True)
+class PairSettings(WritingSettings):
     """Sequences to sequences"""
 
     layers: Annotated[int, "Recurrent layers of the decoder."] = 1
@@ -167,7 +226,7 @@ class PairSettings(TrainingSettings):
     saved_model: Annotated[bool, "Write a SavedModel too."] = True
 
     MAY_DIFFER: ClassVar[tuple[str, ...]] = (
-        *TrainingSettings.MAY_DIFFER,
+        *WritingSettings.MAY_DIFFER,
         "checkpoint_every",
         "beam",
         "penalty",
@@ -175,12 +234,13 @@ class PairSettings(TrainingSettings):
     )
     COUNTS: ClassVar[tuple[str, ...]] = (*TrainingSettings.COUNTS, "beam", "checkpoint_every")
     FRACTIONS: ClassVar[tuple[str, ...]] = (*TrainingSettings.FRACTIONS, "sampling", "smoothing")
-    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (*TrainingSettings.NOT_NEGATIVE, "penalty")
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (*WritingSettings.NOT_NEGATIVE, "penalty")
 
     BY_DATA: ClassVar[dict[str, tuple[Any, Any]]] = {}
     """Defaults of settings that were left out: for the built-in data, and for a user's own data."""
 
     def __post_init__(self):
+        self.adopt()
         for name, values in self.BY_DATA.items():
             if getattr(self, name) is None and not (self.smoke and name in self.SMOKE):
                 object.__setattr__(self, name, values[self.own_data])

@@ -4,7 +4,9 @@ from keras_rnnkit.training.averages import AveragedWeights, averaged, averaging
 from keras_rnnkit.training.checkpoint import Checkpoint, CheckpointError, resume
 from keras_rnnkit.training.distribution import synchronized
 from keras_rnnkit.training.forecast_losses import GaussianNLL, Pinball
+from keras_rnnkit.training.gradient_flow import GradientFlow, gradient_norms
 from keras_rnnkit.training.gradients import GradientLog, watched
+from keras_rnnkit.training.learning_rates import RateCurve, find_rate
 from keras_rnnkit.training.loop import FollowEpochs, fit
 from keras_rnnkit.training.losses import NextToken
 from keras_rnnkit.training.metrics import BitsPerCharacter, CrossEntropy, Perplexity
@@ -21,16 +23,20 @@ __all__ = [
     "CrossEntropy",
     "FollowEpochs",
     "GaussianNLL",
+    "GradientFlow",
     "GradientLog",
     "NextToken",
     "Perplexity",
     "Pinball",
     "Plateau",
+    "RateCurve",
     "WarmUp",
     "averaged",
     "averaging",
     "carried_states",
+    "find_rate",
     "fit",
+    "gradient_norms",
     "initialize_uniformly",
     "other_rows",
     "reset_states",

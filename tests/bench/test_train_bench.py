@@ -47,7 +47,8 @@ def test_turns_are_fair():
 def test_others_compute_the_same(other):
     found = [row for row in rows(False, True, True) if other in row.contenders]
     if not found:
-        pytest.skip(f"{other} is not installed")
+        package = {"torch": "torch", "plain JAX": "'keras-rnnkit[jax]'"}[other]
+        pytest.skip(f"{other} is not installed: pip install {package}")
     for row in found:
         gradients = [row.contenders[name]()() for name in ("stock", other)]
         assert train.difference(gradients[1], gradients[0]) < 1e-4

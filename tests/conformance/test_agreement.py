@@ -9,6 +9,7 @@ import pytest
 import keras_rnnkit as rk
 from tests.conformance import reference
 from tests.conformance.table import MASKS, RESETS, TABLE, B, T, arrays, built, flags, sequences, starts
+from tests.covering import crossed
 
 KERNELS = ("scan", "hoisted", "parallel")
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
@@ -16,17 +17,14 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 every_cell = pytest.mark.parametrize("name", TABLE)
 
 
-def runs_on(name, kernel):
+def runs_on(name, kernel, *others):
     cell = TABLE[name]()
     return kernel != "parallel" or (isinstance(cell, rk.cells.LinearCell) and cell.is_linear)
 
 
-every_cell_and_kernel = pytest.mark.parametrize(
-    "name, kernel", [(name, kernel) for name in TABLE for kernel in KERNELS if runs_on(name, kernel)]
-)
+every_cell_and_kernel = crossed("name, kernel", TABLE, KERNELS, where=runs_on)
 of_jax_a_study = pytest.mark.study if keras.backend.backend() == "jax" else lambda test: test
 """JAX compiles every shape anew; what our layers do around the loop is the same on both backends."""
-every_dtype = pytest.mark.parametrize("dtype", TOLERANCE)
 
 
 def needs(dtype):
@@ -48,8 +46,7 @@ def test_every_public_cell_has_a_row():
     assert public - abstract <= shown
 
 
-@every_dtype
-@every_cell_and_kernel
+@crossed("name, kernel, dtype", TABLE, KERNELS, TOLERANCE, where=runs_on)
 def test_kernels_equal_the_numpy_loop(name, kernel, dtype, rng):
     needs(dtype)
     layer = built(name, rng, dtype, kernel=kernel)
@@ -61,9 +58,7 @@ def test_kernels_equal_the_numpy_loop(name, kernel, dtype, rng):
 
 
 @of_jax_a_study
-@every_cell_and_kernel
-@pytest.mark.parametrize("zero_output", [False, True])
-@pytest.mark.parametrize("go_backwards", [False, True])
+@crossed("name, kernel, go_backwards, zero_output", TABLE, KERNELS, [False, True], [False, True], where=runs_on)
 def test_direction_and_hidden_outputs(name, kernel, go_backwards, zero_output, rng):
     """The masks read differently from each end, so that one which is not turned round shows."""
     layer = built(name, rng, kernel=kernel, go_backwards=go_backwards, zero_output_for_mask=zero_output)
@@ -121,10 +116,9 @@ def test_a_padded_row_equals_the_row_alone(name, kernel, rng):
 
 
 @of_jax_a_study
-@every_cell_and_kernel
-@pytest.mark.parametrize("batch, time", [(1, 1), (1, T), (B, 1), (0, T)])
-def test_small_and_empty_batches(name, kernel, batch, time, rng):
-    layer = built(name, rng, kernel=kernel)
+@crossed("name, kernel, shape", TABLE, KERNELS, [(1, 1), (1, T), (B, 1), (0, T)], where=runs_on)
+def test_small_and_empty_batches(name, kernel, shape, rng):
+    layer, (batch, time) = built(name, rng, kernel=kernel), shape
     x, state = sequences(rng, "float32", batch, time), starts(layer.cell, rng, "float32", batch)
     for mask in (None, np.ones((batch, time), bool)):
         close(arrays(layer(x, initial_state=state, mask=mask)), reference.run(layer, x, state, mask), 1e-5)

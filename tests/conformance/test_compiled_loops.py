@@ -1,18 +1,28 @@
 """Training loops that XLA compiles: gradients of the plain loop, few programs, no step beyond the longest row."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.kernels import loop_choice, programs, row_groups
+from keras_rnnkit.kernels import loop_choice, programs
+from keras_rnnkit.kernels.call_flags import CallFlags
 from tests.conformance.table import built, sequences, starts
 from tests.conformance.test_gradients import gradients, tensorflow_gradients
+from tests.covering import studied
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loops of the TensorFlow engine")
 T = 18
 CELLS = ["lstm", "gru", "gru-reset-before", "vanilla", "lstm-projection", "layernorm-lstm", "user"]
 LENGTHS = np.array([13, 4, 0])
+QUICK = [
+    *[("lstm", "keep", "none"), ("lstm", "keep", "any"), ("lstm", "checkpoint", "right-padded")],
+    *[("layernorm-lstm", "keep", "right-padded"), ("layernorm-lstm", "checkpoint", "any")],
+    *[("gru", "checkpoint", "none"), ("gru-reset-before", "keep", "none"), ("vanilla", "checkpoint", "none")],
+    *[("lstm-projection", "keep", "none"), ("user", "checkpoint", "none")],
+]
 MASKS = {"none": None, "right-padded": np.arange(T) < LENGTHS[:, None], "any": np.arange(T) % 4 * LENGTHS[:, None] > 9}
 
 
@@ -29,25 +39,31 @@ def agree(ours, theirs, tolerance):
         assert np.abs(a - b).max() < tolerance * max(1.0, np.abs(b).max())
 
 
-@pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("memory", ["keep", "checkpoint"])
-def test_gradients_are_those_of_the_plain_loop(name, memory, rng):
+@studied("name, memory, mask", itertools.product(CELLS, ["keep", "checkpoint"], MASKS), QUICK)
+def test_gradients_are_those_of_the_plain_loop(name, memory, mask, rng):
     layer = built(name, rng, "float64", memory=memory)
     arguments = [sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64")]
-    for mask in MASKS.values() if name in ("lstm", "layernorm-lstm") else [None]:
-        agree(*of_both_kernels(layer, arguments, mask=mask), 1e-10)
+    agree(*of_both_kernels(layer, arguments, mask=MASKS[mask]), 1e-10)
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "layernorm-lstm"])
-@pytest.mark.parametrize("mask", ["right-padded", "any"])
-def test_rows_in_groups_of_their_lengths(name, mask, rng, monkeypatch):
-    monkeypatch.setattr(row_groups, "FEWEST_ROWS", 2)
+@studied(
+    "name, mask, count",
+    [
+        (name, mask, count)
+        for name in ("lstm", "gru", "layernorm-lstm")
+        for mask, count in (("none", 2), ("right-padded", 2), ("any", 4))
+    ],
+    [("lstm", "none", 2), ("gru", "right-padded", 2), ("layernorm-lstm", "any", 4)],
+)
+def test_rows_in_groups(name, mask, count, rng, monkeypatch):
+    """Three rows do not divide into two or four groups: some are computed twice, and their gradients count once."""
+    monkeypatch.setattr(loop_choice, "row_groups", lambda cell, call: count)
     layer = built(name, rng, "float64", learn_initial_state=True)
     arguments = [sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64")]
     agree(*of_both_kernels(layer, arguments, mask=MASKS[mask], reset_mask=rng.random((3, T)) < 0.1), 1e-10)
 
 
-@pytest.mark.parametrize("name", ["lstm", "layernorm-lstm"])
+@studied("name", ["lstm", "layernorm-lstm"], ["lstm"])
 def test_resets_and_dropped_states(name, rng):
     layer = built(name, rng, "float64", learn_initial_state=True)
     arguments = [sequences(rng, "float64", time=T), *starts(layer.cell, rng, "float64")]
@@ -75,10 +91,51 @@ def compiled(graph):
 
 def test_the_table_of_loops():
     """Compiled where it pays, whatever is known of the batch and the length; never for a few steps or inference."""
-    for shape, count in {(3, 18, 2): 2, (None, 18, 2): 2, (None, None, 2): 2, (3, 15, 2): 0}.items():
+    for shape, count in {(3, 18, 2): 2, (None, 18, 2): 2, (None, None, 2): 2, (3, 7, 2): 0}.items():
         assert len(compiled(graph_of(rk.LSTM(3), shape))) == count
-    assert "fewer than" in loop_choice.describe(15) or "16 steps on" in loop_choice.describe(15)
-    assert loop_choice.describe(None) == loop_choice.describe(16) == "trains in a compiled loop"
+    assert "8 steps on" in described(rk.LSTM(3), 7)
+    assert described(rk.LSTM(3), None) == described(rk.LSTM(3), 8) == "trains in a compiled loop"
+
+
+def described(layer, length, **call):
+    layer.build((None, None, 2))
+    return loop_choice.describe(layer.cell, CallFlags(length=length, **call))
+
+
+def test_large_batches_run_in_groups_of_rows(monkeypatch):
+    """One loop for each core, two for each if masked; not where a step is small, nor on a single core."""
+    monkeypatch.setattr(loop_choice, "cores", lambda: 2)
+    for shape, masked, count in [
+        ((32, 18, 2), False, 2),
+        ((None, 18, 2), False, 2),
+        ((32, 18, 2), True, 2),
+        ((64, 18, 2), True, 4),
+        ((2, 18, 2), False, 1),
+    ]:
+        layer = rk.LSTM(128)
+        assert len(compiled(graph_of(layer, shape, masked))) == 2 * count
+        text = described(layer, 18, batch=shape[0], masked=masked)
+        assert text.startswith(f"trains in {count} compiled loops" if count > 1 else "trains in a compiled loop")
+        size = "unknown size" if shape[0] is None else f"{shape[0]} rows"
+        assert count == 1 or size in text
+        assert ("longest row" in text) == masked
+    monkeypatch.setattr(loop_choice, "cores", lambda: 1)
+    assert described(rk.LSTM(128), 18, batch=32) == "trains in a compiled loop"
+
+
+def test_groups_of_rows_wait_for_nothing_of_each_other(monkeypatch):
+    monkeypatch.setattr(loop_choice, "row_groups", lambda cell, call: 2)
+    loops = compiled(graph_of(rk.LSTM(3, return_sequences=True), (4, 18, 2)))
+    assert len([op for op in loops if not any(loop in reaching(op) for loop in loops)]) == 2
+
+
+def test_groups_of_rows_share_a_program(rng, monkeypatch):
+    """Where the rows do not divide too: a second size would be compiled a second time."""
+    monkeypatch.setattr(loop_choice, "row_groups", lambda cell, call: 2)
+    monkeypatch.setattr(programs, "_shared", type(programs._shared)())
+    graph_of(rk.LSTM(3), (5, 18, 2))
+    (loops,) = programs._shared.values()
+    assert loops.forward.experimental_get_tracing_count() == loops.backward.experimental_get_tracing_count() == 1
 
 
 def test_a_gpu_runs_the_graph_loop(monkeypatch):
@@ -86,7 +143,7 @@ def test_a_gpu_runs_the_graph_loop(monkeypatch):
 
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
     assert not compiled(graph_of(rk.LSTM(3, kernel="hoisted"), (3, 18, 2)))
-    assert "GPU" in loop_choice.describe(None)
+    assert "GPU" in described(rk.LSTM(3), None)
 
 
 def test_both_directions_wait_for_nothing_of_each_other():
@@ -112,14 +169,16 @@ def reaching(op):
 
 
 def test_changing_lengths_share_programs(rng, monkeypatch):
+    """The first two get a program each, and all others up to 32 one together."""
+    monkeypatch.setattr(loop_choice, "EXACT_LENGTHS", 2)
     monkeypatch.setattr(loop_choice, "_lengths", {})
     monkeypatch.setattr(programs, "_shared", type(programs._shared)())
     layer = built("gru", rng)
-    for time in range(20, 32):
+    for time in (20, 21, 25, 31):
         arguments = [sequences(rng, "float32", time=time), *starts(layer.cell, rng, "float32")]
         agree(*of_both_kernels(layer, arguments), 1e-4)
     (loops,) = programs._shared.values()
-    assert loops.forward.experimental_get_tracing_count() <= loop_choice.EXACT_LENGTHS + 1
+    assert loops.forward.experimental_get_tracing_count() == 3
 
 
 def test_layers_of_one_equation_share_a_program(rng, monkeypatch):

@@ -1,10 +1,13 @@
 """Gradients of every cell on every kernel: against finite differences, and against each other."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 
 from tests.conformance.table import MASKS, RESETS, TABLE, built, flags, sequences, starts
+from tests.covering import studied
 
 NOISY = {"zoneout-lstm", "zoneout-conditioned-layernorm"}
 """Cells that draw in training: two calls differ, so their gradient is checked where nothing is drawn."""
@@ -19,13 +22,14 @@ CASES = {
 }
 
 
-def cases_of(names, easier):
-    """Each name with each case; the easier ones, which the hardest holds, are a study but for one name."""
-    return [
-        pytest.param(name, case, marks=[pytest.mark.study] if name != "lstm" and case in easier else [])
-        for name in names
-        for case in CASES
-    ]
+OF_ALL_KINDS = ["lstm", "lstm-projection", "gru-reset-before", "layernorm-lstm", "conditioned-vanilla", "user"]
+"""Cells with and without a written gradient, of which all differ in what the kernels do for them."""
+
+
+def cases_of(names, cases, kinds=TABLE):
+    """Each name with each case. In the quick tests these cases of these kinds, and all of the LSTM's."""
+    quick = [*itertools.product(kinds, cases), *itertools.product(["lstm"], CASES)]
+    return studied("name, case", itertools.product(names, CASES), quick)
 
 
 def loss_of(outputs):
@@ -84,7 +88,7 @@ def slope(layer, arguments, directions, step, training, **flags_):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="finite differences need float64")
-@pytest.mark.parametrize("name, case", cases_of(TABLE, easier=["masked", "reset"]))
+@cases_of(TABLE, ["plain", "masked-reset"])
 def test_hoisted_gradient_against_finite_differences(name, case, rng):
     layer = built(name, rng, "float64", kernel="hoisted", learn_initial_state="reset" in case)
     arguments = [sequences(rng, "float64"), *starts(layer.cell, rng, "float64")]
@@ -98,7 +102,7 @@ def test_hoisted_gradient_against_finite_differences(name, case, rng):
         assert along == pytest.approx(expected, rel=1e-6, abs=1e-7)
 
 
-@pytest.mark.parametrize("name, case", cases_of(CALM, easier=["plain", "masked", "reset"]))
+@cases_of(CALM, ["masked-reset"], OF_ALL_KINDS)
 def test_kernels_agree_on_the_gradient(name, case, rng):
     """In training, hoisted has a gradient of its own; scan's is what the backend derives."""
     dtype, tolerance = ("float64", 1e-10) if keras.backend.backend() == "tensorflow" else ("float32", 1e-4)
@@ -116,7 +120,7 @@ def test_kernels_agree_on_the_gradient(name, case, rng):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loop of the TensorFlow engine")
-@pytest.mark.parametrize("name", ["lstm", "lstm-projection", "layernorm-lstm", "gru-reset-before", "user"])
+@studied("name", ["lstm", "lstm-projection", "layernorm-lstm", "gru-reset-before", "user"], ["lstm-projection", "user"])
 def test_long_sequences_run_in_blocks_to_the_same_gradient(name, rng):
     """17 steps are three turns of five steps and two steps more; a batch of unknown size may follow."""
     layer = built(name, rng, "float64", learn_initial_state=True)

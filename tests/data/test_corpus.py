@@ -13,6 +13,8 @@ def test_a_file_is_cut_in_order(tmp_path):
     (tmp_path / "text.txt").write_text("0123456789" * 10)
     corpus = read_corpus(tmp_path / "text.txt", valid_fraction=0.05, test_fraction=0.1)
     assert "".join(corpus) == "0123456789" * 10 and [len(part) for part in corpus] == [85, 5, 10]
+    with pytest.raises(AttributeError):
+        corpus.train = ""
     without = read_corpus(tmp_path / "text.txt")
     assert without.test == without.valid and len(without.train) == 95
 
@@ -62,6 +64,19 @@ def test_the_picture_is_written(tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
 
 
+def test_the_picture_has_a_line_for_each_length_of_n_gram(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    axes = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: axes.extend(figure.axes))
+    plot_rank_frequency("banana", tmp_path / "picture.png")
+    lines = axes[0].lines
+    assert [line.get_label() for line in lines] == ["3 unigrams", "3 bigrams", "3 trigrams"]
+    assert [list(line.get_ydata()) for line in lines] == [[3, 2, 1], [2, 2, 1], [2, 1, 1]]
+    assert [list(line.get_xdata()) for line in lines] == [[1, 2, 3]] * 3
+    assert (axes[0].get_xscale(), axes[0].get_yscale()) == ("log", "log")
+
+
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
 def test_probabilities_sum_to_one(order):
     rng = np.random.default_rng(order)
@@ -75,6 +90,23 @@ def test_longer_contexts_help_where_there_is_something_to_know():
     ids = [0, 1, 2, 0, 2, 1] * 60
     perplexities = [Markov(ids[:300], order, size=3).perplexity(ids[300:]) for order in (1, 2, 4)]
     assert perplexities[0] > 2.9 and perplexities == sorted(perplexities, reverse=True) and perplexities[2] < 1.3
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_the_cross_entropy_is_the_mean_over_all_tokens_each_after_those_before_it(order):
+    ids = np.random.default_rng(order).integers(0, 3, size=60).tolist()
+    model = Markov(ids[:40], order, size=3)
+    surprises = [-math.log(model.probability(token, ids[40 : 40 + i])) for i, token in enumerate(ids[40:])]
+    assert model.cross_entropy(ids[40:]) == pytest.approx(sum(surprises) / 20)
+
+
+def test_probabilities_are_those_of_the_equation():
+    """p(w | h) = (count(h w) + T(h) p(w | h')) / (count(h) + T(h)), after 1, 0 at the end of 0 1 0 2 1 0 0."""
+    model = Markov([0, 1, 0, 2, 1, 0, 0], order=3, size=3)
+    unigram = (4 + 1) / (7 + 3)
+    bigram = (1 + 3 * unigram) / (3 + 3)  # 0 is followed by 1, 2 and 0
+    trigram = (1 + 2 * bigram) / (2 + 2)  # 1 0 is followed by 2 and 0
+    assert model.probability(0, [2, 1, 0]) == pytest.approx(trigram)
 
 
 def test_add_k_smoothing_of_unigrams():
@@ -95,6 +127,7 @@ def test_without_smoothing_what_was_never_seen_is_infinitely_surprising():
     [
         ([0, 3], {"order": 1, "size": 3}, "ids must be from 0 to 2. Received: from 0 to 3"),
         ([0, -1], {"order": 1, "size": 3}, "Received: from -1 to 0"),
+        ([0], {"order": 1, "size": 3, "add": -0.5}, "add 0 or more.*Received: order=1, size=3, add=-0.5, 1 ids"),
         ([0], {"order": 1, "size": 3, "add": -1}, "add 0 or more.*Received: order=1, size=3, add=-1, 1 ids"),
         ([], {"order": 1, "size": 3}, "0 ids"),
     ],

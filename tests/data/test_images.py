@@ -32,6 +32,23 @@ def test_captions_in_another_encoding_are_a_sentence_with_the_right_hint(tmp_pat
         rk.data.read_captions(tmp_path / "captions.tsv", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("a.png\t", "Line 2 of .* has no caption: 'a.png"),
+        ("\ta circle", "Line 2 of .* has no image"),
+        ("b.png\ta circle", "Line 2 of .* names 'b.png', and there is no such image in"),
+    ],
+)
+def test_a_line_without_a_caption_or_an_image(tmp_path, line, sentence):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "captions.tsv").write_text(f"a.png#0\ta square\n{line}\n")
+    with pytest.raises(rk.text.TextError, match=sentence):
+        rk.data.read_captions(tmp_path / "captions.tsv", tmp_path)
+    (tmp_path / "captions.tsv").write_text("a.png#0\ta square\n\n")
+    assert rk.data.read_captions(tmp_path / "captions.tsv", tmp_path) == [(tmp_path / "a.png", "a square")]
+
+
 def test_a_byte_order_mark_is_no_token(tmp_path):
     (tmp_path / "text.txt").write_bytes("\ufeffabc".encode() * 1 + b"abc" * 20)
     corpus = rk.data.read_corpus(tmp_path / "text.txt")

@@ -52,6 +52,21 @@ def test_a_dataset_follows_the_epochs_and_may_begin_in_the_middle(rng):
     assert number == len(pairs) - 1
 
 
+def test_images_are_batched_by_the_tokens_of_their_targets(rng):
+    """A row of one array has no tokens of its own: eight targets of four tokens fill a batch of 32."""
+    images = rng.integers(0, 255, size=(20, 4, 6, 3)).astype("uint8")
+    pairs = rk.data.Pairs(images, [[2, 4, 5, 3]] * 20, tokens=32, width=1)
+    assert sorted(len(pairs.batch(i)[0][0]) for i in range(len(pairs))) == [4, 8, 8]
+    (image, before), target = pairs.dataset().element_spec
+    assert image.shape.as_list() == [None, 4, 6, 3] and image.dtype == "uint8"
+    assert before.shape.as_list() == target.shape.as_list() == [None, None]
+
+
+def test_no_batch_has_more_rows_than_allowed():
+    pairs = rk.data.Pairs([[4]] * 700, [[2, 5, 3]] * 700, tokens=10**6, rows=300)
+    assert sorted(len(pairs.batch(i)[1]) for i in range(len(pairs))) == [100, 300, 300]
+
+
 def test_images_stay_what_they_are(rng):
     images = rng.integers(0, 255, size=(5, 8, 8, 3)).astype("uint8")
     pairs = rk.data.Pairs(images, [[2, 4, 3]] * 5, tokens=10**9, rows=2, width=10**6, seed=None)

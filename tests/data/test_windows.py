@@ -150,3 +150,11 @@ def test_a_file_is_encoded_as_it_is_read(block, tmp_path, monkeypatch):
     assert "\r" not in vocabulary and "\ufeff" not in vocabulary
     ids = encode_file(path, vocabulary, tmp_path / "ids")
     np.testing.assert_array_equal(ids, vocabulary.encode(read_text(path)))
+
+
+@pytest.mark.parametrize("order", ["sequential", "random"])
+def test_a_batch_that_does_not_exist(order):
+    places = Windows(np.arange(100), batch=2, steps=5, order=order).places(0)
+    for number in (-1, len(places)):
+        with pytest.raises(IndexError, match=f"There are {len(places)} batches. Received: number {number}."):
+            places[number]

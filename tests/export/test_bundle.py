@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -16,6 +14,7 @@ from keras_rnnkit.export import road as make
 from keras_rnnkit.export.errors import ExportError
 from tests.export.conftest import randomised
 from tests.export.table import sequential
+from tests.forking import python
 
 L = keras.layers
 
@@ -109,7 +108,7 @@ rk.export_bundle(model, sys.argv[1], progress=stop)
 
 
 def test_a_process_killed_while_writing_leaves_no_half_bundle(tmp_path):
-    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "bundle"], capture_output=True)
+    done = python("-c", KILLED, tmp_path / "bundle")
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "bundle").exists()
     rk.export_bundle(reader(), tmp_path / "bundle", modes=["sequence"], saved_model=False)

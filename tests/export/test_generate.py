@@ -1,5 +1,6 @@
 """The token loop inside a graph gives what Keras' token loop gives, token for token."""
 
+import itertools
 import json
 
 import keras
@@ -13,6 +14,7 @@ from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating import generation_check as generated
 from keras_rnnkit.export.generating import prompt_reader
+from tests.covering import studied
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 
@@ -83,10 +85,13 @@ def written(tmp_path_factory):
     return write
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_models(written, model):
-    written(model, "sample")
-    written(model, "beam")
+@studied(
+    "model, strategy",
+    itertools.product(MODELS, ["sample", "beam"]),
+    [*zip(MODELS, itertools.cycle(["sample", "beam"])), ("masked", "sample"), ("a condition", "sample")],
+)
+def test_models(written, model, strategy):
+    written(model, strategy)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -158,6 +163,7 @@ def test_the_file_says_how_it_is_run(written):
         "keras_rnnkit.strategy": "sample",
         "keras_rnnkit.beams": 1,
         "keras_rnnkit.end": END,
+        "keras_rnnkit.forbidden": [],
         "keras_rnnkit.defaults": {"temperature": 1.0, "top_k": 0, "top_p": 1.0},
     }
 

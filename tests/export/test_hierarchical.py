@@ -1,5 +1,7 @@
 """TimeDistributed: one recurrence over folded rows where each row is computed alone, and never where it is not."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import keras_rnnkit as rk
 from keras_rnnkit.export.checking.sessions import session
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.reading.hooks.folding import treats_rows_alone
+from tests.covering import studied
 from tests.export.conftest import randomised
 
 L = keras.layers
@@ -43,17 +46,18 @@ def assert_like_keras(model, path, x):
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-5)
 
 
-@pytest.mark.parametrize("sentences", [None, 4])
-@pytest.mark.parametrize("kind", ["plain", "masked", "bidirectional", "masked_bidirectional", "our_bidirectional"])
+KINDS = {
+    "plain": {},
+    "masked": {"masked": True},
+    "bidirectional": {"bidirectional": True},
+    "masked_bidirectional": {"bidirectional": True, "masked": True},
+    "our_bidirectional": {"bidirectional": True, "masked": True, "make": rk.GRU},
+}
+
+
+@studied("kind, sentences", itertools.product(KINDS, [None, 4]), zip(KINDS, itertools.cycle([None, 4])))
 def test_the_inner_recurrence_is_one_node(tmp_path, op_types, kind, sentences):
-    options = {
-        "plain": {},
-        "masked": {"masked": True},
-        "bidirectional": {"bidirectional": True},
-        "masked_bidirectional": {"bidirectional": True, "masked": True},
-        "our_bidirectional": {"bidirectional": True, "masked": True, "make": rk.GRU},
-    }[kind]
-    model, path = document_reader(sentences, **options), tmp_path / "model.onnx"
+    model, path = document_reader(sentences, **KINDS[kind]), tmp_path / "model.onnx"
     report = rk.export_onnx(model, path)
     recurrences = 2 if "bidirectional" in kind else 1
     assert [row.lowering for row in report.rows] == ["GRU"] * (recurrences + 1)
@@ -61,8 +65,7 @@ def test_the_inner_recurrence_is_one_node(tmp_path, op_types, kind, sentences):
     assert_like_keras(model, path, documents())
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("sentences", [None, 4])
+@studied("sentences, bidirectional", itertools.product([None, 4], [False, True]), [(None, True), (4, False)])
 def test_a_mask_of_words(tmp_path, op_types, sentences, bidirectional):
     """An Embedding before the TimeDistributed gives its mask [B, N, T]."""
     x = keras.Input((sentences, None), name="x", dtype="int32")
@@ -189,8 +192,7 @@ ALONE = {
 }
 
 
-@pytest.mark.parametrize("steps", [None, 4])
-@pytest.mark.parametrize("kind", NOT_ALONE)
+@studied("kind, steps", itertools.product(NOT_ALONE, [None, 4]), zip(NOT_ALONE, itertools.cycle([None, 4])))
 def test_rows_that_see_each_other_are_not_folded(tmp_path, kind, steps):
     model, x = inside(NOT_ALONE[kind](), steps), RNG.normal(size=(3, 4, 3)).astype("float32")
     report = rk.export_onnx(model, tmp_path / "model.onnx")
@@ -206,11 +208,12 @@ def test_rows_that_are_alone_are_folded(tmp_path, op_types, kind):
     assert_like_keras(model, tmp_path / "model.onnx", x)
 
 
-def test_a_recurrence_among_rows_that_see_each_other_is_a_node_in_a_loop(tmp_path, op_types):
-    model = document_reader(bidirectional=True, centred=True)
+@studied("bidirectional", [False, True], [False])
+def test_a_recurrence_among_rows_that_see_each_other_is_a_node_in_a_loop(tmp_path, op_types, bidirectional):
+    model = document_reader(bidirectional=bidirectional, centred=True)
     rk.export_onnx(model, tmp_path / "model.onnx")
     kinds = op_types(tmp_path / "model.onnx")
-    assert (kinds.count("Loop"), kinds.count("GRU")) == (1, 3)
+    assert (kinds.count("Loop"), kinds.count("GRU")) == (1, 2 + bidirectional)
     assert_like_keras(model, tmp_path / "model.onnx", documents(padded=False))
     rk.export_saved_model(model, tmp_path / "saved")
     x = documents(padded=False)

@@ -1,9 +1,5 @@
 """What no file can hold is refused in one sentence that names the layer and what to do, in every format."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -13,6 +9,7 @@ import keras_rnnkit as rk
 from keras_rnnkit.export.errors import ExportError
 from tests.export.conftest import randomised
 from tests.export.table import sequential
+from tests.forking import python
 
 L = keras.layers
 X = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
@@ -154,9 +151,8 @@ for export in (rk.export_onnx, rk.export_saved_model):
 
 
 def test_another_backend(tmp_path):
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.getcwd()}
-    command = [sys.executable, "-c", OTHER_BACKEND]
-    result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    result = python("-c", OTHER_BACKEND, env={"KERAS_BACKEND": "jax"}, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
     lines = [line for line in result.stdout.splitlines() if "ExportError" in line]
     assert len(lines) == 2 and all("KERAS_BACKEND='jax'" in line for line in lines), result.stderr[-2000:]
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 RUN = """
 import json, sys
@@ -25,12 +24,14 @@ EMPTY = """
 import sys
 import numpy as np
 import onnxruntime
-session = onnxruntime.InferenceSession(sys.argv[1])
-try:
-    session.run(None, {"x": np.zeros(eval(sys.argv[2]), np.float32)})
-    print("ran")
-except Exception as error:
-    print("refused", error)
+for path in sys.argv[1:]:
+    session = onnxruntime.InferenceSession(path)
+    for shape in (0, 4, 3), (2, 0, 3), (0, 0, 3):
+        try:
+            session.run(None, {"x": np.zeros(shape, np.float32)})
+            print(path, shape, "ran", flush=True)
+        except Exception as error:
+            print(path, shape, "refused", error, flush=True)
 """
 
 
@@ -52,13 +53,14 @@ def test_without_tensorflow(exported, tmp_path):
     assert done.stdout.strip() == "all ran", done.stderr
 
 
-@pytest.mark.parametrize("shape", [(0, 4, 3), (2, 0, 3), (0, 0, 3)])
-@pytest.mark.parametrize(
-    "name", ["lstm-last", "gru-sequences", "gru-masking", "lstm-masking", "rnn-last", "cell-layernorm"]
-)
-def test_an_empty_input_ends_no_process(name, shape, exported):
-    _, path, report = exported(name)
-    done = python(EMPTY, path, shape)
-    assert done.returncode == 0, done.stderr
-    if any(row.lowering in ("LSTM", "GRU") for row in report.rows):
-        assert "refused" in done.stdout and "no_empty/" in done.stdout
+def test_an_empty_input_ends_no_process(exported):
+    """One process for all: if an input ends it, the line of that input is missing from what it prints."""
+    names = ["lstm-last", "gru-sequences", "gru-masking", "lstm-masking", "rnn-last", "cell-layernorm"]
+    files = [exported(name)[1:] for name in names]
+    done = python(EMPTY, *(path for path, _ in files))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for path, report in files:
+        lines = [line for line in done.stdout.splitlines() if line.startswith(f"{path} (")]
+        assert len(lines) == 3
+        if any(row.lowering in ("LSTM", "GRU") for row in report.rows):
+            assert all(") refused " in line for line in lines) and done.stdout.count("no_empty/") >= 3

@@ -1,8 +1,5 @@
 """SavedModels: plain TensorFlow loads them, whole sequences and streams give what Keras gives."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -15,6 +12,7 @@ from keras_rnnkit.export.errors import ExportError
 from tests.export.conftest import randomised
 from tests.export.table import CASES, sequential
 from tests.export.test_stream import STREAMS
+from tests.forking import python
 
 L = keras.layers
 
@@ -58,12 +56,7 @@ def test_it_serves_without_keras_rnnkit(tmp_path):
     assert report.signatures == ["sequence", "stream"] and report.error < 1e-5
     x = np.random.default_rng(0).normal(size=(3, 6, 3)).astype("float32")
     np.savez(tmp_path / "known.npz", x=x, y=model(x))
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", ALONE, tmp_path / "model", tmp_path / "known.npz"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    done = python("-W", "ignore", "-c", ALONE, tmp_path / "model", tmp_path / "known.npz", cwd=tmp_path)
     assert done.stdout.strip() == "loaded, served and streamed", done.stderr
 
 

@@ -1,5 +1,6 @@
 """Names, axes, states, the report: what a user of a file sees of it."""
 
+import itertools
 import json
 
 import keras
@@ -9,6 +10,7 @@ import pytest
 
 import keras_rnnkit as rk
 from keras_rnnkit.export.checking.sessions import session
+from tests.covering import studied
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 
@@ -127,8 +129,14 @@ def test_mixed_precision_is_as_it_was_afterwards(exported):
     assert {layer.compute_dtype for layer in model.layers} == {"float16"}
 
 
-@pytest.mark.parametrize("opset", [13, 15, 17])
-@pytest.mark.parametrize("name", ["lstm-masking", "cell-layernorm", "gru_before-tokens", "resets_masked"])
+MASKED = ["lstm-masking", "cell-layernorm", "gru_before-tokens", "resets_masked"]
+
+
+@studied(
+    "name, opset",
+    itertools.product(MASKED, [13, 15, 17]),
+    [*((name, 13) for name in MASKED), ("cell-layernorm", 15), ("lstm-masking", 17)],
+)
 def test_other_opsets(name, opset, exported):
     _, path, report = exported(name, opset=opset)
     assert report.error < 1e-5

@@ -16,6 +16,7 @@ from keras_rnnkit.export.reading.model_calls import SequenceCall
 from keras_rnnkit.export.reading.precision import computing_in_float32
 from keras_rnnkit.export.reading.signature import signature_of
 from keras_rnnkit.export.reading.streaming import forgetting, without_padding
+from tests.covering import studied
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 
@@ -96,7 +97,8 @@ def contents(model):
     }
 
 
-def test_nine_streams_in_three_threads_while_a_fourth_calls_models(tmp_path):
+@studied("count", [1, 3], [1])
+def test_three_threads_export_streams_while_a_fourth_calls_models(count, tmp_path):
     models = [causal_model(units, window=False) for units in (3, 4, 5)]
     x = np.random.default_rng(0).normal(size=(2, 9, 3)).astype("float32")
     expected = [model.predict(x, verbose=0) for model in models]
@@ -112,16 +114,16 @@ def test_nine_streams_in_three_threads_while_a_fourth_calls_models(tmp_path):
         return count
 
     def export(number):
-        return [rk.export_onnx(models[number], tmp_path / f"{number}_{i}.onnx", mode="stream") for i in range(3)]
+        return [rk.export_onnx(models[number], tmp_path / f"{number}_{i}.onnx", mode="stream") for i in range(count)]
 
     with ThreadPoolExecutor(4) as threads:
         calls = threads.submit(call_models)
         try:
-            reports = [report for three in threads.map(export, range(3)) for report in three]
+            reports = [report for each in threads.map(export, range(3)) for report in each]
         finally:
             done.set()
         assert calls.result() > 0
-    assert len(reports) == 9 and all(report.error < 1e-5 and len(report.states) == 4 for report in reports)
+    assert len(reports) == 3 * count and all(report.error < 1e-5 and len(report.states) == 4 for report in reports)
 
 
 @pytest.mark.parametrize("mode", ["sequence", "stream"])

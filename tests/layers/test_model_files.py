@@ -1,26 +1,27 @@
 """Files of converted models and of stock models are interchangeable, in a new process, whatever was imported first."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit.loading import optimizer_was_wrapped
+from tests.covering import studied
+from tests.forking import python
 from tests.layers.models import X, layers
 
-NAMES = ("masked_functional", "stateful", "single_cells", "subclassed", "own_wrapper", "own_sequential")
+NAMES = ("masked_functional", "stateful", "own_wrapper"), ("single_cells", "subclassed", "own_sequential")
 
 
+@studied("names", [(names,) for names in NAMES], [(NAMES[0],)])
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.train.Checkpoint is TensorFlow's")
-def test_files_are_exchanged_both_ways_in_a_new_process(tmp_path):
+def test_files_are_exchanged_both_ways_in_a_new_process(names, tmp_path):
     from tests.layers import exchange
 
-    for name in NAMES:
+    for name in names:
         exchange.write(tmp_path, name)
-    command = [sys.executable, "-W", "error::DeprecationWarning:keras_rnnkit", "-m", "tests.layers.exchange", tmp_path]
-    done = subprocess.run([*command, *NAMES], capture_output=True, text=True, timeout=300)
+    warned = "-W", "error::DeprecationWarning:keras_rnnkit"
+    done = python(*warned, "-m", "tests.layers.exchange", tmp_path, *names)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -105,7 +106,7 @@ def test_keras_loads_our_files_in_whichever_order_the_packages_were_imported(tmp
     keras.Sequential([keras.Input((None, 4)), rk.Bidirectional(rk.LSTM(3))]).save(tmp_path / "ours.keras")
     for order, imports in ORDERS.items():
         code = f"{imports}\nprint(type(keras.models.load_model({str(tmp_path / 'ours.keras')!r}).layers[0]))"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+        done = python("-c", code)
         assert "keras_rnnkit.layers.bidirectional.Bidirectional" in done.stdout, (order, done.stderr[-1500:])
 
 
@@ -114,5 +115,50 @@ def test_an_error_of_ours_does_not_keep_keras_from_being_imported():
         "import sys, keras_rnnkit as rk\nsys.modules['keras_rnnkit.keras_internals'] = None\nimport keras\n"
         "try: rk.GRU\nexcept ImportError as error: print('raised where it is used:', error)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = python("-c", code)
     assert "raised where it is used" in done.stdout, done.stderr[-1500:]
+
+
+def trained(form, optimizer="adam"):
+    """A small model that was trained for two steps."""
+    inputs = keras.Input((4, 3))
+    if form == "sequential":
+        model = keras.Sequential([inputs, rk.LSTM(3), keras.layers.Dense(1)])
+    else:
+        model = keras.Model(inputs, keras.layers.Dense(1)(rk.LSTM(3)(inputs)))
+    model.compile(optimizer, "mse")
+    x = np.random.default_rng(0).normal(size=(4, 4, 3)).astype("float32")
+    model.fit(x, x[:, -1, :1], epochs=2, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("form", ["sequential", "functional"])
+@pytest.mark.parametrize("saved, loaded", [("mixed_float16", "float32"), ("float32", "mixed_float16")])
+def test_the_state_of_an_optimizer_is_loaded_under_another_policy(form, saved, loaded, tmp_path):
+    """Keras' own function starts the optimizer anew, with a warning."""
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(saved)
+        model = trained(form)
+        model.save(tmp_path / "model.keras")
+        keras.config.set_dtype_policy(loaded)
+        again = rk.load_model(tmp_path / "model.keras")
+        assert keras.config.dtype_policy().name == loaded
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert type(again.optimizer) is type(model.optimizer)
+    assert [layer.dtype_policy.name for layer in again.layers[-2:]] == [saved, saved]
+    states = ([np.asarray(v) for v in m.optimizer.variables] for m in (model, again))
+    for a, b in zip(*states, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_compile_does_is_left_to_keras_where_no_policy_matters(tmp_path):
+    """An optimizer that its user wrapped, a model that was not compiled, and one that has nothing in half precision."""
+    own = trained("sequential", keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()))
+    own.save(tmp_path / "own.keras")
+    assert optimizer_was_wrapped(tmp_path / "own.keras", "mixed_float16") is None
+    trained("sequential").save(tmp_path / "single.keras")
+    assert optimizer_was_wrapped(tmp_path / "single.keras", "float32") is None
+    keras.Sequential([keras.Input((4, 3)), rk.LSTM(3)]).save(tmp_path / "bare.keras")
+    assert optimizer_was_wrapped(tmp_path / "bare.keras", "mixed_float16") is None

@@ -1,8 +1,6 @@
 """Our layers in the life of a Keras model: fit, save, clone, policies, distribution."""
 
 import json
-import subprocess
-import sys
 import textwrap
 
 import keras
@@ -10,6 +8,8 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from tests.covering import studied
+from tests.forking import python
 
 tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a TensorFlow feature")
 X = np.random.default_rng(5).normal(size=(12, 6, 4)).astype("float32")
@@ -39,7 +39,7 @@ def test_fit_learns(jit_compile):
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@studied("jit_compile", [False, True], [False])
 def test_every_kind_of_layer_trains(jit_compile):
     model = model_of(*deep(), jit_compile=jit_compile)
     assert np.isfinite(model.fit(X, Y, batch_size=6, verbose=0).history["loss"]).all()
@@ -100,7 +100,7 @@ def test_every_cell_survives_a_file(name, tmp_path):
 def test_a_file_loads_in_a_process_that_only_imports_us(imports, load, tmp_path):
     model_of(rk.LSTM(4)).save(tmp_path / "model.keras")
     script = f"import {imports}; print({load}({str(tmp_path / 'model.keras')!r}).layers[0].__module__)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = python("-c", script)
     assert done.stdout.strip() == "keras_rnnkit.layers.facades", done.stderr
 
 
@@ -167,7 +167,7 @@ def test_two_mirrored_devices_train_like_one():
         print(strategy.num_replicas_in_sync, max(np.abs(a - b).max() for a, b in zip(alone, together)))
         """
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = python("-c", script)
     assert done.returncode == 0, done.stderr[-3000:]
     replicas, difference = done.stdout.split()
     assert int(replicas) == 2 and float(difference) < 1e-5

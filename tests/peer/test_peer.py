@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forking import python
 from tests.peer.run import BUILDS_NONE, NOT_APPLICABLE, STAND_INS, Tally
 
 RUN = Path(__file__).with_name("run.py")
@@ -31,7 +32,7 @@ STUDIES = ("jax",)
 def test_keras_own_tests_pass_on_our_layers(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed, so Keras' tests cannot run on it: pip install 'keras-rnnkit[test]'")
-    done = subprocess.run([sys.executable, RUN, "--backend", backend], capture_output=True, text=True, timeout=900)
+    done = python(RUN, "--backend", backend, timeout=900)
     print(done.stdout[-8000:])
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 

@@ -61,7 +61,7 @@ def test_push_todays_value_get_tomorrows(tmp_path):
     assert all(output.shape == (1, 1, 1) for output in forecasts[0].values())
     truth, found = split.series.values[split.test_begin :], np.array([f["forecast"].item() for f in forecasts])
     error = np.mean((truth - found[split.test_begin - 1 :]) ** 2)
-    assert error == pytest.approx(metrics["one-step mean squared error"]["RNN"], rel=1e-4)
+    assert error == pytest.approx(metrics["one step ahead"]["RNN"]["squared error"], rel=1e-4)
     names = {path.name for path in (tmp_path / "report").iterdir()}
     pictures = {"next.png", "ahead.png", "growth.png", "coverage.png", "series.png", "curves.png"}
     assert names == {"index.html", "metrics.json", *pictures}

@@ -13,62 +13,62 @@ from keras_rnnkit.text import TextError
 from pipelines import captioning, translation
 from pipelines.captioning import Settings as Captioning
 from pipelines.translation import Settings
-from tests.pipelines.interrupted import best_weights, same, trained
+from tests.pipelines.interrupted import same, trained
 
 SMALL = {"units": 12, "embedding": 8, "saved_model": False, "beam": 3}
 
 
-@pytest.fixture(scope="module")
-def translated(tmp_path_factory):
-    """(metrics, folder) of days, with the comparison and all that costs little."""
-    folder = tmp_path_factory.mktemp("translation")
-    settings = Settings(count=200, valid_count=20, test_count=24, epochs=1, out=folder, feeding=True, **SMALL)
-    return translation.run(settings), folder
-
-
-def test_days_are_translated_judged_and_reported(translated):
-    metrics, folder = translated
-    assert metrics["same_in_keras"] == {"greedy": 24, "beam 3": 24}
-    for name in ("greedy", "beam 3", "fixed"):
+def test_days_are_translated_judged_and_reported(smoke_run):
+    folder, settings, metrics = smoke_run("translation")
+    assert metrics["same_in_keras"] == {"greedy": settings.test_count, "beam 2": settings.test_count}
+    for name in ("greedy", "beam 2", "fixed"):
         assert 0 <= metrics[name]["exact"] <= 1 and 0 <= metrics[name]["chrf"] <= 100
-    assert sum(row["count"] for row in metrics["by_length"]) == 24
+    assert sum(row["count"] for row in metrics["by_length"]) == settings.test_count
     assert set(metrics["by_length"][0]) == {"from", "to", "count", "general", "fixed vector"}
     names = {path.name for path in (folder / "report").iterdir()}
     assert names == {"index.html", "metrics.json", "curves.png", "lengths.png", "attention.png"}
     known = json.loads((folder / "report" / "metrics.json").read_text())
-    assert known["settings"]["units"] == 12 and known["examples"][0]["source"]
+    assert known["settings"]["units"] == settings.units and known["examples"][0]["source"]
 
 
-def test_its_bundle_translates_text(translated):
-    bundle = rk.runtime.load(translated[1] / "bundle")
-    example = translated[0]["examples"][0]
-    found = bundle.translate(example["source"], translated[0]["steps"])
+def test_its_bundle_translates_text(smoke_run):
+    folder, _, metrics = smoke_run("translation")
+    bundle = rk.runtime.load(folder / "bundle")
+    example = metrics["examples"][0]
+    found = bundle.translate(example["source"], metrics["steps"])
     assert found.text == example["found"] and found.score == pytest.approx(example["score"], abs=1e-3)
 
 
-def test_pairs_of_a_file_and_going_on(tmp_path):
-    """Two epochs are one, an interruption and another; words, sampling, averages and smoothing by their flags."""
+@pytest.fixture
+def flags(tmp_path):
+    """Settings for pairs of a file: words, sampling, averages and smoothing by their flags."""
     pairs = rk.data.date_pairs(60, seed=3, languages=["de"])
     (tmp_path / "pairs.tsv").write_text("\n".join("\t".join(pair) for pair in pairs))
-    known = dict(
-        data=tmp_path / "pairs.tsv", unit="word", valid_count=8, test_count=8, attention="dot", sampling=0.2, **SMALL
-    )
-    known |= {"average": 0.9, "smoothing": 0.1, "cell": "lstm", "limit": 12, "reverse": True}
-    whole = translation.run(Settings(**known, schedule="constant", epochs=2, out=tmp_path / "whole"))
-    known |= {"schedule": "constant", "out": tmp_path / "parts"}
-    first = trained(translation, Settings(**known, epochs=1))
-    again = trained(translation, Settings(**known, epochs=2, resume=True))
-    assert same(again, best_weights(tmp_path / "whole")) and not same(again, first)
+    flags = {"unit": "word", "attention": "dot", "sampling": 0.2, "average": 0.9, "smoothing": 0.1, "cell": "lstm"}
+    flags |= {"valid_count": 8, "test_count": 8, "limit": 12, "reverse": True, "schedule": "constant"}
+    return {"data": tmp_path / "pairs.tsv", **flags, **SMALL}
+
+
+def test_pairs_of_a_file(flags, tmp_path):
+    whole = translation.run(Settings(**flags, epochs=1, out=tmp_path / "whole"))
     assert "fixed" not in whole and whole["same_in_keras"]["beam 3"] == whole["test"]
 
 
-def test_scenes_are_captioned_in_three_ways(tmp_path):
-    settings = Captioning(count=64, valid_count=16, test_count=40, epochs=1, size=32, out=tmp_path, **SMALL)
-    metrics = captioning.run(settings)
-    assert metrics["same_in_keras"] == {"greedy": 40, "beam 3": 40}
-    ways = ("attention, greedy", "attention, beam 3", "condition, greedy", "initial, greedy")
+@pytest.mark.study
+def test_it_goes_on_where_it_stopped(flags, tmp_path):
+    """Two epochs are one, an interruption and another."""
+    whole = trained(translation, Settings(**flags, epochs=2, out=tmp_path / "whole"))
+    first = trained(translation, Settings(**flags, epochs=1, out=tmp_path / "parts"))
+    again = trained(translation, Settings(**flags, epochs=2, out=tmp_path / "parts", resume=True))
+    assert same(again, whole) and not same(again, first)
+
+
+def test_scenes_are_captioned_in_three_ways(smoke_run):
+    folder, settings, metrics = smoke_run("captioning")
+    assert metrics["same_in_keras"] == {"greedy": settings.test_count, "beam 2": settings.test_count}
+    ways = ("attention, greedy", "attention, beam 2", "condition, greedy", "initial, greedy")
     assert all(set(metrics[way]) == {"exact", "exact, seen", "exact, unseen", "bleu", "chrf"} for way in ways)
-    names = {path.name for path in (tmp_path / "report").iterdir()}
+    names = {path.name for path in (folder / "report").iterdir()}
     assert names == {"index.html", "metrics.json", "curves.png", "captions.png", "attention.png"}
 
 

@@ -10,15 +10,14 @@ from pipelines.words import Settings
 from tests.pipelines.interrupted import same, trained
 
 
-def test_words_are_invented_letter_by_letter(tmp_path):
-    (tmp_path / "list.txt").write_text("\n".join(english_words()[::12]))
-    metrics = words.run(Settings(data=tmp_path / "list.txt", out=tmp_path / "out", units=24, epochs=3, count=8))
-    assert len(metrics["words"]) == 8 and 1 < metrics["perplexity"] < 26
-    assert all(word.isalpha() or not word for word in metrics["words"])
-    bundle = rk.runtime.load(tmp_path / "out" / "bundle")
-    again = words.invent(bundle, rk.text.Vocabulary.load(bundle.folder / "vocabulary.json"), Settings(count=8))
-    assert again == metrics["words"]
-    names = {path.name for path in (tmp_path / "out" / "report").iterdir()}
+def test_words_are_invented_letter_by_letter(smoke_run):
+    folder, settings, metrics = smoke_run("words")
+    bundle = rk.runtime.load(folder / "bundle")
+    vocabulary = rk.text.Vocabulary.load(bundle.folder / "vocabulary.json")
+    assert len(metrics["words"]) == settings.count and 1 < metrics["perplexity"] < len(vocabulary)
+    assert all(set(word) <= set(vocabulary.tokens) for word in metrics["words"])
+    assert words.invent(bundle, vocabulary, settings) == metrics["words"]
+    names = {path.name for path in (folder / "report").iterdir()}
     assert names == {"index.html", "metrics.json", "curves.png", "rank_frequency.png", "units.png"}
 
 

@@ -139,7 +139,9 @@ def test_names_of_files_that_are_none(copy, name):
 def test_a_file_listed_twice(copy):
     text = (copy / "manifest.json").read_text()
     entry = json.dumps(json.loads(text)["files"]["step.onnx"])
-    (copy / "manifest.json").write_text(text.replace('"files": {', f'"files": {{"step.onnx": {entry},'))
+    (copy / "manifest.json").write_text(
+        text.replace('"files": {', f'"files": {{"first": {entry}, "step.onnx": {entry},')
+    )
     with pytest.raises(BundleError, match="must be one that has every key once. Received: 'step.onnx'"):
         rk.runtime.load(copy)
 

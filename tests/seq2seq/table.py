@@ -1,5 +1,7 @@
 """Every way to build a decoder, and small models of them with random weights that are all different."""
 
+import functools
+
 import numpy as np
 
 import keras_rnnkit as rk
@@ -27,6 +29,16 @@ DECODERS = {
     "fixed vector at every step": {"attention": "none", "condition": True, "bridge": "zeros"},
     "fixed vector, fed": {"attention": "none", "input_feeding": True, "condition": True},
 }
+
+
+QUICK = ["additive", "general, fed", "general, conditioned", "fixed vector at every step"]
+"""The decoders that are no studies where each takes seconds: every kind of attention, bridge and feeding but Dot."""
+
+
+@functools.cache
+def shared_model(name):
+    """The model of a name, made once, for tests that only read it."""
+    return model_of(name)
 
 
 def model_of(name, seed=0, deep=True, limit=None, **more):

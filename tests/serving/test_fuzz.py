@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    schemathesis = pytest.importorskip("schemathesis")
+    schemathesis = pytest.importorskip("schemathesis", reason="Needs schemathesis: pip install 'keras-rnnkit[test]'")
 
 from keras_rnnkit.serving import Settings
 from keras_rnnkit.serving.http.openapi import specification

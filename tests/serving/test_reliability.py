@@ -325,7 +325,9 @@ def test_serving_loads_no_framework():
 
 
 def test_requests_can_be_traced(settings):
-    pytest.importorskip("opentelemetry.instrumentation.asgi")
+    pytest.importorskip(
+        "opentelemetry.instrumentation.asgi", reason="Needs OpenTelemetry: pip install 'keras-rnnkit[telemetry]'"
+    )
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
     from starlette.testclient import TestClient
 

@@ -90,7 +90,7 @@ def test_packed_bodies_are_what_they_hold(http, encoding, pack):
 
 def test_classes(http, loaded):
     """As tritonclient asks for them: class_count is the parameter "classification"."""
-    triton = pytest.importorskip("tritonclient.http")
+    triton = pytest.importorskip("tritonclient.http", reason="Needs Triton's client: pip install 'keras-rnnkit[test]'")
     x = np.array([[0, 1, 2]], "int32")
     logits = loaded("writer").predict(x)
     tokens = loaded("writer").vocabulary.tokens

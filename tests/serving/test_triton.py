@@ -13,7 +13,9 @@ from keras_rnnkit.serving.triton import MARK, write
 
 
 def read(folder):
-    schema = pytest.importorskip("tritonclient.grpc.model_config_pb2")
+    schema = pytest.importorskip(
+        "tritonclient.grpc.model_config_pb2", reason="Needs Triton's client: keras-rnnkit[test]"
+    )
     from google.protobuf import text_format
 
     return text_format.Parse((folder / "config.pbtxt").read_text(), schema.ModelConfig())

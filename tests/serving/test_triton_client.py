@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-triton = pytest.importorskip("tritonclient.http")
+triton = pytest.importorskip("tritonclient.http", reason="Needs Triton's client: pip install 'keras-rnnkit[test]'")
 from tritonclient.utils import InferenceServerException  # noqa: E402
 
 from tests.serving.conftest import running  # noqa: E402

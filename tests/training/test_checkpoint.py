@@ -1,14 +1,13 @@
 """Going on after an interruption: bit for bit as if there had been none."""
 
 import json
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
 import pytest
 
 from keras_rnnkit.training.checkpoint import CheckpointError, check, resume
+from tests.forking import python
 
 TRAIN = """
 import os, signal, sys
@@ -50,7 +49,7 @@ def train(folder, name, kill_at=0, resumed=False):
         "resume" if resumed else "new",
         str(folder / f"{name}.npz"),
     ]
-    return subprocess.run([sys.executable, "-W", "ignore", "-c", TRAIN, *arguments], capture_output=True, text=True)
+    return python("-W", "ignore", "-c", TRAIN, *arguments)
 
 
 def test_killed_and_resumed_is_uninterrupted(tmp_path):

@@ -1,18 +1,16 @@
 """Clipping on two replicas of `tf.distribute` is clipping on one device, and where it is not, `fit` says so."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+
+from tests.forking import python
 
 
 @pytest.fixture(scope="module")
 def results():
     """What `two_replicas` prints; logical devices can only be made before TensorFlow starts, so in a new process."""
-    command = [sys.executable, "-m", "tests.training.two_replicas"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = python("-m", "tests.training.two_replicas")
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 

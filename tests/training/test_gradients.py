@@ -1,8 +1,5 @@
 """Gradient norms in the logs, what clipping does, and what is saved of an optimizer that was extended."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -11,6 +8,7 @@ import keras_rnnkit as rk
 from keras_rnnkit import keras_internals, training
 from keras_rnnkit.training.gradients import counters_of
 from keras_rnnkit.training.optimizers import applied
+from tests.forking import python
 
 L = keras.layers
 TOKENS = np.array([[1, 1, 1, 2], [1, 3, 1, 1]])
@@ -136,8 +134,7 @@ def test_the_state_of_an_extended_optimizer_is_saved(policy, float32_after, tmp_
     model.fit(rng.normal(size=(8, 3)), rng.normal(size=(8, 2)), 4, verbose=0)
     model.save(tmp_path / "model.keras")
     files = [tmp_path / "model.keras", tmp_path / "values.npz"]
-    command = [sys.executable, "-W", "error::UserWarning", "-c", LOAD, *files, policy]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = python("-W", "error::UserWarning", "-c", LOAD, *files, policy)
     name = "Adam" if policy == "float32" else "LossScaleOptimizer"
     assert done.returncode == 0 and done.stdout == f"{name} False\n", done.stderr
     expected = [np.asarray(variable) for variable in model.optimizer.variables]

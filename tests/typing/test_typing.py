@@ -21,7 +21,7 @@ FROM_KERAS = {"zero_output_for_mask", "trainable", "dtype", "name"}
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     """What mypy says of the two scripts in a folder of their own, where the package is an installed one."""
-    pytest.importorskip("mypy", reason="mypy is in keras-rnnkit[dev]")
+    pytest.importorskip("mypy", reason="Needs mypy: pip install 'keras-rnnkit[dev]'")
     folder = tmp_path_factory.mktemp("user")
     sections = "".join(f"[mypy-{name}.*]\nignore_missing_imports = true\nfollow_imports = skip\n" for name in UNTYPED)
     (folder / "mypy.ini").write_text(f"[mypy]\n{sections}")

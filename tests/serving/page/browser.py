@@ -20,7 +20,7 @@ PATIENCE = 15
 
 def require_browser() -> None:
     """Skip the tests that call this where there is no browser to run them in."""
-    pytest.importorskip("selenium", reason="The tests of the page need selenium: pip install selenium.")
+    pytest.importorskip("selenium", reason="The tests of the page need selenium: pip install 'keras-rnnkit[test]'")
     if BROWSER is None or DRIVER is None:
         pytest.skip("The tests of the page need Chromium and its driver: apt-get install chromium chromium-driver.")
 

@@ -11,7 +11,7 @@ WORDS = "[...document.querySelectorAll('.chips .chip')].map((chip) => chip.textC
 @pytest.fixture
 def image(tmp_path):
     """(path of a picture of the size that the model reads, its pixels)."""
-    package = pytest.importorskip("PIL.Image", reason="Needs pillow.")
+    package = pytest.importorskip("PIL.Image", reason="Needs pillow: pip install 'keras-rnnkit[test]'")
     pixels = np.random.default_rng(1).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     package.fromarray(pixels).save(tmp_path / "picture.png")
     return tmp_path / "picture.png", pixels

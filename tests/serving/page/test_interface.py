@@ -81,4 +81,4 @@ def test_a_stream_in_javascript(snippets, tab):
         "eval(arguments[0])",
         code,
     )
-    assert answer[0]["model"] == "waves" and "y" in answer[1]["outputs"]
+    assert answer[0]["model"] == "tides" and "forecast" in answer[1]["outputs"]

@@ -22,7 +22,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 from tests.studies.mutation import report, runner
 from tests.studies.mutation.sample import Mutant, sample
-from tests.studies.mutation.tests_of import other_tests, own_tests
+from tests.studies.mutation.tests_of import all_tests, first_tests
 
 ROOT = Path(__file__).parents[3]
 LIMIT = 600  # seconds of CPU time for tests of the unchanged package
@@ -34,7 +34,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="number of mutants (default 300)")
     parser.add_argument("--seed", type=int, default=15, help="which sample (default 15)")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/mutation", help="where results are kept")
-    parser.add_argument("--again", metavar="TEXT", help="run survivors with this in their names on all tests")
+    parser.add_argument("--only", metavar="TEXT", default="", help="run mutants with this in their names")
+    parser.add_argument("--again", action="store_true", help="run those that survived again, on all tests")
     options = parser.parse_args()
     if options.command == "report":
         print(report.table(options.folder / "results.jsonl"))
@@ -49,10 +50,12 @@ def run(options) -> None:
     before = report.read(study.results)
     for number, mutant in enumerate(sample(tree, options.count, options.seed)):
         result = before.get(mutant.name)
+        if options.only not in mutant.name:
+            continue
         if result is None:
-            study.run(number, mutant, own_tests(mutant.path, tree))
-        elif result["result"] == "passed" and options.again is not None and options.again in mutant.name:
-            study.run(number, mutant, [*own_tests(mutant.path, tree), *other_tests(mutant.path, tree)])
+            study.run(number, mutant, first_tests(mutant.path, tree))
+        elif result["result"] == "passed" and options.again:
+            study.run(number, mutant, all_tests(mutant.path, tree))
 
 
 class Study:
@@ -64,25 +67,25 @@ class Study:
         self.seconds: dict[str, float] = json.loads(self.unchanged.read_text()) if self.unchanged.exists() else {}
 
     def run(self, number: int, mutant: Mutant, tests: list[str]) -> None:
-        """Run the tests on a mutant, those of its file first and then the quickest, and write down how that ends."""
-        module = Path(mutant.path).stem
-        tests.sort(key=lambda test: (module not in test, self.seconds_unchanged(test)))
-        limit = round(30 + 3 * sum(self.seconds[test] for test in tests))
+        """Run the tests on a mutant in their order until one fails, and write down how that ends."""
+        jax = "jax" in mutant.path
+        limit = round(30 + 3 * sum(self.seconds_unchanged(test, jax) for test in tests))
         with runner.replaced(self.tree / mutant.path, mutant.source(self.tree)):
-            outcome = runner.run_tests(self.tree, tests, limit, jax="jax" in mutant.path)
+            outcome = runner.run_tests(self.tree, tests, limit, jax)
         line = {"number": number, "name": mutant.name, **asdict(outcome), "change": mutant.difference(self.tree)}
         with self.results.open("a") as sink:
             sink.write(json.dumps(line) + "\n")
 
-    def seconds_unchanged(self, test: str) -> float:
-        if test not in self.seconds:
-            outcome = runner.run_tests(self.tree, [test], LIMIT)
+    def seconds_unchanged(self, test: str, jax: bool) -> float:
+        name = f"{test} (JAX)" if jax else test
+        if name not in self.seconds:
+            outcome = runner.run_tests(self.tree, [test], LIMIT, jax)
             if outcome.result != "passed":
                 log = self.tree / "log.txt"
-                raise SystemExit(f"{test} {outcome.result} without a change: {outcome.test}. See {log}.")
-            self.seconds[test] = outcome.cpu_seconds
+                raise SystemExit(f"{name} {outcome.result} without a change: {outcome.test}. See {log}.")
+            self.seconds[name] = outcome.cpu_seconds
             self.unchanged.write_text(json.dumps(self.seconds, indent=1))
-        return self.seconds[test]
+        return self.seconds[name]
 
 
 if __name__ == "__main__":

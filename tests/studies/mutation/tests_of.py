@@ -1,7 +1,7 @@
 """Which tests are run on a mutant.
 
-At first those of its own folder and its own examples. A mutant that passes them is run again with all others that use
-its folder, which take longer.
+At first its own examples and the tests that are closest to it. A mutant that passes them is run again with all others
+that use its folder, which take longer.
 """
 
 from __future__ import annotations
@@ -16,10 +16,31 @@ CONFORMANCE = (
 )
 
 # Where the tests of a folder are, if not in the folder of the same name.
-OWN = {
-    "kernels": (CONFORMANCE[0], CONFORMANCE[3], "tests/cells/test_zoneout.py"),
+FOLDERS = {"kernels": "tests/conformance"}
+
+# The tests that are closest to a file, where no file of tests has its name; for a folder those of all other files.
+CLOSEST = {
+    "ops": ("tests/ops/test_readings.py", "tests/ops/test_onnx_reading.py"),
+    "cells": ("tests/cells/test_arguments.py", "tests/cells/test_every_cell.py"),
+    "cells/base": ("tests/cells/test_lstm.py", "tests/cells/test_arguments.py", "tests/cells/test_initial_weights.py"),
+    "cells/lstm": ("tests/cells/test_lstm.py", "tests/cells/test_initial_weights.py"),
+    "cells/slopes": ("tests/conformance/test_written_gradients.py",),
+    "cells/wrapper": ("tests/cells/test_zoneout.py", "tests/cells/test_conditioned.py"),
+    "kernels": ("tests/conformance/test_agreement.py", "tests/conformance/test_compiled_loops.py"),
     "kernels/cudnn": ("tests/layers/test_cudnn.py",),
     "kernels/engine_jax": ("tests/conformance/test_agreement.py", "tests/conformance/test_gradients.py"),
+    "layers": ("tests/layers/test_errors.py", "tests/layers/test_facades.py", "tests/layers/test_stack.py"),
+    "layers/traversal": ("tests/layers/test_explain.py",),
+    "decoding": ("tests/decoding/test_loop.py", "tests/decoding/test_readings.py"),
+    "decoding/aligned": ("tests/seq2seq/test_seq2seq.py",),
+    "decoding/sources": ("tests/seq2seq/test_seq2seq.py",),
+    "data": ("tests/data/test_corpus.py", "tests/data/test_pairs.py"),
+    "training": ("tests/training/test_training.py",),
+    "training/losses": ("tests/training/test_training.py", "tests/training/test_padding.py"),
+    "runtime": ("tests/runtime/test_runtime.py", "tests/runtime/test_inputs.py"),
+    "runtime/generation": ("tests/runtime/test_inputs.py", "tests/export/test_generate.py"),
+    "runtime/prompts": ("tests/runtime/test_inputs.py", "tests/export/test_generate.py"),
+    "runtime/translation": ("tests/export/test_seq2seq.py",),
 }
 
 # Other tests that use a folder.
@@ -73,19 +94,26 @@ OTHERS = {
 }
 
 
-def own_tests(path: str, tree: Path) -> list[str]:
-    """The files of tests for a file of the package, and the file itself where it has examples."""
-    module, folder = names(path)
+def first_tests(path: str, tree: Path) -> list[str]:
+    """The examples of a file of the package, and the tests that are closest to it."""
     examples = [path] if ">>> " in (tree / path).read_text() else []
-    return [*examples, *files_of(OWN.get(module, OWN.get(folder, (f"tests/{folder}",))), tree)]
-
-
-def other_tests(path: str, tree: Path) -> list[str]:
-    """Further files of tests for a file of the package."""
     module, folder = names(path)
-    own = own_tests(path, tree)
-    also = OTHERS.get(module, OTHERS[folder]) if "jax" not in path else ()
-    return [file for file in files_of(also, tree) if file not in own]
+    named = [test for test in files_of((folder_of_tests(folder),), tree) if test.endswith(f"/test_{Path(path).name}")]
+    return [*examples, *(CLOSEST.get(module) or named or CLOSEST[folder])]
+
+
+def all_tests(path: str, tree: Path) -> list[str]:
+    """`first_tests`, the other tests of the folder, and those elsewhere that use the folder."""
+    module, folder = names(path)
+    first = first_tests(path, tree)
+    if "jax" in path:
+        return first
+    others = files_of((folder_of_tests(folder), *OTHERS.get(module, OTHERS[folder])), tree)
+    return list(dict.fromkeys([*first, *others]))
+
+
+def folder_of_tests(folder: str) -> str:
+    return FOLDERS.get(folder, f"tests/{folder}")
 
 
 def names(path: str) -> tuple[str, str]:

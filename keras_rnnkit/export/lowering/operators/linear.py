@@ -38,9 +38,8 @@ def lower(cell, steps: TimeSteps, states: list[Value | None], wanted: Wanted) ->
         return scan.lower(cell, steps, states, wanted)
     w, (start,) = cell.weights_as(reader(steps.x.dtype)), scan.started(steps.x, cell.state_sizes, states)
     z = cell.inputs(ops, w, steps.x, [start])
-    a, b = cell.with_flags(
-        ops, *cell.coefficients(ops, w, z), valid=steps.valid, reset=steps.reset, start=(steps.starts or [None])[0]
-    )
+    start_again = steps.starts[0] if steps.starts else None
+    a, b = cell.with_flags(ops, *cell.coefficients(ops, w, z), steps.valid, steps.reset, start_again)
     loop = Loop(cast(Emitter, steps.x.graph))
     s = cell.times(ops, loop.each(a), loop.carry(start)) + loop.each(b)
     needs_all = wanted.sequence or (wanted.last and not cell.emits_state)

@@ -1,0 +1,141 @@
+"""Pictures of gradients: their norms by lag, singular values, clipping, and what the networks learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnnkit.runs.reporting import figure_of
+
+SMALLEST = 1e-12
+"""Where the axis of norms ends: a gradient below it is nothing in float32."""
+
+Norms = Mapping[str, np.ndarray]
+
+
+def plot_norms(panels: Mapping[str, Norms], path: Path) -> None:
+    """The norm of dL/dh_t by lag, in proportion to that of lag 0: a panel for each title, a line for each network."""
+    figure = figure_of(5.6 * len(panels), 4.4)
+    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, (title, networks) in zip(grid, panels.items(), strict=True):
+        draw_norms(axes, title, networks)
+    common_legend(figure, grid[0])
+    figure.savefig(path, dpi=110)
+
+
+def draw_norms(axes: Any, title: str, networks: Norms) -> None:
+    for number, (name, norms) in enumerate(networks.items()):
+        values = np.maximum(norms / max(norms[0], 1e-300), SMALLEST / 10)
+        axes.semilogy(values, label=name, color=f"C{number}")
+    axes.axhline(1e-3, color="grey", linestyle=":", linewidth=1)
+    axes.text(0, 1.4e-3, "a thousandth: vanished below", fontsize=8, color="dimgrey")
+    axes.set(
+        title=title, xlabel="lag: steps back from the loss", ylim=(SMALLEST, 1e4), ylabel="norm of dL/dh, lag 0 = 1"
+    )
+    axes.grid(True, alpha=0.3)
+
+
+def common_legend(figure: Any, axes: Any) -> None:
+    """The names of the lines, below all panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+
+
+def panels_of(count: int) -> tuple[Any, np.ndarray]:
+    """A figure with a panel for each of some networks, three in a row."""
+    columns = min(3, count)
+    rows = -(-count // columns)
+    figure = figure_of(3.7 * columns, 3.1 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for axes in grid[count:]:
+        axes.axis("off")
+    return figure, grid
+
+
+def plot_products(networks: Norms, path: Path) -> None:
+    """The singular values of dh_T/dh_t by lag [T - 1, S], a panel for each network."""
+    figure, grid = panels_of(len(networks))
+    for axes, (name, values) in zip(grid, networks.items(), strict=False):
+        kept, lags = np.maximum(values, SMALLEST / 10), np.arange(1, len(values) + 1)
+        axes.fill_between(lags, kept[:, -1], kept[:, 0], alpha=0.2)
+        axes.semilogy(lags, kept[:, 0], label="largest")
+        axes.semilogy(lags, np.median(kept, axis=1), label="median")
+        axes.axhline(1, color="grey", linestyle=":", linewidth=1)
+        axes.set(title=name, ylim=(SMALLEST, 1e4))
+        axes.grid(True, alpha=0.3)
+    grid[0].legend(frameon=False, loc="lower left")
+    figure.supxlabel("lag")
+    figure.supylabel("singular values of dh(T)/dh(T - lag)")
+    figure.savefig(path, dpi=110)
+
+
+def plot_spectra(networks: Mapping[str, Norms], path: Path) -> None:
+    """The singular values of the recurrent matrices, a panel for each network, a line for each gate."""
+    highest = 1.08 * max(1.0, *(float(values[0]) for gates in networks.values() for values in gates.values()))
+    figure, grid = panels_of(len(networks))
+    for axes, (name, gates) in zip(grid, networks.items(), strict=False):
+        for gate, values in gates.items():
+            axes.plot(np.arange(1, len(values) + 1), values, label=gate)
+        axes.axhline(1, color="grey", linestyle=":", linewidth=1)
+        axes.set(title=name, ylim=(0, highest))
+        axes.grid(True, alpha=0.3)
+        axes.legend(frameon=False, fontsize=8, ncols=2)
+    figure.supxlabel("number of the singular value")
+    figure.supylabel("singular value of the recurrent matrix")
+    figure.savefig(path, dpi=110)
+
+
+def plot_learning(tasks: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """The validation loss of each network over the batches, a panel for each task; see `draw_learning`."""
+    figure = figure_of(5.6 * len(tasks), 4.4)
+    grid = figure.subplots(1, len(tasks), squeeze=False)[0]
+    for axes, (title, task) in zip(grid, tasks.items(), strict=True):
+        draw_learning(axes, title, task)
+    common_legend(figure, grid[0])
+    figure.savefig(path, dpi=110)
+
+
+def draw_learning(axes: Any, title: str, task: Mapping[str, Any]) -> None:
+    """The losses on a task.
+
+    Arguments:
+        task: "losses" by network, "batches" of an epoch, "unit", "baseline" and "target".
+    """
+    for number, (name, losses) in enumerate(task["losses"].items()):
+        batches = task["batches"] * np.arange(1, len(losses) + 1)
+        axes.semilogy(batches, losses, "o-", markersize=3, label=name, color=f"C{number}")
+    for key, label, colour in (("baseline", "without a memory", "dimgrey"), ("target", "solved below", "green")):
+        axes.axhline(task[key], color=colour, linestyle=":", linewidth=1)
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+        axes.annotate(label, (1, task[key]), (-4, 3), fontsize=8, color=colour, **place)
+    axes.set(title=title, xlabel="batches", ylabel=f"loss on held-out sequences, {task['unit']}")
+    axes.set_xlim(0, None)
+    axes.grid(True, alpha=0.3)
+
+
+def plot_starts(title: str, norms: Norms, task: Mapping[str, Any], path: Path) -> None:
+    """First weights: gradients before training on the left, what is learned on the right."""
+    figure = figure_of(11.2, 4.8)
+    left, right = figure.subplots(1, 2)
+    draw_norms(left, title, norms)
+    draw_learning(right, "what they learn", task)
+    common_legend(figure, right)
+    figure.savefig(path, dpi=110)
+
+
+def plot_clipping(trainings: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> None:
+    """The loss and the norm of the whole gradient of each batch, for each training; both have "loss" and "norm"."""
+    figure = figure_of(11, 4)
+    loss, norm = figure.subplots(1, 2)
+    for label, values in trainings.items():
+        loss.semilogy(values["loss"], label=label)
+        norm.semilogy(values["norm"], label=label)
+    loss.set(title="loss of each batch", xlabel="batches")
+    norm.set(title="norm of its gradient before clipping", xlabel="batches")
+    for axes in (loss, norm):
+        axes.grid(True, alpha=0.3)
+    loss.legend(frameon=False)
+    figure.savefig(path, dpi=110)

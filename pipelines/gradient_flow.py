@@ -1,0 +1,315 @@
+"""Measure how far gradients reach in six recurrent networks, and let them prove it on two tasks of long memory.
+
+python pipelines/gradient_flow.py --units 64 --adding-steps 200
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.table import Table
+
+import keras_rnnkit as rk
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.settings import TrainingSettings, option
+from keras_rnnkit.settings import SettingsError
+from keras_rnnkit.text.files import replacing
+
+NAMES = ("tanh", "relu", "lstm", "gru", "layernorm_lstm", "residual")
+VANILLA = ("tanh", "relu")
+"""Networks with a fifth of the learning rate: their gradients are steeper."""
+EXPORTED = "gru"
+"""The network that is exported, as it has learned to add."""
+IGNORED = ("cell", "layers", "embedding", "dropout")
+"""Settings of other pipelines that mean nothing here."""
+PICTURES = (
+    ("gradients.png", "How much of the gradient of the last step's loss is left so many steps back."),
+    ("learning.png", "What the networks make of it: loss on held-out examples of the two tasks."),
+    ("products.png", "Singular values of the Jacobian of the last state by an earlier one, before training."),
+    (
+        "spectra.png",
+        "Singular values of the recurrent matrices, before training; one line for the matrix of each gate.",
+    ),
+    ("clipping.png", "A linear network whose recurrent matrix is a little too large, with and without clipping."),
+    ("starts.png", "The same networks with other first weights: gradients before training, and loss on adding."),
+)
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """The settings of the pipeline; each field is an option of the command."""
+
+    networks: Annotated[str, f"Those to compare, with commas: {', '.join(NAMES)}."] = ",".join(NAMES)
+    adding_steps: Annotated[int, "Steps of the sequences whose two marked numbers are added."] = 200
+    copying_steps: Annotated[int, "Steps for which ten symbols are kept before they are copied."] = 50
+    adding_batches: Annotated[int, "Batches of an epoch of the adding task."] = 100
+    copying_batches: Annotated[int, "Batches of an epoch of the copying task."] = 200
+    batch: Annotated[int, "Sequences in a batch."] = 64
+    held_out: Annotated[int, "Sequences for validation, of each task."] = 500
+    units: Annotated[int, "Units of each layer."] = 64
+    epochs: Annotated[int, "Epochs of each training, at most; one that solves its task ends."] = 8
+    learning_rate: Annotated[float, "Learning rate; vanilla networks have a fifth of it."] = 1e-2
+    starts: Annotated[bool, "Compare first weights and layer-wise training too."] = True
+    out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/gradient_flow")
+
+    SIZES = ("adding_steps", "copying_steps", "adding_batches", "copying_batches", "batch", "held_out")
+    COUNTS = (*TrainingSettings.COUNTS, *SIZES)
+    SMOKE = {
+        "networks": "tanh,gru",
+        "adding_steps": 10,
+        "copying_steps": 4,
+        "adding_batches": 4,
+        "copying_batches": 4,
+        "units": 8,
+        "held_out": 16,
+        "epochs": 1,
+        "starts": False,
+    }
+
+    def __post_init__(self):
+        super().__post_init__()
+        unknown = [name for name in self.names if name not in NAMES]
+        if unknown or EXPORTED not in self.names:
+            raise SettingsError(
+                f"networks must be some of {', '.join(NAMES)}, {EXPORTED} among them, which is exported. Received: "
+                f"{self.networks!r}."
+            )
+        ignored = [name for name in IGNORED if getattr(self, name) != getattr(type(self), name)]
+        if ignored:
+            raise SettingsError(f"{option(ignored[0])} has no effect here: --networks says what is compared.")
+        if min(self.adding_steps, self.copying_steps) < 4:
+            raise SettingsError("adding_steps and copying_steps must be 4 or more.")
+
+    @property
+    def names(self) -> list[str]:
+        return [name.strip() for name in self.networks.split(",")]
+
+
+def run(settings: Settings) -> dict:
+    """tasks -> measure -> train -> measure again -> compare -> judge -> export -> report"""
+    with Run(settings, "gradient_flow") as run:
+        tasks = read(settings, run)
+        found = measure(tasks["adding"], settings, run)
+        losses = {name: train_all(name, task, found, settings, run) for name, task in tasks.items()}
+        found |= compare(settings, run) if settings.starts else {}
+        metrics = judge(tasks, found, losses, run)
+        metrics |= export(tasks["adding"], settings, run)
+        report(tasks, found, losses, metrics, settings)
+        return run.complete(metrics, PICTURES, results=results(metrics))
+
+
+# ---------------------------------------------------------------------- data
+
+
+def read(settings: Settings, run: Run) -> dict[str, Any]:
+    """The two tasks, by name. Examples to learn from are drawn anew for every batch."""
+    from keras_rnnkit.runs.memory_tasks import adding, copying
+
+    tasks = {"adding": adding(settings.adding_steps), "copying": copying(settings.copying_steps)}
+    names = " and ".join(task.name for task in tasks.values())
+    held_out = [array for task in tasks.values() for array in task.examples(settings.held_out, settings.seed)]
+    run.begin(f"{names}; new examples in every batch, {settings.held_out:,} of each held out", *held_out)
+    return tasks
+
+
+# ---------------------------------------------------------------------- measuring
+
+
+def networks_of(settings: Settings) -> dict[str, Any]:
+    """How each network that was asked for is built, by name."""
+    from keras_rnnkit.runs.memory_networks import NETWORKS
+
+    return {name: NETWORKS[name] for name in settings.names}
+
+
+def measure(task, settings: Settings, run: Run) -> dict[str, Any]:
+    """Gradients by lag, singular values of Jacobians and of recurrent matrices, and what clipping does."""
+    from keras_rnnkit.runs import gradient_study
+    from keras_rnnkit.training.gradient_flow import warning
+
+    found: dict[str, Any] = gradient_study.measured(task, networks_of(settings), settings)
+    run.console.print(f"\ngradients of untrained networks, {task.name}")
+    for name, norms in found["norms"].items():
+        run.console.print(f"  {name}: {warning(norms) or 'gradients reach the first step.'}", markup=False)
+    found["clipping"] = gradient_study.clipped_and_not(task, settings, batches=min(60, settings.adding_batches))
+    found["norms after training"] = {}
+    return found
+
+
+# ---------------------------------------------------------------------- training
+
+
+def train_all(name: str, task, found: dict[str, Any], settings: Settings, run: Run) -> dict[str, list[float]]:
+    """Train every network on a task; the validation losses of its epochs, by network."""
+    from keras_rnnkit.runs.gradient_study import built, norms, trained
+
+    losses, batches = {}, getattr(settings, f"{name}_batches")
+    for network, build in networks_of(settings).items():
+        run.console.print(f"\n{task.name}: {network}")
+        model = built(task, build, settings, network)
+        rate = settings.learning_rate / (5 if network in VANILLA else 1)
+        losses[network] = trained(model, task, batches, run, suffix_of(name, network), learning_rate=rate)
+        if name == "adding":
+            found["norms after training"][network] = norms(model, task, settings)
+    return losses
+
+
+def suffix_of(task: str, network: str) -> str:
+    """What the names of a network's files end in; those of the exported one are plain."""
+    return "" if (task, network) == ("adding", EXPORTED) else f"_{task}_{network}"
+
+
+# ---------------------------------------------------------------------- comparisons
+
+
+def compare(settings: Settings, run: Run) -> dict[str, Any]:
+    """First weights, and layers that are trained one after the other: gradients before training, losses by epoch."""
+    from keras_rnnkit.runs.gradient_study import built, norms, trained
+    from keras_rnnkit.runs.memory_networks import STARTS
+    from keras_rnnkit.runs.memory_tasks import adding
+
+    task, epochs = adding(max(4, settings.adding_steps // 2)), min(3, settings.epochs)
+    found: dict[str, Any] = {"start task": task, "start norms": {}, "start losses": {}}
+    for number, (name, build) in enumerate(STARTS.items()):
+        run.console.print(f"\n{task.name}: {name}")
+        model = built(task, build, settings)
+        found["start norms"][name] = norms(model, task, settings)
+        rate = settings.learning_rate / (5 if name.startswith("tanh") else 1)
+        changes = {"learning_rate": rate, "epochs": epochs}
+        losses = trained(model, task, settings.adding_batches, run, f"_start_{number}", **changes)
+        found["start losses"][name] = losses
+    for name, build in DEEP.items():
+        run.console.print(f"\n{task.name}: {name}")
+        found["start losses"][name] = build(task, settings.adding_batches, run, epochs)
+    return found
+
+
+def at_once(task, batches: int, run: Run, epochs: int) -> list[float]:
+    """Three GRU layers, trained together from the beginning."""
+    from keras_rnnkit.runs.gradient_study import built, trained
+
+    model = built(task, lambda units, steps: [rk.GRU(units, return_sequences=True) for _ in range(3)], run.settings)
+    return trained(model, task, batches, run, "_start_deep", epochs=epochs)
+
+
+def one_by_one(task, batches: int, run: Run, epochs: int) -> list[float]:
+    """The same layers, of which each is added when those below have been trained for an epoch."""
+    from keras_rnnkit.runs.gradient_study import layer_by_layer
+
+    return layer_by_layer(task, batches, run, layers=min(3, epochs))
+
+
+DEEP = {"three GRU layers at once": at_once, "three GRU layers, one after the other": one_by_one}
+
+
+# ---------------------------------------------------------------------- evaluation
+
+
+def judge(tasks, found: dict[str, Any], losses: dict[str, dict[str, list[float]]], run: Run) -> dict[str, Any]:
+    """How far the gradients of each network reach, and whether it solves the tasks; tables on the console."""
+    from keras_rnnkit.training.gradient_flow import reach
+
+    reaches = {name: reach(norms) for name, norms in found["norms"].items()}
+    metrics: dict[str, Any] = {"reach": reaches}
+    for key, task in tasks.items():
+        best = {network: min(epochs) for network, epochs in losses[key].items()}
+        metrics[key] = {"task": task.name, "unit": task.unit, "baseline": task.baseline, "target": task.target}
+        metrics[key] |= {"loss": best, "solved": [name for name, loss in best.items() if loss < task.target]}
+        run.console.print(table_of(task, metrics[key], reaches))
+    if "start losses" in found:
+        metrics["starts"] = {name: epochs[-1] for name, epochs in found["start losses"].items()}
+        metrics["start task"] = found["start task"].name
+    return metrics
+
+
+def table_of(task, metrics: dict[str, Any], reaches: dict[str, int]) -> Table:
+    """The best loss of each network on a task."""
+    title = f"{task.name}: {task.baseline:.3f} {task.unit} without a memory, solved below {task.target:.3f}"
+    table = Table(
+        "", "reach before training", f"{task.unit} on held-out", "", box=None, header_style="bold", title=title
+    )
+    for network, loss in metrics["loss"].items():
+        verdict = "solved" if network in metrics["solved"] else "not solved"
+        table.add_row(network, f"lag {reaches[network]}", f"{loss:.4f}", verdict)
+    return table
+
+
+def results(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of the report, by what they are of."""
+    rows: dict[str, Any] = {}
+    for name, lag in metrics["reach"].items():
+        rows[f"{name}: last lag with a thousandth of the gradient, untrained"] = f"{lag}"
+    for task in (metrics["adding"], metrics["copying"]):
+        for name, loss in task["loss"].items():
+            verdict = "solved" if name in task["solved"] else "not solved"
+            rows[f"{task['task']}, {name}: best {task['unit']} on held-out sequences"] = f"{loss:.4f}, {verdict}"
+    for name, loss in metrics.get("starts", {}).items():
+        rows[f"{metrics['start task']}, {name}: last MSE"] = f"{loss:.4f}"
+    return rows
+
+
+# ---------------------------------------------------------------------- export
+
+
+def export(task, settings: Settings, run: Run) -> dict[str, Any]:
+    """Write the bundle of the network that adds, and compare it with Keras on held-out sequences."""
+    from keras_rnnkit.runs.gradient_study import built
+
+    model = run.restore(built(task, networks_of(settings)[EXPORTED], settings, EXPORTED))
+    folder = settings.out / "bundle"
+    written = rk.export_bundle(model, folder, modes=["sequence"], saved_model=False, tolerance=1e-5)
+    x, _ = task.examples(64, settings.seed)
+    error = float(abs(rk.runtime.load(folder).predict(x) - model.predict(x, verbose=0)).max())
+    run.say("exported", f"{folder}, error {written.error:.1e}; {error:.1e} on 64 sequences of {task.name}")
+    return {"export_error": error}
+
+
+# ---------------------------------------------------------------------- report
+
+
+def report(tasks, found: dict[str, Any], losses, metrics: dict[str, Any], settings: Settings) -> None:
+    """metrics.json and the pictures."""
+    from keras_rnnkit.runs import gradient_pictures as pictures
+
+    folder = settings.out / "report"
+    write_numbers(folder, metrics, losses, settings)
+    after = {"before training": found["norms"], "after training to add": found["norms after training"]}
+    pictures.plot_norms(after, folder / "gradients.png")
+    pictures.plot_products(found["products"], folder / "products.png")
+    pictures.plot_spectra(found["spectra"], folder / "spectra.png")
+    pictures.plot_clipping(found["clipping"], folder / "clipping.png")
+    panels = {
+        task.name: panel(task, losses[name], getattr(settings, f"{name}_batches")) for name, task in tasks.items()
+    }
+    pictures.plot_learning(panels, folder / "learning.png")
+    if "start norms" in found:
+        task = found["start task"]
+        chart = panel(task, found["start losses"], settings.adding_batches)
+        pictures.plot_starts(f"before training, {task.name}", found["start norms"], chart, folder / "starts.png")
+
+
+def panel(task, losses: dict[str, list[float]], batches: int) -> dict[str, Any]:
+    """What a chart of the losses of a task shows."""
+    return {"losses": losses, "batches": batches, "unit": task.unit, "baseline": task.baseline, "target": task.target}
+
+
+def write_numbers(folder: Path, metrics: dict[str, Any], losses, settings: Settings) -> None:
+    """Write metrics.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {**metrics, "settings": settings.as_json, "losses": losses}
+    with replacing(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def main(settings: Settings) -> None:
+    """Measure gradients by lag, singular values and clipping, and train six networks on two tasks of long memory."""
+    run(settings)
+
+
+if __name__ == "__main__":
+    from keras_rnnkit.cli.training import start
+
+    start(main, Settings)

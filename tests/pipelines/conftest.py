@@ -1,0 +1,37 @@
+"""Each pipeline is run once with --smoke, for all tests that look at what a run leaves."""
+
+import functools
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from keras_rnnkit.cli.training import load_pipeline
+
+MORE = {
+    "language_model": {"learning_rate": 0.02},
+    "translation": {"compare": True, "feeding": True},
+    "captioning": {"compare": True},
+}
+"""Settings by which the smoke run of a pipeline shows more than --smoke alone does."""
+
+
+class FinishedRun(NamedTuple):
+    """The folder of a run, its settings, and the metrics that it returned."""
+
+    folder: Path
+    settings: object
+    metrics: dict
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """smoke_run(name): the finished run of a pipeline with --smoke. Its folder is not to be changed."""
+
+    @functools.cache
+    def run(name: str) -> FinishedRun:
+        pipeline, folder = load_pipeline(name), tmp_path_factory.mktemp(name)
+        settings = pipeline.Settings(smoke=True, out=folder, **MORE.get(name, {}))
+        return FinishedRun(folder, settings, pipeline.run(settings))
+
+    return run

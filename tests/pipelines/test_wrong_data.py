@@ -1,0 +1,68 @@
+"""Wrong data is one sentence that says what came and what to do, before anything of an earlier run is touched."""
+
+import pytest
+
+from keras_rnnkit.cli.training import load_pipeline
+from keras_rnnkit.settings import SettingsError
+from keras_rnnkit.text import TextError
+
+PIPELINES = ("language_model", "words", "translation")
+PAIRS = "".join(f"word {i}\tWort {i}\n" for i in range(40))
+
+EVERYWHERE = {
+    "none": (None, "There is no file"),
+    "empty": (b"", "is empty"),
+    "blank": (b" \n\t\n ", "is empty"),
+    "latin-1": ("Größe\tsize\n".encode("latin1") * 50, "is not UTF-8: byte 2 is 0xf6. Convert it.*iconv -f latin1"),
+    "utf-16": (("a b\tc d\n" * 50).encode("utf-16"), "is not UTF-8: byte 0 is 0xff. Convert it.*iconv -f utf-16"),
+    "bytes": (bytes(range(256)) * 4, "is not UTF-8: byte 128 is 0x80"),
+}
+OWN = [
+    ("language_model", b"too short", "50 rows of 50 steps need 2501 tokens. Received: a text of 9"),
+    ("words", b"one\ntwo\n", "has 2 different words. Give a list of 20 or more"),
+    ("words", b"same\n" * 100, "has 1 different words"),
+    ("translation", PAIRS.encode() + b"no tab here\n", "Line 41 of .* has no tab: 'no tab here'"),
+    ("translation", PAIRS.encode() + b"source\t\n", "Line 41 of .* has an empty target"),
+    ("translation", PAIRS.encode() + b"\ttarget\n", "Line 41 of .* has an empty source"),
+    ("translation", b"a\tb\n", "has 1 examples, and 2 are to be held out"),
+]
+
+
+def refused(name, content, sentence, folder):
+    file, out = folder / "data.txt", folder / "out"
+    if content is not None:
+        file.write_bytes(content)
+    pipeline = load_pipeline(name)
+    with pytest.raises((SettingsError, TextError), match=sentence) as caught:
+        pipeline.run(pipeline.Settings(data=file, out=out))
+    assert "\n" not in str(caught.value).strip() and not out.exists()
+
+
+@pytest.mark.parametrize("kind", EVERYWHERE)
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_file_that_cannot_be_read(name, kind, tmp_path):
+    refused(name, *EVERYWHERE[kind], tmp_path)
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), OWN)
+def test_a_file_that_does_not_fit(name, content, sentence, tmp_path):
+    refused(name, content, sentence, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("a.png a red box\n", "Line 1 of .* has no tab"),
+        ("none.png\ta red box\n", "none.png"),
+        ("text.png\ta red box\n", "text.png"),
+        ("", "is empty"),
+    ],
+)
+def test_captions_that_do_not_fit(lines, sentence, tmp_path):
+    (tmp_path / "captions.tsv").write_text(lines)
+    (tmp_path / "text.png").write_text("no image")
+    pipeline = load_pipeline("captioning")
+    settings = {"images": tmp_path, "captions": tmp_path / "captions.tsv", "out": tmp_path / "out"}
+    with pytest.raises((SettingsError, TextError), match=sentence):
+        pipeline.run(pipeline.Settings(**settings, valid_count=1, test_count=1))
+    assert not (tmp_path / "out").exists()
