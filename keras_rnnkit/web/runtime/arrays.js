@@ -24,7 +24,7 @@ const LIMITS = { int8: [-(2 ** 7), 2 ** 7 - 1], int16: [-(2 ** 15), 2 ** 15 - 1]
 const BIG_LIMITS = { int64: [-(2n ** 63n), 2n ** 63n - 1n], uint64: [0n, 2n ** 64n - 1n] };
 const UNSIGNED = { uint8: 2 ** 8 - 1, uint16: 2 ** 16 - 1, uint32: 2 ** 32 - 1 };
 
-const isTensor = (value) => ArrayBuffer.isView(value?.data) && Array.isArray(value.dims);
+const isTensor = (value) => Array.isArray(value?.dims) && value.data?.length !== undefined;
 export const sizeOf = (dims) => dims.reduce((product, length) => product * length, 1);
 
 /**

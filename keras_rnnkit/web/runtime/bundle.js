@@ -81,7 +81,7 @@ export class Bundle {
    */
   async predict(inputs) {
     const graph = await this.graph("sequence");
-    const named = Object.getPrototypeOf(inputs ?? 0) === Object.prototype && !ArrayBuffer.isView(inputs.data);
+    const named = Object.getPrototypeOf(inputs ?? 0) === Object.prototype && !Array.isArray(inputs.dims);
     if (!named && graph.inputs.length !== 1) {
       throw new InputError(`The model has the inputs ${listed(graph.inputs)}. Pass an object of arrays by these names.`);
     }

@@ -5,7 +5,7 @@ import { checkedFixed } from "./graph.js";
 
 const copied = (states) =>
   Object.fromEntries(Object.entries(states).map(([name, state]) => [name, { ...state, data: state.data.slice() }]));
-const isNamed = (chunk) => Object.getPrototypeOf(chunk ?? 0) === Object.prototype && !ArrayBuffer.isView(chunk.data);
+const isNamed = (chunk) => Object.getPrototypeOf(chunk ?? 0) === Object.prototype && !Array.isArray(chunk.dims);
 
 /** Runs a graph of mode "stream" chunk by chunk. Each row of the batch is a stream of its own. */
 export class Stream {
