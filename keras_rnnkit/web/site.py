@@ -76,7 +76,7 @@ def loaded(folder: Path, quantized: str | None) -> Bundle:
 
 
 def named(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
-    """The bundles by the names of their folders. One called bundle, as in a run, has the name of the folder around it."""
+    """The bundles by the names of their folders. One called bundle, as in a run, has that of its parent."""
     found: dict[str, Bundle] = {}
     for bundle in bundles:
         folder = bundle.folder.absolute()

@@ -119,8 +119,8 @@ const METHODS = {
 
 const pieces = (vocabulary, tokens) => tokens.map((token) => vocabulary.decode([token]) || vocabulary.tokens[token]);
 
-/** An image as the model reads it: numbers from 0 to 1, [height, width, channels]. */
-const pixels = ({ shape, data }) => ({ type: "", dims: shape, data: Float64Array.from(data, (value) => value / 255) });
+/** An image as the model reads it: numbers from 0 to 255, [height, width, channels]. */
+const pixels = ({ shape, data }) => ({ type: "", dims: shape, data });
 
 onmessage = async ({ data: { call, method, parameters, stop } }) => {
   if (stop) {

@@ -65,13 +65,12 @@ def local(local_tab):
 def asked(page, model, call):
     """What a call of a local model answers; `model` is its name in the code."""
     answer = page.driver.execute_async_script(
-        "const [name, code, done] = arguments;"
+        "const [name, done] = arguments;"
         "import('./playground/models/local_model.js').then(async ({ allModels }) => {"
         "  const model = (await allModels()).find((each) => each.description.name === name);"
-        "  return done({ value: await (new Function('model', `return (async () => ${code})()`))(model) });"
+        f"  return done({{ value: await {call} }});"
         "}).catch((error) => done({ error: error.message }));",
         model,
-        call,
     )
     assert "error" not in answer, answer
     return answer["value"]
@@ -98,8 +97,8 @@ def test_text_token_for_token(local, folder):
             ({"temperature": 1, "top_p": 0.8}, Sampling(1.0, None, 0.8)),
         ):
             call = json.dumps({"max_tokens": 20, "seed": seed, **options})
-            code = f"{{ const all = []; for await (const piece of model.tokens('to be', {call})) all.push(piece); return all }}"
-            pieces = asked(local, "writer", f"(async () => {code})()")
+            loop = f"for await (const piece of model.tokens('to be', {call})) all.push(piece);"
+            pieces = asked(local, "writer", f"(async () => {{ const all = []; {loop} return all }})()")
             assert "".join(pieces) == bundle.text(bundle.generate("to be", 20, strategy, seed=seed))
     hypotheses = asked(local, "writer", "model.generate('to be', { max_tokens: 9, beam: 3 })")
     expected = bundle.generate("to be", 9, Beam(3))
@@ -114,8 +113,8 @@ def test_translations_and_captions_with_attention(local, folder):
     assert found[0]["attention"]["source"] == ["a", "b", "c", "d"]
     np.testing.assert_allclose(found[0]["attention"]["weights"], expected[0].attention, atol=1e-5)
     image = np.random.default_rng(1).integers(0, 256, size=(12, 12, 3))
-    call = f"model.translate({{ shape: [12, 12, 3], data: Uint8Array.from({image.ravel().tolist()}) }}, {{ max_tokens: 5 }})"
-    captions = asked(local, "captioner", call)
+    pixels = f"{{ shape: [12, 12, 3], data: Uint8Array.from({image.ravel().tolist()}) }}"
+    captions = asked(local, "captioner", f"model.translate({pixels}, {{ max_tokens: 5 }})")
     expected = rk.runtime.load(folder / "captioner").translate(image.astype("float32"), 5, best=9)
     assert [caption["text"] for caption in captions] == [caption.text for caption in expected]
 
@@ -132,8 +131,8 @@ def test_forecasts_and_states(local, folder):
     assert found["interval"]["level"] == 0.9
     widths = np.subtract(found["interval"]["upper"], found["interval"]["lower"])
     assert (widths > 0).all()
-    call = "model.activations('to be', 'state_0').then((a) => ({ tokens: a.tokens, first: a.tokens.map((_, t) => a.value(t, 0)) }))"
-    states = asked(local, "writer", call)
+    answer = "({ tokens: a.tokens, first: a.tokens.map((_, t) => a.value(t, 0)) })"
+    states = asked(local, "writer", f"model.activations('to be', 'state_0').then((a) => {answer})")
     stream, expected = rk.runtime.load(folder / "writer").stream(), []
     for token in rk.runtime.load(folder / "writer").vocabulary.encode("to be"):
         stream.push(np.array([[token]]))
