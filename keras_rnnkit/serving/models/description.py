@@ -26,7 +26,7 @@ def description(bundle: Bundle) -> dict[str, Any]:
     stream = stream_of(bundle)
     return {
         "kind": kind_of(bundle),
-        "interval": series_outputs(stream.outputs).level if stream is not None else None,
+        "interval": interval_of(bundle),
         "sequences": "sequence" in graphs,
         "streams": stream is not None,
         "tokens": len(vocabulary) if vocabulary is not None else None,
@@ -51,6 +51,12 @@ def kind_of(bundle: Bundle) -> str:
     if bundle.vocabulary is not None and stream is not None:
         return "text"
     return "series" if stream is not None and continues_itself(stream) else "tensors"
+
+
+def interval_of(bundle: Bundle) -> float | None:
+    """The level of the intervals that forecasts of a series have, if they have any."""
+    stream = stream_of(bundle)
+    return series_outputs(stream.outputs).level if stream is not None and kind_of(bundle) == "series" else None
 
 
 def kind_of_translator(bundle: Bundle) -> str:

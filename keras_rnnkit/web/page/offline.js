@@ -12,8 +12,8 @@ async function keep() {
   if (!("serviceWorker" in navigator)) return;
   await navigator.serviceWorker.register("service_worker.js");
   await navigator.serviceWorker.ready;
-  const seconds = ((performance.now() - began) / 1000).toFixed(1);
-  line.textContent += ` They were ready for use without a network after ${seconds} s.`;
+  const seconds = (performance.now() - began) / 1000;
+  line.textContent += ` They can be used without a network${seconds > 0.2 ? `, after ${seconds.toFixed(1)} s of loading` : ""}.`;
 }
 
 keep().catch((error) => (line.textContent += ` The page needs a network: its files could not be kept (${error.message}).`));

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 CONFORMANCE = (
-    "tests/conformance/test_agreement.py",
     "tests/conformance/test_written_gradients.py",
     "tests/conformance/test_gradients.py",
+    "tests/conformance/test_agreement.py",
     "tests/conformance/test_compiled_loops.py",
 )
 
@@ -26,14 +26,18 @@ CLOSEST = {
     "cells/lstm": ("tests/cells/test_lstm.py", "tests/cells/test_initial_weights.py"),
     "cells/slopes": ("tests/conformance/test_written_gradients.py",),
     "cells/wrapper": ("tests/cells/test_zoneout.py", "tests/cells/test_conditioned.py"),
-    "kernels": ("tests/conformance/test_agreement.py", "tests/conformance/test_compiled_loops.py"),
+    "kernels": (
+        "tests/conformance/test_written_gradients.py",
+        "tests/conformance/test_agreement.py",
+        "tests/conformance/test_compiled_loops.py",
+    ),
     "kernels/cudnn": ("tests/layers/test_cudnn.py",),
     "kernels/engine_jax": ("tests/conformance/test_agreement.py", "tests/conformance/test_gradients.py"),
     "layers": ("tests/layers/test_errors.py", "tests/layers/test_facades.py", "tests/layers/test_stack.py"),
     "layers/traversal": ("tests/layers/test_explain.py",),
     "decoding": ("tests/decoding/test_loop.py", "tests/decoding/test_readings.py"),
     "decoding/aligned": ("tests/seq2seq/test_seq2seq.py",),
-    "decoding/sources": ("tests/seq2seq/test_seq2seq.py",),
+    "decoding/sources": ("tests/decoding/test_loop.py",),
     "data": ("tests/data/test_corpus.py", "tests/data/test_pairs.py"),
     "training": ("tests/training/test_training.py",),
     "training/losses": ("tests/training/test_training.py", "tests/training/test_padding.py"),

@@ -1,0 +1,355 @@
+"""Learn to draw images of a label, pixel by pixel or row by row, and digits stroke by stroke.
+
+python pipelines/drawing.py --data folder --size 12
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+import keras_rnnkit as rk
+from keras_rnnkit.data.strokes import SHAPES, strokes
+from keras_rnnkit.runs.degenerate import degenerate
+from keras_rnnkit.runs.drawing_pictures import completion_sheet, image_sheet, stroke_sheet
+from keras_rnnkit.runs.image_parts import ImageParts, read_parts
+from keras_rnnkit.runs.metrics_file import write_metrics
+from keras_rnnkit.runs.named_rows import NamedRows
+from keras_rnnkit.runs.position_cell import PositionCell
+from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.settings import TrainingSettings
+from keras_rnnkit.runs.shades import bits_of_pixels, drawn_rows, nearest_labels, pixel_arrays, row_arrays, shades_of
+from keras_rnnkit.runs.stroke_mixture import (
+    StrokeMixture,
+    drawn_strokes,
+    fed,
+    nats_without_memory,
+    start_of,
+    width_of,
+)
+from keras_rnnkit.runs.training_curves import plot_losses
+from keras_rnnkit.settings import SettingsError
+
+PICTURES = (
+    ("samples.png", "Drawings pixel by pixel, a row for each label, beside a training image."),
+    ("completions.png", "Test images, the upper half that the model was shown, and how it went on from there."),
+    ("samples_rows.png", "Drawings row by row: the pixels of a row do not know of each other."),
+    ("strokes.png", "Digits drawn with a pen by the mixture-density model, beside generated ones."),
+    ("curves.png", "Validation loss after each epoch, in nats per pixel or point."),
+)
+NAMES = {"pixels": "pixel by pixel", "rows": "row by row", "strokes": "stroke by stroke"}
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """The settings of the pipeline; each field is an option of the command."""
+
+    data: Annotated[
+        Path | None, "A folder of images in folders named after their label. Default: the digits of scikit-learn."
+    ] = None
+    size: Annotated[int, "Height and width to which your own images are scaled; the digits have 8 pixels."] = 8
+    levels: Annotated[int, "Shades of grey."] = 4
+    way: Annotated[
+        Literal["pixels", "rows", "strokes"],
+        "pixels draws pixel by pixel, rows row by row, and strokes generated digits with a pen.",
+    ] = "pixels"
+    compare: Annotated[bool | None, "Train the other ways too. Default: without --data."] = None
+    strokes: Annotated[int, "Number of digits generated for drawing with a pen."] = 2000
+    mixtures: Annotated[int, "Normal distributions of the mixture for a movement of the pen."] = 8
+    temperature: Annotated[float, "Below 1 the drawings become more ordinary, above 1 more unusual."] = 0.8
+    samples: Annotated[int, "Drawings of each label in the report."] = 8
+    valid_count: Annotated[int | None, "Images for validation. Default: 120, or a tenth of your own."] = None
+    test_count: Annotated[int | None, "Images for the test. Default: 360, or a tenth of your own."] = None
+    batch: Annotated[int, "Images in a batch."] = 32
+    embedding: Annotated[int, "Features of the pixels before, of the row before, or of the point before."] = 48
+    units: Annotated[int, "Units of each layer."] = 128
+    dropout: Annotated[float, "Dropout rate before the recurrent layers and before the output."] = 0.25
+    epochs: Annotated[int, "Passes over the images."] = 30
+    schedule: Annotated[
+        Literal["constant", "halving", "cosine", "plateau"],
+        "How the learning rate falls; plateau: after an epoch without improvement.",
+    ] = "cosine"
+    checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
+    out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/drawing")
+
+    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "compare", "samples", "temperature", "checkpoint_every")
+    COUNTS = (
+        *TrainingSettings.COUNTS,
+        *("strokes", "mixtures", "samples", "valid_count", "test_count", "batch", "checkpoint_every"),
+    )
+    POSITIVE = (*TrainingSettings.POSITIVE, "temperature")
+    SMOKE = {
+        "units": 8,
+        "embedding": 8,
+        "epochs": 1,
+        "compare": False,
+        "strokes": 64,
+        "mixtures": 2,
+        "samples": 2,
+    }
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 2 <= self.levels <= 256:
+            raise SettingsError(f"levels must be 2 to 256. Received: levels={self.levels}.")
+        if self.size < 2:
+            raise SettingsError(f"size must be 2 pixels or more. Received: size={self.size}.")
+        if self.data is None and self.size != 8:
+            raise SettingsError(f"The digits have 8 pixels a side. Received: size={self.size} without --data.")
+        if self.data is not None and self.way == "strokes":
+            raise SettingsError("Strokes are generated, and --data is of images. Draw them with --way pixels or rows.")
+
+    @property
+    def packages(self):
+        return {**super().packages, **({"digits": ("sklearn",)} if self.data is None else {"images": ("PIL",)})}
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The ways to train; the first one's bundle is in the folder `bundle`."""
+        compares = self.data is None if self.compare is None else self.compare
+        others = [way for way in NAMES if way != self.way and not (self.data and way == "strokes")]
+        return (self.way, *others) if compares else (self.way,)
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """data -> models -> train -> judge -> export -> draw -> report"""
+    with Run(settings, "drawing") as run:
+        images = read_parts(settings, run)
+        data = {way: DATA[way](images, settings) for way in settings.ways}
+        models, histories = {}, {}
+        for way in settings.ways:
+            histories[way] = train(build(settings, images, way), data[way], settings, run, way)
+            models[way] = best_model(settings, images, way, run)
+        metrics = judge(models, data, run)
+        bundles = {way: export(model, settings, run, way) for way, model in models.items()}
+        drawings = {way: draw(bundle, images, settings, way) for way, bundle in bundles.items()}
+        metrics |= recognized(drawings, images, settings, run)
+        report(settings, metrics, histories, drawings, bundles, images)
+        return run.complete(metrics, PICTURES)
+
+
+# ---------------------------------------------------------------------- data
+
+
+@dataclass(frozen=True)
+class Data:
+    """Inputs by name and targets of each part, and what a model without memory needs for a target of the test."""
+
+    train: tuple[dict[str, np.ndarray], np.ndarray]
+    valid: tuple[dict[str, np.ndarray], np.ndarray]
+    test: tuple[dict[str, np.ndarray], np.ndarray]
+    baseline: float
+    """Nats of a pixel or a point."""
+
+
+def image_data(images: ImageParts, settings: Settings, arrays: Callable[..., Any]) -> Data:
+    """Images for drawing pixel by pixel or row by row."""
+    parts, levels = {"train": images.train, "valid": images.valid, "test": images.test}, settings.levels
+    shades = {name: shades_of(x, levels) for name, (x, _) in parts.items()}
+    ready = {
+        name: arrays(shades[name], one_hot(numbers, len(images.labels)), levels) for name, (_, numbers) in parts.items()
+    }
+    return Data(**ready, baseline=math.log(2) * bits_of_pixels(shades["train"], shades["test"], levels))
+
+
+def stroke_data(images: ImageParts, settings: Settings) -> Data:
+    """Generated digits for drawing with a pen; the images are not used."""
+    counts = {"train": settings.strokes, "valid": max(1, settings.strokes // 10), "test": max(1, settings.strokes // 5)}
+    parts = {name: strokes(count, settings.seed * 3 + i) for i, (name, count) in enumerate(counts.items())}
+    ready = {}
+    for name, (moves, pens, numbers) in parts.items():
+        points = np.concatenate([np.repeat(start_of(1)[None], len(moves), 0), fed(moves, pens)[:, :-1]], axis=1)
+        targets = np.concatenate([moves, pens[..., None].astype("float32")], axis=-1)
+        ready[name] = {"points": points, "label": one_hot(numbers, len(SHAPES))}, targets
+    return Data(**ready, baseline=nats_without_memory(parts["train"][:2], parts["test"][:2]))
+
+
+DATA: dict[str, Callable[[ImageParts, Settings], Data]] = {
+    "pixels": lambda images, settings: image_data(images, settings, pixel_arrays),
+    "rows": lambda images, settings: image_data(images, settings, row_arrays),
+    "strokes": stroke_data,
+}
+
+
+def one_hot(numbers: np.ndarray, labels: int) -> np.ndarray:
+    return np.eye(labels, dtype=np.float32)[numbers]
+
+
+# ---------------------------------------------------------------------- model
+
+
+def build(settings: Settings, images: ImageParts, way: str):
+    """What came before, [B, T] or [B, T, ...], and the label [B, L] to a distribution of what comes next."""
+    import keras
+
+    s, layers = settings, keras.layers
+    label = keras.Input((len(SHAPES) if way == "strokes" else len(images.labels),), name="label")
+    if way == "pixels":
+        first = keras.Input((None,), dtype="int32", name="pixels")
+        x = layers.Embedding(s.levels + 1, 16, name="shade")(first)
+        where = rk.Recurrent(PositionCell(images.size**2), return_sequences=True, name="position")(x)
+        span = images.size + 2  # as far back as the pixel above and to the left
+        x = layers.Conv1D(s.embedding, span, padding="causal", activation="relu", name="neighbours")(x)
+    else:
+        first = (
+            keras.Input((None, images.size), name="rows") if way == "rows" else keras.Input((None, 5), name="points")
+        )
+        x = layers.Dense(s.embedding, activation="relu", name="before")(first)
+    x = layers.Add()([x, layers.Reshape((1, -1))(layers.Dense(s.embedding, name="what")(label))])  # at every step
+    x = layers.Concatenate()([x, where]) if way == "pixels" else x
+    for i in range(s.layers):
+        x = layers.Dropout(s.dropout, seed=s.seed + i)(x)
+        x = layer_of(s.cell, s.units, name=f"memory_{i}")(x)
+    x = layers.Dropout(s.dropout, seed=s.seed - 1)(x)
+    width = {"pixels": s.levels, "rows": images.size * s.levels, "strokes": width_of(s.mixtures)}[way]
+    x = layers.Dense(width, dtype="float32", name="next")(x)
+    x = layers.Reshape((-1, images.size, s.levels), name="scores")(x) if way == "rows" else x
+    return keras.Model([first, label], x, name=way)
+
+
+# ---------------------------------------------------------------------- training
+
+
+def train(model, data: Data, settings: Settings, run: Run, way: str) -> list[dict[str, float]]:
+    """The logs of every epoch; the best weights are kept in a file."""
+    run.console.print(f"\n{NAMES[way]}: {model.count_params():,} weights")
+    return run.fit(
+        model,
+        NamedRows(*data.train, settings.batch, settings.seed),
+        loss=StrokeMixture() if way == "strokes" else rk.training.NextToken(),
+        validation_data=data.valid,
+        validation_batch_size=settings.batch,
+        tokens=settings.batch * data.train[1].shape[1],
+        suffix=suffix_of(way, settings),
+    )
+
+
+def suffix_of(way: str, settings: Settings) -> str:
+    """The files and the bundle of the chosen way have names without a suffix."""
+    return "" if way == settings.way else f"_{way}"
+
+
+def best_model(settings: Settings, images: ImageParts, way: str, run: Run):
+    """A float32 model with the best weights."""
+    import keras
+
+    keras.config.set_dtype_policy("float32")
+    return run.restore(build(settings, images, way), suffix_of(way, settings))
+
+
+# ---------------------------------------------------------------------- judging
+
+
+def judge(models, data: dict[str, Data], run: Run) -> dict[str, Any]:
+    """What each model needs for a pixel or a point of the test data, beside a model without memory."""
+    metrics: dict[str, Any] = {}
+    for way, model in models.items():
+        of_strokes, (x, y) = way == "strokes", data[way].test
+        unit, scale = ("nats a point", 1.0) if of_strokes else ("bits a pixel", 1 / math.log(2))
+        loss = StrokeMixture() if of_strokes else rk.training.NextToken()
+        own, baseline = float(loss(y, model.predict(x, batch_size=128, verbose=0))) * scale, data[way].baseline * scale
+        words = f"{own:.4f} {unit}; {baseline:.4f} by " + (
+            "the number of the point" if of_strokes else "the pixel's place"
+        )
+        words += f" alone: {baseline - own:.3f} less" if of_strokes else f" alone: {1 - own / baseline:.1%} less"
+        run.say("test", f"{words}, {NAMES[way]}")
+        metrics |= {f"{unit}, {NAMES[way]}": own, f"{unit}, without memory, {NAMES[way]}": baseline}
+    return metrics
+
+
+def recognized(drawings, images: ImageParts, settings: Settings, run: Run) -> dict[str, Any]:
+    """How many drawings the most similar training image assigns to the label that was asked for."""
+    train, metrics = shades_of(images.train[0], settings.levels), {}
+    for way in [way for way in drawings if way != "strokes"]:
+        drawn = drawings[way].reshape(-1, images.size, images.size)
+        labels = np.repeat(np.arange(len(images.labels)), settings.samples)
+        share = float(np.mean(nearest_labels(train, images.train[1], drawn) == labels))
+        run.say(
+            "drawn", f"{share:.0%} of {len(drawn)} drawings are most like a training image of their label, {NAMES[way]}"
+        )
+        metrics[f"recognized, {NAMES[way]}"] = share
+        run.note(degenerate(["".join(map(str, x.ravel())) if x.any() else "" for x in drawn], f"drawings {NAMES[way]}"))
+    return metrics
+
+
+# ---------------------------------------------------------------------- export
+
+
+def export(model, settings: Settings, run: Run, way: str):
+    """A bundle that draws: pixels by its own loop of tokens, rows and strokes step by step."""
+    folder = settings.out / f"bundle{suffix_of(way, settings)}"
+    modes = ["sequence", "stream", *(["generate"] if way == "pixels" else [])]
+    exported = rk.export_bundle(model, folder, modes=modes, saved_model=False)
+    run.say("exported", f"{folder}, error {exported.error:.1e}")
+    return rk.runtime.load(folder)
+
+
+def draw(bundle, images: ImageParts, settings: Settings, way: str):
+    """Drawings of every label by a bundle: shades [L, N, S, S], or for each label its strokes."""
+    labels, s = len(SHAPES) if way == "strokes" else len(images.labels), settings
+    label = one_hot(np.repeat(np.arange(labels), s.samples), labels)
+    if way == "strokes":
+        drawn = drawn_strokes(bundle, label, 40, s.seed, s.temperature)
+        return [drawn[i * s.samples : (i + 1) * s.samples] for i in range(labels)]
+    if way == "rows":
+        drawn = drawn_rows(bundle, label, images.size, s.levels, s.seed, s.temperature)
+    else:
+        drawn = drawn_pixels(bundle, np.full((len(label), 1), s.levels), label, images.size, settings)
+    return drawn.reshape(labels, s.samples, images.size, images.size)
+
+
+def drawn_pixels(bundle, beginning: np.ndarray, label: np.ndarray, size: int, settings: Settings) -> np.ndarray:
+    """Drawings [N, S, S] that begin with START and some pixels [N, 1 + n], in one run of the graph."""
+    steps = size**2 + 1 - beginning.shape[1]
+    options = {"temperature": settings.temperature, "seed": settings.seed, "label": label}
+    tokens = bundle.generate(beginning, steps=steps, **options).tokens
+    return np.concatenate([beginning[:, 1:], tokens], axis=1).reshape(-1, size, size)
+
+
+# ---------------------------------------------------------------------- report
+
+
+def report(settings: Settings, metrics, histories, drawings, bundles, images: ImageParts) -> None:
+    """metrics.json and the pictures."""
+    folder, s = write_metrics(settings, metrics, histories), settings
+    plot_losses({NAMES[way]: history for way, history in histories.items()}, folder / "curves.png")
+    firsts = [int(np.argmax(images.train[1] == number)) for number in range(len(images.labels))]
+    for way, name in (("pixels", "samples.png"), ("rows", "samples_rows.png")):
+        if way in drawings:
+            examples = shades_of(images.train[0][firsts], s.levels)
+            image_sheet(drawings[way], examples, images.labels, s.levels, folder / name)
+    if "pixels" in bundles:
+        completions(bundles["pixels"], images, settings, folder / "completions.png")
+    if "strokes" in drawings:
+        moves, pens, numbers = strokes(100, s.seed)
+        rows = [int(np.argmax(numbers == number)) for number in range(len(SHAPES))]
+        examples = [np.column_stack([moves[row], pens[row]])[pens[row] >= 0] for row in rows]
+        stroke_sheet(drawings["strokes"], examples, folder / "strokes.png")
+
+
+def completions(bundle, images: ImageParts, settings: Settings, path: Path, count: int = 8, tries: int = 5) -> None:
+    """Draw the lower halves of test images whose upper halves the model was shown."""
+    shades, numbers = shades_of(images.test[0][:count], settings.levels), images.test[1][:count]
+    half = shades[:, : images.size // 2].reshape(len(shades), -1)
+    beginning = np.concatenate([np.full((len(half), 1), settings.levels), half], axis=1)
+    label = one_hot(numbers, len(images.labels))
+    drawn = drawn_pixels(bundle, np.repeat(beginning, tries, 0), np.repeat(label, tries, 0), images.size, settings)
+    drawn = drawn.reshape(len(half), tries, images.size, images.size)
+    completion_sheet(shades, drawn, [images.labels[number] for number in numbers], settings.levels, path)
+
+
+def main(settings: Settings) -> None:
+    """Learn to draw images of a label, judge the model, and write bundles that draw, and a report."""
+    run(settings)
+
+
+if __name__ == "__main__":
+    from keras_rnnkit.cli.training import start
+
+    start(main, Settings)

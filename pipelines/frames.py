@@ -1,0 +1,314 @@
+"""Learn a label for every frame of a clip, from this frame and those before it, and write a bundle that streams.
+
+python pipelines/frames.py --data folder --window 32
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+import keras_rnnkit as rk
+from keras_rnnkit.data.clips import Clip, read_clips
+from keras_rnnkit.data.moving_shapes import MOTIONS, moving_shapes
+from keras_rnnkit.runs.clip_pictures import clip_sheet, plot_by_frame, plot_confusion
+from keras_rnnkit.runs.clip_windows import (
+    check_labels,
+    check_lengths,
+    of_equal_length,
+    untrained_labels,
+    windows_of,
+)
+from keras_rnnkit.runs.degenerate import degenerate
+from keras_rnnkit.runs.each_frame import EachFrame
+from keras_rnnkit.runs.metrics_file import write_metrics
+from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.rows import Rows
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.settings import TrainingSettings
+from keras_rnnkit.runs.splitting import held_out_counts, split
+from keras_rnnkit.runs.streamed import check_streamed, step_by_step
+from keras_rnnkit.runs.training_curves import plot_losses
+
+PICTURES = (
+    (
+        "clips.png",
+        "Test clips, frame by frame; the frame's colour is the label of the model. Wrong ones are crossed out.",
+    ),
+    ("by_frame.png", "Accuracy at each frame of the test clips: what memory is worth."),
+    ("confusion.png", "Labels of the test frames, and how often the recurrent model gave which."),
+    ("curves.png", "Loss on the validation clips after each epoch."),
+)
+MEMORIES = {"recurrent": "recurrent", "pair": "two frames", "single": "one frame"}
+"""What a model remembers, and its name in tables: everything, the frame before, or nothing."""
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """The settings of the pipeline; each field is an option of the command."""
+
+    data: Annotated[
+        Path | None,
+        "A folder of clips (folders of frames, or GIF files), in folders named after their label or with a labels.csv. "
+        "Default: rendered moving shapes.",
+    ] = None
+    count: Annotated[int, "Number of rendered clips to train on."] = 1000
+    window: Annotated[int, "Frames of a training window, and of a rendered clip. No clip may be shorter."] = 24
+    size: Annotated[int, "Height and width of the network's frames, in pixels."] = 24
+    compare: Annotated[
+        bool | None, "Train models with no memory, and with that of one frame, too. Default: with the rendered clips."
+    ] = None
+    valid_count: Annotated[int | None, "Clips for validation. Default: 100, or a tenth of your own."] = None
+    test_count: Annotated[int | None, "Clips for the test. Default: 200, or a tenth of your own."] = None
+    batch: Annotated[int, "Windows in a batch."] = 16
+    embedding: Annotated[int, "Features of a frame, which the convolutional network hands to the recurrent one."] = 64
+    units: Annotated[int, "Units of each layer."] = 64
+    epochs: Annotated[int, "Passes over the clips."] = 12
+    schedule: Annotated[
+        Literal["constant", "halving", "cosine", "plateau"],
+        "How the learning rate falls; plateau: after an epoch without improvement.",
+    ] = "cosine"
+    checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
+    out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/frames")
+
+    MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "compare", "checkpoint_every")
+    COUNTS = (
+        *TrainingSettings.COUNTS,
+        *("count", "window", "size", "valid_count", "test_count", "batch", "checkpoint_every"),
+    )
+    SMOKE = {
+        "count": 16,
+        "valid_count": 4,
+        "test_count": 6,
+        "window": 8,
+        "units": 8,
+        "embedding": 8,
+        "epochs": 1,
+        "compare": False,
+    }
+
+    @property
+    def packages(self):
+        return {**super().packages, "images": ("PIL",)}
+
+    @property
+    def memories(self) -> tuple[str, ...]:
+        """The models to train; the first is exported."""
+        compares = self.data is None if self.compare is None else self.compare
+        return tuple(MEMORIES) if compares else ("recurrent",)
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """data -> models -> train -> judge -> export -> stream -> report"""
+    with Run(settings, "frames") as run:
+        data = read(settings, run)
+        models, histories = {}, {}
+        for memory in settings.memories:
+            model = build(settings, len(data.labels), memory)
+            histories[memory] = train(model, data, settings, run, suffix_of(memory))
+            models[memory] = best_model(settings, data, memory, run)
+        metrics, predicted = judge(models, data, run)
+        bundle = export(models["recurrent"], data, settings, run)
+        metrics |= streamed(bundle, predicted["recurrent"], data, run)
+        report(settings, metrics, histories, predicted, data)
+        return run.complete(metrics, PICTURES)
+
+
+# ---------------------------------------------------------------------- data
+
+
+@dataclass(frozen=True)
+class Data:
+    """Windows to train on and to validate, the test clips, and the labels in the order of their numbers."""
+
+    train: tuple[np.ndarray, np.ndarray]
+    valid: tuple[np.ndarray, np.ndarray]
+    test: list[Clip]
+    labels: list[str]
+
+    @property
+    def targets(self) -> list[np.ndarray]:
+        """The numbers of the labels of every test clip."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        return [np.array([numbers[label] for label in clip.labels]) for clip in self.test]
+
+
+def read(settings: Settings, run: Run) -> Data:
+    """Clips for training, validation and test, none of which has a twin in another part."""
+    parts = rendered(settings) if settings.data is None else own(settings)
+    clips = [clip for part in parts.values() for clip in part]
+    check_lengths(clips, settings.window)
+    names = MOTIONS if settings.data is None else sorted({label for clip in clips for label in clip.labels})
+    labels = run.vocabulary(lambda: rk.text.Vocabulary(names), "vocabulary_labels")
+    check_labels(clips, labels, str(settings.data))
+    counts = f"{len(parts['train']):,} clips to train on, {len(parts['valid']):,} for validation"
+    run.begin(
+        f"{counts}, {len(parts['test']):,} for the test; {len(labels)} labels",
+        *([clip.name, clip.frames, clip.labels] for clip in clips),
+    )
+    run.keep(labels, "vocabulary_labels")
+    run.note(untrained_labels(parts))
+    train, valid = (windows_of(parts[name], labels.numbers, settings.window) for name in ("train", "valid"))
+    return Data(train, valid, parts["test"], list(labels))
+
+
+def rendered(settings: Settings) -> dict[str, list[Clip]]:
+    """Moving shapes; each part has random numbers of its own."""
+    counts = {"train": settings.count, "valid": settings.valid_count or 100, "test": settings.test_count or 200}
+    parts = {}
+    for number, (name, count) in enumerate(counts.items()):
+        shapes = moving_shapes(count, settings.seed * 3 + number, settings.window, settings.size)
+        rows = zip(shapes.frames, shapes.labels, strict=True)
+        parts[name] = [
+            Clip(f"{name} clip {i}", x, [MOTIONS[label] for label in row]) for i, (x, row) in enumerate(rows)
+        ]
+    return parts
+
+
+def own(settings: Settings) -> dict[str, list[Clip]]:
+    """A user's clips."""
+    clips = read_clips(settings.data, settings.size)
+    valid, test = held_out_counts(len(clips), settings.valid_count, settings.test_count, str(settings.data))
+    return split(clips, valid, test, settings.seed, key=lambda clip: clip.frames.tobytes())
+
+
+# ---------------------------------------------------------------------- model
+
+
+def build(settings: Settings, labels: int, memory: str):
+    """Frames [B, T, size, size, 3] with values 0 to 255 to probabilities of the labels [B, T, labels]."""
+    import keras
+
+    frames = keras.Input((None, settings.size, settings.size, 3), name="frames")
+    x = EachFrame(network(settings.size, settings.embedding), name="each_frame")(frames)
+    x = keras.layers.Dropout(settings.dropout, seed=settings.seed)(x) if settings.dropout else x
+    if memory == "recurrent":
+        for i in range(settings.layers):
+            x = layer_of(settings.cell, settings.units, name=f"memory_{i}")(x)
+    else:
+        span = 2 if memory == "pair" else 1
+        x = keras.layers.Conv1D(settings.units, span, padding="causal", activation="relu", name="memory")(x)
+    x = keras.layers.Dropout(settings.dropout, seed=settings.seed + 1)(x) if settings.dropout else x
+    output = keras.layers.Dense(labels, activation="softmax", name="label", dtype="float32")(x)
+    return keras.Model(frames, output, name="frames")
+
+
+def network(size: int, features: int):
+    """The convolutional network of one frame. It has no global pooling: where the shape is must stay visible."""
+    import keras
+
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((size, size, 3)),
+            layers.Rescaling(2 / 255, -1.0),
+            layers.Conv2D(16, 5, strides=2, padding="same", activation="relu"),
+            layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
+            layers.Flatten(),
+            layers.Dense(features),
+            layers.LayerNormalization(),  # recurrent units that see larger numbers saturate
+        ],
+        name="network",
+    )
+
+
+# ---------------------------------------------------------------------- training
+
+
+def train(model, data: Data, settings: Settings, run: Run, suffix: str) -> list[dict[str, float]]:
+    """The logs of every epoch; the best weights are kept in a file."""
+    run.console.print(f"\n{model.name}{suffix}: {model.count_params():,} weights")
+    return run.fit(
+        model,
+        Rows(*data.train, settings.batch, settings.seed),
+        loss="sparse_categorical_crossentropy",
+        validation_data=data.valid,
+        validation_batch_size=settings.batch,
+        tokens=settings.batch * settings.window,
+        suffix=suffix,
+    )
+
+
+def suffix_of(memory: str) -> str:
+    """The exported model has files without a suffix."""
+    return "" if memory == "recurrent" else f"_{memory}"
+
+
+def best_model(settings: Settings, data: Data, memory: str, run: Run):
+    """A float32 model with the best weights."""
+    import keras
+
+    keras.config.set_dtype_policy("float32")
+    return run.restore(build(settings, len(data.labels), memory), suffix_of(memory))
+
+
+# ---------------------------------------------------------------------- judging
+
+
+def judge(models, data: Data, run: Run) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
+    """Accuracies on the frames of the test clips, and the probabilities [T, labels] of every clip by each model."""
+    targets = np.concatenate(data.targets)
+    most_frequent = np.bincount(data.train[1].ravel()).argmax()
+    metrics: dict[str, Any] = {"test frames": len(targets)}
+    predicted = {
+        memory: of_equal_length(lambda x, model=model: model.predict(x, batch_size=16, verbose=0), data.test)
+        for memory, model in models.items()
+    }
+    accuracy = {MEMORIES[m]: float(np.mean(np.concatenate(p).argmax(-1) == targets)) for m, p in predicted.items()}
+    metrics["right"] = accuracy | {f"always {data.labels[most_frequent]!r}": float(np.mean(targets == most_frequent))}
+    for name, value in metrics["right"].items():
+        run.say("test", f"{value:6.2%} of {len(targets):,} frames right, {name}")
+    found = np.concatenate(predicted["recurrent"]).argmax(-1)
+    metrics["right, by label"] = {
+        label: float(np.mean(found[targets == number] == number))
+        for number, label in enumerate(data.labels)
+        if (targets == number).any()
+    }
+    run.note(degenerate([data.labels[number] for number in found], "labels of the test frames"))
+    return metrics, predicted
+
+
+def export(model, data: Data, settings: Settings, run: Run):
+    """A bundle for whole clips, and for a stream of frames. It is checked on frames of the validation clips too."""
+    folder, frames = settings.out / "bundle", data.valid[0][:16].astype("float32")
+    exported = rk.export_bundle(
+        model, folder, modes=["sequence", "stream"], saved_model=False, calibration={"frames": frames}
+    )
+    run.say("exported", f"{folder}, error {exported.error:.1e}")
+    return rk.runtime.load(folder)
+
+
+def streamed(bundle, expected: list[np.ndarray], data: Data, run: Run) -> dict[str, float]:
+    """The test clips frame by frame through onnxruntime: the accuracy, and the largest difference from Keras."""
+    found = of_equal_length(lambda x: step_by_step(bundle, x), data.test)
+    difference = check_streamed(expected, found)
+    accuracy = float(np.mean(np.concatenate(found).argmax(-1) == np.concatenate(data.targets)))
+    run.say("streamed", f"{accuracy:6.2%} right frame by frame, largest difference from Keras {difference:.1e}")
+    return {"right, frame by frame through onnxruntime": accuracy, "largest difference from Keras": difference}
+
+
+# ---------------------------------------------------------------------- report
+
+
+def report(settings: Settings, metrics, histories, predicted, data: Data) -> None:
+    """metrics.json and the pictures."""
+    folder = write_metrics(settings, metrics, histories)
+    named = {MEMORIES[memory]: clips for memory, clips in predicted.items()}
+    clip_sheet(data.test, predicted["recurrent"], data.labels, folder / "clips.png")
+    plot_by_frame(named, data.targets, folder / "by_frame.png")
+    plot_confusion(predicted["recurrent"], data.targets, data.labels, folder / "confusion.png")
+    plot_losses({MEMORIES[memory]: history for memory, history in histories.items()}, folder / "curves.png")
+
+
+def main(settings: Settings) -> None:
+    """Learn a label for every frame of a clip, evaluate the model, and write a bundle that streams, and a report."""
+    run(settings)
+
+
+if __name__ == "__main__":
+    from keras_rnnkit.cli.training import start
+
+    start(main, Settings)
