@@ -92,9 +92,9 @@ def named(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
 
 def copy_page(folder: Path) -> None:
     for path in PLAYGROUND.rglob("*.*"):
-        name = path.relative_to(PLAYGROUND)
-        if path.suffix in (".js", ".css") and not SERVER_ONLY.fullmatch(name.as_posix()):
-            copy(path, folder / "playground" / name)
+        part = path.relative_to(PLAYGROUND)
+        if path.suffix in (".js", ".css") and not SERVER_ONLY.fullmatch(part.as_posix()):
+            copy(path, folder / "playground" / part)
     for path in [HERE / "rnnkit.js", *(HERE / "runtime").glob("*.js")]:
         copy(path, folder / "rnnkit" / path.relative_to(HERE))
     for names, place in (
