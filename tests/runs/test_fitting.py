@@ -118,7 +118,7 @@ def test_interrupted_and_resumed_twice(tmp_path, whole):
     assert same(train(tmp_path, resume=True)[0], whole[0])
 
 
-@pytest.mark.parametrize(("scale", "symptom"), [(np.nan, "the loss is nan"), (1e6, "and was 1.6")])
+@pytest.mark.parametrize(("scale", "symptom"), [(np.nan, "the loss is nan"), (1e6, r"and was 1\.[56]")])
 def test_divergence_ends_training_with_the_step_and_advice(tmp_path, scale, symptom):
     sentence = rf"Training diverged: .*{symptom}.* at epoch 1, batch 4\. Try a lower --learning-rate \(it is 0.003\)"
     with pytest.raises(TrainingDiverged, match=sentence):
