@@ -13,6 +13,7 @@ from keras_rnnkit.decoding import Beam, Greedy
 from keras_rnnkit.runtime import InputError
 from keras_rnnkit.runtime.bundle_files import is_appearing, is_unfinished
 from keras_rnnkit.runtime.generation import lengths_feed
+from keras_rnnkit.runtime.inspection import surveyed
 from keras_rnnkit.runtime.ragged import ragged
 from keras_rnnkit.runtime.schema import SchemaError, number
 from keras_rnnkit.runtime.token_counts import scalar
@@ -101,3 +102,52 @@ def test_a_step_without_attention_gives_none(strategy):
     aligned = by_steps(encoder, step, np.ones((1, 2)), strategy, 3, 0, {"begin": 0, "end": 3})
     assert aligned.attention.shape[-1] == 0
     assert aligned.tokens.reshape(-1, 3)[0].tolist() == [2, 2, 2]
+
+
+def external_tensor(name="w"):
+    tensor = helper.make_tensor(name, TensorProto.FLOAT, [1], b"\0" * 4, raw=True)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+    return tensor
+
+
+def graph_with(initializers=(), sparse=(), nodes=()):
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    nodes = [*nodes, helper.make_node("Identity", ["x"], ["y"])]
+    return helper.make_graph(nodes, "g", value[:1], value[1:], initializers, sparse_initializer=sparse)
+
+
+INSIDE = helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0])
+INDICES = helper.make_tensor("i", TensorProto.INT64, [1], [0])
+EXTERNAL = {
+    "initializer": lambda: graph_with([external_tensor()]),
+    "values of a sparse initializer": lambda: graph_with(
+        sparse=[helper.make_sparse_tensor(external_tensor(), INDICES, [3])]
+    ),
+    "indices of a sparse initializer": lambda: graph_with(
+        sparse=[helper.make_sparse_tensor(INSIDE, external_tensor("i"), [3])]
+    ),
+    "constant": lambda: graph_with(nodes=[helper.make_node("Constant", [], ["c"], value=external_tensor())]),
+    "branch": lambda: graph_with(
+        nodes=[
+            helper.make_node("If", ["b"], ["c"], then_branch=graph_with([external_tensor()]), else_branch=graph_with())
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("place", EXTERNAL)
+def test_numbers_in_other_files_are_noticed(place):
+    model = helper.make_model(EXTERNAL[place]()).SerializeToString()
+    assert surveyed(memoryview(model))[1]
+
+
+def test_numbers_in_the_file_are_no_others():
+    branches = {"then_branch": graph_with([INSIDE]), "else_branch": graph_with()}
+    nodes = [
+        helper.make_node("Constant", [], ["c"], value=INSIDE),
+        helper.make_node("If", ["b"], ["d"], **branches),
+    ]
+    model = helper.make_model(graph_with([INSIDE], [helper.make_sparse_tensor(INSIDE, INDICES, [3])], nodes))
+    assert surveyed(memoryview(model.SerializeToString())) == ({""}, False)

@@ -54,7 +54,7 @@ def run(options) -> None:
             continue
         if result is None:
             study.run(number, mutant, first_tests(mutant.path, tree))
-        elif result["result"] == "passed" and options.again:
+        elif result["result"] == "passed" and options.again and mutant.name not in report.EQUIVALENT:
             study.run(number, mutant, all_tests(mutant.path, tree))
 
 
