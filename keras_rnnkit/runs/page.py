@@ -16,7 +16,7 @@ body { color: #1a1a1a; background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } h3 { font-size: 1rem; margin: 1.5rem 0 .25rem }
 img { max-width: 100%; height: auto; background: #fff }
 figure { margin: 1.5rem 0 } figcaption { color: #555 } summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
-@media (max-width: 640px) { .picture { overflow-x: auto } .picture img { max-width: none; width: 45rem } }
+@media (max-width: 640px) { .picture { overflow-x: auto } .picture img { max-width: 45rem } }
 table { border-collapse: collapse; display: block; overflow-x: auto }
 td, th { border-bottom: 1px solid #ddd; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
 pre { background: #f5f5f5; overflow-x: auto; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere }
