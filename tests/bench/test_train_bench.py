@@ -112,3 +112,13 @@ def test_the_first_step_is_taken_in_a_new_process(monkeypatch):
 def test_repeats_must_be_positive():
     with pytest.raises(SettingsError, match="repeats"):
         TrainBench(repeats=0)
+
+
+def test_the_cells_beside_each_other(tmp_path):
+    done = rnnkit("bench", "train", "--cells", "--quick", "--only", "minGRU", "--json", tmp_path / "t.json")
+    assert done.exit_code == 0, done.output
+    assert "x of stock LSTM" in done.stdout and "of stock LSTM's time" in done.stdout
+    result = json.loads((tmp_path / "t.json").read_text())
+    (row,) = result["rows"]
+    assert set(row["times"]) == set(result["stream"]) == {"stock LSTM", "minGRU"}
+    assert result["weights"] == {"stock LSTM": 4 * 8 * 17, "minGRU": 2 * 8 * 9}
