@@ -143,7 +143,8 @@ def labels_of(changes: dict[int, tuple[str, int]], frames: int, name: str, path:
 
 def read_frames(path: Path, size: int) -> np.ndarray:
     """The frames of a clip [T, size, size, 3], uint8."""
-    squares, first, expected = [], "", (0, 0)
+    squares: list[np.ndarray] = []
+    first, expected = "", (0, 0)
     for name, image in images_of(path):  # whole images are kept no longer than this, a video has thousands
         if not squares:
             first, expected = name, image.size
