@@ -14,7 +14,7 @@ from keras_rnnkit.runtime import InputError
 from keras_rnnkit.runtime.bundle_files import is_appearing, is_unfinished
 from keras_rnnkit.runtime.generation import lengths_feed
 from keras_rnnkit.runtime.inspection import surveyed
-from keras_rnnkit.runtime.ragged import ragged
+from keras_rnnkit.runtime.ragged import ragged, together
 from keras_rnnkit.runtime.schema import SchemaError, number
 from keras_rnnkit.runtime.token_counts import scalar
 from keras_rnnkit.runtime.translation import by_steps
@@ -40,6 +40,13 @@ def test_a_folder_appears_where_another_process_writes_it(tmp_path):
 def test_what_is_ragged():
     assert ragged([[1], [1, 2]]) and ragged(([1], [1, 2]))
     assert not any(map(ragged, ([], [[1]], [[1], [2]], [1, 2], [[1], 2], "ab", np.zeros((2, 3)))))
+
+
+def test_results_of_one_shape_are_one_array():
+    same, different = [np.zeros(2), np.ones(2)], [np.zeros(2), np.ones(3)]
+    np.testing.assert_array_equal(together(same), [[0, 0], [1, 1]])
+    assert isinstance(together(same), np.ndarray)
+    assert together(different) is different
 
 
 @pytest.mark.parametrize("value", ["1", True, None, float("nan"), float("inf"), -float("inf"), 1e300, 10**301])
