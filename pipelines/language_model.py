@@ -19,7 +19,6 @@ from keras_rnnkit.runs.page import in_words
 from keras_rnnkit.runs.recurrent import CELLS, layer_of
 from keras_rnnkit.runs.reporting import write_report
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.samples import continuation
 from keras_rnnkit.runs.settings import WritingSettings
 from keras_rnnkit.settings import SettingsError
 
@@ -199,6 +198,8 @@ def recurrent(settings: Settings, place: int, stateful: bool):
 
 def train(model, parts, vocabulary, settings: Settings, run: Run) -> list[dict[str, float]]:
     """Train; the best weights are kept in a file. Returns the logs of every epoch."""
+    from keras_rnnkit.runs.samples import continuation
+
     if settings.init:
         rk.training.initialize_uniformly(model, settings.init, settings.seed)
     windows = training_windows(parts["train"], settings)
