@@ -14,7 +14,7 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs.degenerate import degenerate
-from keras_rnnkit.runs.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from keras_rnnkit.runs.evaluation import export, in_keras, respelled, results_of, same_in_both, scores, shown
 from keras_rnnkit.runs.image_encoder import NETWORKS, network_of, pooled
 from keras_rnnkit.runs.pictures import attention_on_images, contact_sheet
 from keras_rnnkit.runs.recurrent import layer_of
@@ -114,7 +114,7 @@ def run(settings: Settings) -> dict:
         bundle = export(models[settings.way], (None, data.words), settings, run, tolerance=1e-3)
         metrics, captions = judge(models, bundle, data, settings, run)
         report(settings, metrics, captions, history, models, bundle, data)
-        return run.complete(metrics, PICTURES)
+        return run.complete(metrics, PICTURES, results=results_of(metrics, "test images"))
 
 
 def train_ways(data: Data, settings: Settings, run: Run):
@@ -269,7 +269,7 @@ def judge(models, bundle, data: Data, settings: Settings, run: Run):
         texts[f"{way}, greedy"] = [text for text, _ in written]
     parts = parts_of(data)
     columns = ["exact", *parts, "BLEU", "chrF"]
-    table = Table("", *columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(f"{len(images):,} test images", *columns, box=None, header_style="bold", pad_edge=False)
     metrics: dict[str, Any] = {"same_in_keras": same, "test": len(images)}
     for name, captions in texts.items():
         metrics[name] = scores(captions, data.wanted, parts)

@@ -114,7 +114,7 @@ def run(settings: Settings) -> dict:
         history = train(model, parts, vocabulary, settings, run)
         metrics = judge(parts, vocabulary, settings, run)
         if settings.export:
-            metrics |= export(parts["test"], vocabulary, settings, run)
+            metrics |= export(parts, vocabulary, settings, run)
         shown = best_model(settings, run, len(vocabulary), None, stateful=False)
         write_report(settings, metrics, history, vocabulary, parts, shown)
         return run.complete(metrics, PICTURES, metrics.get("sample", ""), results(metrics))
@@ -268,7 +268,9 @@ def results(metrics: dict) -> dict:
         f"perplexity of {of}": metrics["test_perplexity"],
         "the same in bits a token": metrics["test_bits"],
         "the same in nats a token": metrics["test_nats"],
-        "perplexity of models that count": ", ".join(f"of {n} tokens: {in_words(p)}" for n, p in ngrams.items()),
+        "perplexity of n-gram models of the training text": ", ".join(
+            f"{n}-grams {in_words(p)}" for n, p in ngrams.items()
+        ),
         **metrics.get("verified", {}),
     }
 
@@ -292,8 +294,9 @@ def summed_nats(logits: np.ndarray, targets: np.ndarray) -> float:
 # ---------------------------------------------------------------------- export
 
 
-def export(test: np.ndarray, vocabulary, settings: Settings, run: Run) -> dict:
+def export(parts, vocabulary, settings: Settings, run: Run) -> dict:
     """Write the bundle; compare the perplexity of its graphs with Keras' on the same tokens."""
+    test = parts["test"]
     model = best_model(settings, run, len(vocabulary), None, stateful=False)
     modes = ["sequence", "stream", "generate"]
     folder = settings.out / "bundle"
@@ -311,7 +314,7 @@ def export(test: np.ndarray, vocabulary, settings: Settings, run: Run) -> dict:
     same = {name: math.exp(summed_nats(y, ids[1:]) / (len(ids) - 1)) for name, y in logits.items()}
     run.say("exported", f"{folder}, error {report.error:.1e}")
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in same.items())
-    of = f"perplexity of the first {len(ids) - 1:,} tokens of the test text"
+    of = f"perplexity of the first {len(ids) - 1:,} tokens of the {name_of_test(parts)} text"
     run.say("verified", f"{of}:\n          {numbers}")
     prompt = start_of(test, vocabulary, settings)
     start = settings.start or vocabulary.decode(prompt)

@@ -317,9 +317,13 @@ def export(model, data: Data, settings: Settings, run: Run):
 
 def logits_of(model, batches: rk.data.LabelledTexts) -> np.ndarray:
     """The logits of all texts [N, C], in their order."""
+    import tensorflow as tf
+
+    # Keras' predict would compile the model again for every length of a batch.
+    forward = tf.function(model, input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
     found = np.zeros((len(batches.texts), model.output_shape[-1]), np.float32)
-    places = np.concatenate([batches.places(number) for number in range(len(batches))])
-    found[places] = model.predict(batches.dataset().map(lambda words, *_: words), verbose=0)
+    for number in range(len(batches)):
+        found[batches.places(number)] = forward(batches.batch(number)[0])
     return found
 
 

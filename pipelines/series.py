@@ -108,6 +108,7 @@ class Settings(TrainingSettings):
     """Settings that were left out have the value for their source, or else this one."""
 
     def __post_init__(self):
+        self.adopt()
         for name, value in {**self.DEFAULTS, **self.BY_SOURCE.get("own" if self.data else self.source, {})}.items():
             if getattr(self, name) is None and not (self.smoke and name in self.SMOKE):
                 object.__setattr__(self, name, value)

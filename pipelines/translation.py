@@ -14,7 +14,7 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs.degenerate import degenerate
-from keras_rnnkit.runs.evaluation import export, in_keras, respelled, same_in_both, scores, shown
+from keras_rnnkit.runs.evaluation import export, in_keras, respelled, results_of, same_in_both, scores, shown
 from keras_rnnkit.runs.length_report import by_length, lengths_table, plot_lengths
 from keras_rnnkit.runs.pictures import heatmaps
 from keras_rnnkit.runs.recurrent import layer_of
@@ -136,7 +136,7 @@ def run(settings: Settings) -> dict:
         bundle = export(model, (data.source, data.target), settings, run, tolerance=1e-4)
         metrics = judge(model, bundle, fixed, data, settings, run)
         report(settings, metrics, history, bundle, data)
-        return run.complete(metrics, PICTURES)
+        return run.complete(metrics, PICTURES, results=results_of(metrics, "test pairs"))
 
 
 # ---------------------------------------------------------------------- data
@@ -279,7 +279,8 @@ def judge(model, bundle, fixed, data: Data, settings: Settings, run: Run) -> dic
     sources = [as_numbers(pair, data.source, data.target, settings)[0] for pair in data.test]
     wanted = [respelled(target, data.target) for _, target in data.test]
     found, same = same_in_both(model, bundle, sources, data.target, settings, data.steps, run)
-    table = Table("", "exact", "BLEU", "chrF", box=None, header_style="bold", pad_edge=False)
+    of = f"{len(sources):,} test pairs"
+    table = Table(of, "exact", "BLEU", "chrF", box=None, header_style="bold", pad_edge=False)
     metrics: dict[str, Any] = {"same_in_keras": same, "test": len(sources), "steps": data.steps}
     exact = {}
     for name, translations in found.items():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 # Programs that tests run, or that recorded what they read: not modules of tests.
-collect_ignore = ["training/two_replicas.py", "layers/record_torch.py"]
+collect_ignore = ["training/two_replicas.py", "layers/record_torch.py", "studies/mutation"]
 
 
 @pytest.fixture

@@ -9,14 +9,15 @@ from typing import Any
 import keras
 import numpy as np
 
-Gradients = list[np.ndarray]
+from keras_rnnkit.bench.train_steps import Gradients, Step
+
 TORCH_GATES = {"LSTM": [0, 1, 2, 3], "GRU": [1, 0, 2]}
 """Which of Keras' gates each of torch's gates is: torch has the reset gate of a GRU before the update gate."""
 
 
-def contenders(name: str, data) -> dict[str, Callable[[], Callable[[], Gradients]]]:
+def contenders(name: str, data) -> dict[str, Callable[[], Step]]:
     """What else is installed that has this layer."""
-    found: dict[str, Callable[[], Callable[[], Gradients]]] = {}
+    found: dict[str, Callable[[], Step]] = {}
     if name not in TORCH_GATES:
         return found
     if importlib.util.find_spec("torch"):
@@ -37,7 +38,7 @@ def reordered(array: np.ndarray, order: list[int], axis: int = -1) -> np.ndarray
     return np.concatenate([gates[i] for i in order], axis=axis)
 
 
-def torch_step(name: str, data) -> Callable[[], Gradients]:
+def torch_step(name: str, data) -> Step:
     import torch
 
     order, device = TORCH_GATES[name], "cuda" if torch.cuda.is_available() else "cpu"
@@ -59,10 +60,10 @@ def torch_step(name: str, data) -> Callable[[], Gradients]:
         d_bias = np.stack(d_biases) if bias.ndim == 2 else d_biases[0]
         return [reordered(d_kernel.T, order), reordered(d_recurrent.T, order), d_bias]
 
-    return run
+    return Step(run, run)
 
 
-def jax_step(name: str, data) -> Callable[[], Gradients]:
+def jax_step(name: str, data) -> Step:
     import jax
     import jax.numpy as jnp
 
@@ -75,8 +76,12 @@ def jax_step(name: str, data) -> Callable[[], Gradients]:
         _, y = jax.lax.scan(lambda state, x: cell(weights, state, x), (zeros, zeros), x)
         return jnp.sum(y * upstream)
 
-    run = jax.jit(jax.grad(loss))
-    return lambda: [np.asarray(g) for g in run(weights)]
+    jitted = jax.jit(jax.grad(loss))
+
+    def run() -> Gradients:
+        return [np.asarray(g) for g in jitted(weights)]
+
+    return Step(run, run)
 
 
 def jax_lstm(weights, state, x):

@@ -11,10 +11,11 @@ import numpy as np
 
 import keras_rnnkit as rk
 from keras_rnnkit.bench import train_others
-from keras_rnnkit.bench.train_steps import fit_step, gradient_step, with_graph_loop
+from keras_rnnkit.bench.settings import TrainBench
+from keras_rnnkit.bench.train_steps import Gradients, Step, default_dtype, fit_step, gradient_step, with_graph_loop
+from keras_rnnkit.kernels import loop_choice
 
 L = keras.layers
-Gradients = list[np.ndarray]
 
 
 class Shape(NamedTuple):
@@ -54,36 +55,51 @@ class LeakyCell(rk.cells.GatedCell):
 class Row:
     """One line of the table.
 
-    contenders: for each name a function that makes a step, which returns gradients in the order of Keras' weights;
+    contenders: for each name a function that makes a `Step`, whose gradients are in the order of Keras' weights;
         "stock" is what the others are compared with.
+    reference: the gradients that "stock" has in float64.
     flops: floating-point operations of the products in a step; 0 where they are not counted.
     per: what a time is divided by, the number of training steps in one run.
     """
 
     name: str
-    contenders: dict[str, Callable[[], Callable[[], Gradients]]]
+    contenders: dict[str, Callable[[], Step]]
+    reference: Callable[[], Gradients]
     flops: float = 0.0
     per: int = 1
 
 
-def layer_row(name: str, shape: Shape, stock, ours, gates: int, masked: bool, loops: bool, others: bool) -> Row:
-    """A layer with all its outputs. stock, ours: functions that make the layer."""
-    data = Data(shape, masked)
+class LayerRows:
+    """Rows of layers that return all their outputs."""
 
-    def step(make) -> Callable[[], Gradients]:
-        layer = make()
-        layer.build((None, None, shape.features))
-        layer.set_weights(data.weights_like(layer))
-        return gradient_step(layer, data.x, data.upstream, data.mask)
+    def __init__(self, settings: TrainBench):
+        self.settings = settings
 
-    contenders = {"stock": lambda: step(stock), "ours": lambda: step(ours)}
-    if loops and shape.steps >= 16:
-        contenders["ours, graph loop"] = lambda: with_graph_loop(step, ours)
-    if others and not masked:
-        contenders |= train_others.contenders(name, data)
-    width = gates * shape.units
-    products = 2 * shape.batch * shape.steps * width * (2 * (shape.features + shape.units) + shape.units)
-    return Row(f"{name} {shape}", contenders, products)
+    def row(self, name: str, shape: Shape, stock, ours, gates: int, masked: bool = False) -> Row:
+        """stock, ours: functions that make the layer for a number of units."""
+        data, settings = Data(shape, masked), self.settings
+
+        def step(make, dtype=settings.dtype) -> Step:
+            with default_dtype(dtype):
+                layer = make(shape.units)
+                layer.build((None, None, shape.features))
+                layer.set_weights(data.weights_like(layer))
+                return gradient_step(layer, data.x, data.upstream, data.mask, settings.jit)
+
+        def reference() -> Gradients:
+            with default_dtype("float64"):
+                return step(stock, "float64").gradients()
+
+        contenders = {"stock": lambda: step(stock), "ours": lambda: step(ours)}
+        if settings.dtype != "float32":
+            contenders["ours, float32"] = lambda: step(ours, "float32")
+        if settings.loops and shape.steps >= loop_choice.SHORTEST_COMPILED:
+            contenders["ours, graph loop"] = lambda: with_graph_loop(step, ours)
+        if settings.others and not masked:
+            contenders |= train_others.contenders(name, data)
+        width = gates * shape.units
+        products = 2 * shape.batch * shape.steps * width * (2 * (shape.features + shape.units) + shape.units)
+        return Row(f"{name} {shape}", contenders, reference, products)
 
 
 class Data:
@@ -104,26 +120,20 @@ class Data:
         return [n + ("gain" in w.path) for n, w in zip(noise, layer.weights, strict=True)]
 
 
-def rows(loops: bool, others: bool, quick: bool) -> list[Row]:
+def rows(settings: TrainBench) -> list[Row]:
     """All rows; `quick` takes one tiny shape for each layer."""
-    shapes, cell_shapes = ([QUICK], [QUICK]) if quick else (SHAPES, CELL_SHAPES)
-    found: list[Row] = []
-
-    def add(name, shape, stock, ours, gates, masked=False):
-        units = shape.units
-        found.append(layer_row(name, shape, lambda: stock(units), lambda: ours(units), gates, masked, loops, others))
-
+    shapes, cell_shapes = ([QUICK], [QUICK]) if settings.quick else (SHAPES, CELL_SHAPES)
+    make, found = LayerRows(settings).row, []
     layers = {"LSTM": (L.LSTM, rk.LSTM, 4), "GRU": (L.GRU, rk.GRU, 3), "VanillaRNN": (L.SimpleRNN, rk.VanillaRNN, 1)}
     for name, (stock, ours, gates) in layers.items():
-        for shape in shapes:
-            add(name, shape, returning(stock), returning(ours), gates)
+        found += [make(name, shape, returning(stock), returning(ours), gates) for shape in shapes]
     for name, (cell, gates) in cells().items():
-        for shape in cell_shapes:
-            add(name, shape, in_layer(L.RNN, cell), in_layer(rk.Recurrent, cell), gates)
+        found += [make(name, s, in_layer(L.RNN, cell), in_layer(rk.Recurrent, cell), gates) for s in cell_shapes]
     for name in ("LSTM", "GRU"):
         stock, ours, gates = layers[name]
-        add(f"masked {name}", shapes[0], returning(stock), returning(ours), gates, masked=True)
-    return [*found, fit_row(quick)]
+        found.append(make(f"masked {name}", shapes[0], returning(stock), returning(ours), gates, masked=True))
+    plain = settings.dtype == "float32" and not settings.jit
+    return [*found, fit_row(settings.quick)] if plain else found
 
 
 def cells() -> dict[str, tuple[Any, int]]:
@@ -146,8 +156,12 @@ def fit_row(quick: bool) -> Row:
     """`model.fit` of a language model with two layers."""
     units, batch, steps, tokens, count = (8, 4, 18, 11, 2) if quick else (128, 50, 50, 96, 20)
 
-    def make(layer) -> Callable[[], Gradients]:
+    def make(layer) -> Step:
         return fit_step(layer, units, batch, steps, tokens, count)
 
+    def reference() -> Gradients:
+        with default_dtype("float64"):
+            return make(L.LSTM).gradients()
+
     contenders = {"stock": lambda: make(L.LSTM), "ours": lambda: make(rk.LSTM)}
-    return Row(f"fit, two LSTM({units}) B={batch} T={steps} V={tokens}", contenders, per=count)
+    return Row(f"fit, two LSTM({units}) B={batch} T={steps} V={tokens}", contenders, reference, per=count)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 from unittest import mock
 
 import keras
@@ -13,32 +15,44 @@ from keras_rnnkit.kernels import loop_choice
 Gradients = list[np.ndarray]
 
 
-def gradient_step(layer, x, upstream, mask) -> Callable[[], Gradients]:
-    """The gradients of all weights of a layer, of the loss sum(y * upstream): forward, back, and nothing else."""
+class Step(NamedTuple):
+    """A training step. run: what is timed. gradients: those that it takes, to be compared; often the same function."""
+
+    run: Callable[[], Any]
+    gradients: Callable[[], Gradients]
+
+
+def gradient_step(layer, x, upstream, mask, jit: bool = False) -> Step:
+    """The gradients of all weights of a layer, of the loss sum(y * upstream): forward, back, and nothing else.
+
+    jit: XLA compiles the whole step, as `model.compile(jit_compile=True)` asks for. JAX always does.
+    """
     maker = {"tensorflow": tensorflow_step, "jax": jax_step}.get(keras.backend.backend())
     if maker is None:
         raise ValueError(
             f"bench train runs on the tensorflow and jax backends of Keras. Received: {keras.backend.backend()}. "
             "Set KERAS_BACKEND to one of them."
         )
-    return maker(layer, x, upstream, mask)
+    run = maker(layer, x, upstream, mask, jit)
+    return Step(run, run)
 
 
-def tensorflow_step(layer, x, upstream, mask) -> Callable[[], Gradients]:
+def tensorflow_step(layer, x, upstream, mask, jit) -> Callable[[], Gradients]:
     import tensorflow as tf
 
     arguments = [tf.constant(x), tf.constant(upstream), *([] if mask is None else [tf.constant(mask)])]
 
-    @tf.function
+    @tf.function(jit_compile=jit or None)
     def run(x, upstream, mask=None):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(layer(x, mask=mask, training=True) * upstream)
+            y = layer(x, mask=mask, training=True)
+            loss = tf.reduce_sum(tf.cast(y, upstream.dtype) * upstream)
         return tape.gradient(loss, [v.value for v in layer.trainable_variables])
 
     return lambda: [g.numpy() for g in run(*arguments)]
 
 
-def jax_step(layer, x, upstream, mask) -> Callable[[], Gradients]:
+def jax_step(layer, x, upstream, mask, jit) -> Callable[[], Gradients]:
     import jax
     import jax.numpy as jnp
 
@@ -54,16 +68,43 @@ def jax_step(layer, x, upstream, mask) -> Callable[[], Gradients]:
     return lambda: [np.asarray(g) for g in run(weights, *arguments)]
 
 
-def with_graph_loop(step, make) -> Callable[[], Gradients]:
+@contextlib.contextmanager
+def default_dtype(name: str) -> Iterator[None]:
+    """Layers that are made in this context compute in this dtype, or by this policy such as "mixed_bfloat16"."""
+    policy, floats = keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_dtype_policy(name)
+    if name == "float64":  # losses compute in the default float
+        keras.config.set_floatx(name)
+    try:
+        with float64_arrays() if name == "float64" else contextlib.nullcontext():
+            yield
+    finally:
+        keras.config.set_floatx(floats)
+        keras.config.set_dtype_policy(policy)
+
+
+def float64_arrays():
+    """A context in which the backend has float64, which JAX makes only if asked to."""
+    if keras.backend.backend() != "jax":
+        return contextlib.nullcontext()
+    import jax
+
+    return jax.enable_x64(True)
+
+
+def with_graph_loop(step, make) -> Step:
     """The step of our layer with the graph loop, which is chosen when the step is traced: at its first run."""
     with mock.patch.object(loop_choice, "SHORTEST_COMPILED", 10**9):
-        run = step(make)
-        run()
-    return run
+        found = step(make)
+        found.run()
+    return found
 
 
-def fit_step(layer, units: int, batch: int, steps: int, tokens: int, count: int) -> Callable[[], Gradients]:
-    """An epoch of `count` steps of `model.fit`. Returns how each weight of the model moved."""
+def fit_step(layer, units: int, batch: int, steps: int, tokens: int, count: int) -> Step:
+    """An epoch of `count` steps of `model.fit`. Its gradients are how each weight moves in the first step alone.
+
+    In later steps the differences of rounding grow, because each begins from other weights.
+    """
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
@@ -80,9 +121,9 @@ def fit_step(layer, units: int, batch: int, steps: int, tokens: int, count: int)
     text = rng.integers(0, tokens, size=(batch * count, steps + 1)).astype("int32")
     x, y = text[:, :-1], text[:, 1:]
 
-    def run() -> Gradients:
+    def moved(rows: int) -> Gradients:
         model.set_weights(start)
-        model.fit(x, y, batch_size=batch, shuffle=False, verbose=0)
+        model.fit(x[:rows], y[:rows], batch_size=batch, shuffle=False, verbose=0)
         return [after - before for after, before in zip(model.get_weights(), start, strict=True)]
 
-    return run
+    return Step(lambda: moved(len(x)), lambda: moved(batch))

@@ -30,6 +30,7 @@ def run(recurrence, steps, carry, consts, weights, keep_outputs: bool):
 
     pieces = []
     for piece in cut(steps, segment_size(length), length):
+        weights = handed_on(weights)
         stacks = run_segment(recurrence, piece, carry, consts, weights, keep_outputs)
         carry = [stack[-1] for stack in stacks]
         pieces.append(stacks)
@@ -46,6 +47,18 @@ def run_segment(recurrence, steps, carry, consts, weights, keep_outputs: bool):
         return stacks if keep_outputs else [stack[-1:] for stack in stacks]
 
     return recomputed(segment)(steps[name], carry, consts, weights)
+
+
+def handed_on(weights):
+    """The weights again. Segments that take them from each other add up their gradients one by one.
+
+    From weights that all segments share, TensorFlow would keep a gradient of each segment and add them at the end.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return weights
+    import tensorflow as tf
+
+    return [tf.identity(w) for w in weights]
 
 
 def segment_size(length: int) -> int:

@@ -82,7 +82,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def temperature_of(logits: np.ndarray, truth: np.ndarray) -> float:
     """The number by which logits must be divided so that their probabilities fit best, between 0.05 and 20.
 
-    It minimises the cross-entropy, which is convex in 1 / temperature (Guo et al., 2017). Above 1 the model was too sure.
+    It minimises the cross-entropy, which is convex in 1 / temperature (Guo et al., 2017). Above 1 a model is too sure.
     As in Platt scaling, one example in n + 2 counts as wrong, so that a model that is right on all n examples does not
     become sure of everything.
 

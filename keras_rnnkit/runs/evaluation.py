@@ -98,6 +98,29 @@ def scores(found: list[str], wanted: list[list[str]], parts: dict[str, np.ndarra
     }
 
 
+def results_of(metrics: dict[str, Any], kind: str) -> dict[str, str]:
+    """The numbers of a report, by what they are of.
+
+    Arguments:
+        metrics: the scores by the name of the model and its decoding; "test", how many targets were written, and
+            "same_in_keras", how many of them Keras and the bundle agree about, by the name of the decoding.
+        kind: what the model was tested on, in the plural, such as "test pairs".
+
+    >>> scores = {"exact": 0.5, "bleu": 20.0, "chrf": 40.0}
+    >>> results_of({"test": 8, "same_in_keras": {"greedy": 8}, "greedy": scores}, "test pairs")
+    {'greedy, 8 test pairs': 'exact 50.0%, bleu 20.0, chrf 40.0',
+     'greedy, the same in Keras and in the bundle': '8 of 8 test pairs'}
+    """
+    scored = {name: row for name, row in metrics.items() if isinstance(row, dict) and "bleu" in row}
+    of = f"{metrics['test']:,} {kind}"
+    rows = {
+        f"{name}, {of}": ", ".join(f"{key} {value}" for key, value in zip(row, shown(row), strict=True))
+        for name, row in scored.items()
+    }
+    same = metrics["same_in_keras"].items()
+    return rows | {f"{name}, the same in Keras and in the bundle": f"{count:,} of {of}" for name, count in same}
+
+
 def shown(metrics: dict[str, float]) -> list[str]:
     """The scores as the cells of a table."""
     return [f"{value:.1%}" if name.startswith("exact") else f"{value:.1f}" for name, value in metrics.items()]

@@ -31,7 +31,8 @@ def draw_norms(axes: Any, title: str, networks: Norms) -> None:
         values = np.maximum(norms / max(norms[0], 1e-300), SMALLEST / 10)
         axes.semilogy(values, label=name, color=f"C{number}")
     axes.axhline(1e-3, color="grey", linestyle=":", linewidth=1)
-    axes.text(0, 1.4e-3, "a thousandth: vanished below", fontsize=8, color="dimgrey")
+    white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    axes.text(0, 1.4e-4, "a thousandth", fontsize=8, color="dimgrey", bbox=white)
     axes.set(
         title=title, xlabel="lag: steps back from the loss", ylim=(SMALLEST, 1e4), ylabel="norm of dL/dh, lag 0 = 1"
     )

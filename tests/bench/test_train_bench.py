@@ -9,13 +9,14 @@ import pytest
 from keras_rnnkit.bench import first_step, train
 from keras_rnnkit.bench.settings import TrainBench
 from keras_rnnkit.bench.train_rows import Row, rows
+from keras_rnnkit.bench.train_steps import Step
 from keras_rnnkit.settings import SettingsError
 from tests.test_cli import rnnkit
 
 
 def test_a_table_a_file_and_a_picture(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        train, "rows", lambda *flags: [r for r in rows(*flags) if r.name.startswith(("GRU", "masked G"))]
+        train, "rows", lambda settings: [r for r in rows(settings) if r.name.startswith(("GRU", "masked G"))]
     )
     options = ("--quick", "--only", "GRU", "--json", tmp_path / "t.json", "--chart", tmp_path / "t.svg")
     done = rnnkit("bench", "train", *options)
@@ -29,12 +30,52 @@ def test_a_table_a_file_and_a_picture(tmp_path, monkeypatch):
     assert "GRU B=4" in (tmp_path / "t.svg").read_text() or (tmp_path / "t.svg").stat().st_size > 5000
 
 
-def test_wrong_gradients_are_not_timed():
-    contenders = {"stock": lambda: lambda: [np.ones(3)], "ours": lambda: lambda: [np.full(3, 1.001)]}
-    for ours in (np.full(3, 1.001), np.full(3, np.nan)):
-        row = train.measure(Row("row", {**contenders, "ours": lambda ours=ours: lambda: [ours]}), 1, 1.0)
-        assert "gradients differ from those of stock Keras (ours by" in row.refusal
-        assert not row.times and not row.ratios
+def row_with(ours, stock=1.0, **others):
+    """A row whose gradients in float64 are ones."""
+    gradients = {"stock": stock, "ours": ours, **others}
+    steps = {name: lambda g=g: Step(lambda: None, lambda: [np.full(3, g)]) for name, g in gradients.items()}
+    return Row("row", steps, lambda: [np.ones(3)])
+
+
+@pytest.mark.parametrize("ours", [1.001, 0.99998, np.nan])
+def test_wrong_gradients_are_not_timed(ours):
+    found = train.measure(row_with(ours), 1, 1.0)
+    assert "gradients differ from those in float64 (ours by" in found.refusal
+    assert not found.times and not found.ratios
+
+
+def test_rounding_is_measured_by_that_of_stock_keras():
+    """Both are compared with float64, so a cell that rounds much in stock Keras may do so in ours, but no more."""
+    assert not train.measure(row_with(1 + 8e-4, stock=1 - 3e-4), 1, 1.0).refusal
+    assert "the limit is 9.0e-04" in train.measure(row_with(1 + 1e-3, stock=1 - 3e-4), 1, 1.0).refusal
+    assert "torch by" in train.measure(row_with(1.0, torch=1.1), 1, 1.0).refusal
+
+
+def test_a_gate_in_the_wrong_place_is_seen():
+    """In the check of `fit` too, which compares how the weights move in one step."""
+    for name in ("LSTM", "fit"):
+        row = next(row for row in rows(TrainBench(quick=True, others=False)) if row.name.startswith(name))
+        step = row.contenders["ours"]()
+
+        def swapped(step=step):
+            return [np.roll(g, g.shape[-1] // 4, axis=-1) for g in step.gradients()]
+
+        wrong = Row(name, {**row.contenders, "ours": lambda f=swapped: Step(f, f)}, row.reference)
+        assert not train.measure(row, 1, 1.0).refusal
+        assert train.measure(wrong, 1, 1.0).refusal
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX compiles every step")
+def test_steps_compiled_by_xla_and_steps_in_half_precision():
+    def measured(**options):
+        settings = TrainBench(quick=True, others=False, **options)
+        return [train.measure(row, 1, 1.0) for row in rows(settings) if row.name.startswith(("GRU", "fit"))]
+
+    (row,) = measured(jit=True)
+    assert row.errors["ours"] < 1e-5 and not row.refusal
+    (row,) = measured(dtype="mixed_bfloat16")
+    assert set(row.times) == {"stock", "ours", "ours, float32"} and row.errors["ours"] > row.errors["ours, float32"]
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_turns_are_fair():
@@ -45,18 +86,18 @@ def test_turns_are_fair():
 
 @pytest.mark.parametrize("other", ["torch", "plain JAX"])
 def test_others_compute_the_same(other):
-    found = [row for row in rows(False, True, True) if other in row.contenders]
+    found = [row for row in rows(TrainBench(quick=True)) if other in row.contenders]
     if not found:
         package = {"torch": "torch", "plain JAX": "'keras-rnnkit[jax]'"}[other]
         pytest.skip(f"{other} is not installed: pip install {package}")
     for row in found:
-        gradients = [row.contenders[name]()() for name in ("stock", other)]
+        gradients = [row.contenders[name]().gradients() for name in ("stock", other)]
         assert train.difference(gradients[1], gradients[0]) < 1e-4
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="two loops to choose from on TensorFlow only")
 def test_every_row_has_stock_and_ours():
-    found = rows(True, False, False)
+    found = rows(TrainBench(loops=True, others=False))
     assert len(found) == 27 and all({"stock", "ours"} <= set(row.contenders) for row in found)
     assert sum("ours, graph loop" in row.contenders for row in found) == 26
 
@@ -71,3 +112,13 @@ def test_the_first_step_is_taken_in_a_new_process(monkeypatch):
 def test_repeats_must_be_positive():
     with pytest.raises(SettingsError, match="repeats"):
         TrainBench(repeats=0)
+
+
+def test_the_cells_beside_each_other(tmp_path):
+    done = rnnkit("bench", "train", "--cells", "--quick", "--only", "minGRU", "--json", tmp_path / "t.json")
+    assert done.exit_code == 0, done.output
+    assert "x of stock LSTM" in done.stdout and "of stock LSTM's time" in done.stdout
+    result = json.loads((tmp_path / "t.json").read_text())
+    (row,) = result["rows"]
+    assert set(row["times"]) == set(result["stream"]) == {"stock LSTM", "minGRU"}
+    assert result["weights"] == {"stock LSTM": 4 * 8 * 17, "minGRU": 2 * 8 * 9}

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit.ops import keras as kops
 from tests.cells.golden import TOLERANCE, B, Case, T, U, array, columns, every_precision, sigmoid
 
 cells = rk.cells
@@ -87,6 +88,32 @@ def test_a_frozen_cell_uses_its_averages_and_leaves_them(freeze):
     np.testing.assert_array_equal(found[0], expected[0])
     for a, b in zip(before, case.cell.weights, strict=True):
         np.testing.assert_array_equal(a, array(b))
+
+
+def test_the_statistics_of_a_single_valid_step():
+    """Its mean is the step itself and its variance zero, which leaves the bias of the normalisation."""
+    layer = rk.Recurrent(cells.BatchNormCell(cells.VanillaCell(1), momentum=0.5))
+    x = np.float32([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])
+    layer(x, mask=np.array([[False, True]]), training=True)
+    product = x[0, 1] @ array(layer.cell.cell.kernel)
+    np.testing.assert_allclose(array(layer.cell.running_mean), 0.5 * product, rtol=1e-5)
+    np.testing.assert_allclose(array(layer.cell.running_variance), [0.5], rtol=1e-5)
+    layer(x, training=True)  # without a mask, and with a single unit
+
+
+def test_a_wrapper_without_inputs_of_its_own_passes_on_whether_it_trains():
+    class Plain(cells.WrapperCell):
+        pass
+
+    case = Case(Plain(cells.BatchNormCell(cells.VanillaCell(U))))
+    x, state = keras.ops.convert_to_tensor(case.x.swapaxes(0, 1).astype("float32")), [keras.ops.zeros((B, U))]
+    w = case.cell.weights_as(keras.ops.convert_to_tensor)
+    calm, left_out, trained = (
+        array(case.cell.inputs(kops, w, x, state, **training))
+        for training in ({"training": False}, {}, {"training": True})
+    )
+    np.testing.assert_array_equal(calm, left_out)
+    assert np.abs(trained - calm).max() > 0.1
 
 
 def test_a_batch_without_a_valid_step_moves_no_average():

@@ -18,6 +18,7 @@ ARGUMENTS = {
     "dropout": {"dropout": 0.2, "recurrent_dropout": 0.1, "bias_initializer": "uniform"},
     "seeded initializer": {"bias_initializer": keras.initializers.RandomUniform(seed=3), "seed": 5},
     "no bias": {"use_bias": False},
+    "half precision": {"dtype": "float16", "kernel_initializer": "random_normal"},
 }
 
 

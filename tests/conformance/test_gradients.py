@@ -26,9 +26,9 @@ OF_ALL_KINDS = ["lstm", "lstm-projection", "gru-reset-before", "layernorm-lstm",
 """Cells with and without a written gradient, of which all differ in what the kernels do for them."""
 
 
-def cases_of(names, cases, kinds=TABLE):
-    """Each name with each case. In the quick tests these cases of these kinds, and all of the LSTM's."""
-    quick = [*itertools.product(kinds, cases), *itertools.product(["lstm"], CASES)]
+def cases_of(names, *quick):
+    """Each name with each case; those named, and all cases of the LSTM, are in the quick tests."""
+    quick = [*itertools.chain.from_iterable(quick), *itertools.product(["lstm"], CASES)]
     return studied("name, case", itertools.product(names, CASES), quick)
 
 
@@ -88,7 +88,7 @@ def slope(layer, arguments, directions, step, training, **flags_):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="finite differences need float64")
-@cases_of(TABLE, ["plain", "masked-reset"])
+@cases_of(TABLE, itertools.product(TABLE, ["masked-reset"]), itertools.product(OF_ALL_KINDS, ["plain"]))
 def test_hoisted_gradient_against_finite_differences(name, case, rng):
     layer = built(name, rng, "float64", kernel="hoisted", learn_initial_state="reset" in case)
     arguments = [sequences(rng, "float64"), *starts(layer.cell, rng, "float64")]
@@ -102,7 +102,7 @@ def test_hoisted_gradient_against_finite_differences(name, case, rng):
         assert along == pytest.approx(expected, rel=1e-6, abs=1e-7)
 
 
-@cases_of(CALM, ["masked-reset"], OF_ALL_KINDS)
+@cases_of(CALM, itertools.product(OF_ALL_KINDS, ["masked-reset"]))
 def test_kernels_agree_on_the_gradient(name, case, rng):
     """In training, hoisted has a gradient of its own; scan's is what the backend derives."""
     dtype, tolerance = ("float64", 1e-10) if keras.backend.backend() == "tensorflow" else ("float32", 1e-4)

@@ -1,5 +1,7 @@
 """The kernel `parallel`: the states and gradients of the plain loop, at any length, in few programs."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tests.conformance import reference
 from tests.conformance.table import MASKS, RESETS, TABLE, arrays, built, flags, sequences, starts
 from tests.conformance.test_compiled_loops import agree, compiled, graph_of
 from tests.conformance.test_gradients import gradients
+from tests.covering import studied
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loops of TensorFlow")
 LINEAR = [name for name in TABLE if isinstance(TABLE[name](), rk.cells.LinearCell) and TABLE[name]().is_linear]
@@ -24,8 +27,9 @@ def of_both_kernels(layer, arguments, training=True, **options):
     return found
 
 
-@pytest.mark.parametrize("name", LINEAR)
-@pytest.mark.parametrize("time", [5, 18])
+@studied(
+    "name, time", itertools.product(LINEAR, [5, 18]), [*((name, 5) for name in LINEAR), ("min-gru", 18), ("lru", 18)]
+)
 def test_gradients_are_those_of_the_plain_loop(name, time, rng):
     """5 steps run as a graph, 18 are compiled."""
     layer = built(name, rng, DTYPE, learn_initial_state=True)

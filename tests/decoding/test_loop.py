@@ -5,6 +5,9 @@ import pytest
 
 import keras_rnnkit.ops.numpy as nops
 from keras_rnnkit.decoding import Beam, Greedy, Sampling, generate, noise, stream
+from keras_rnnkit.decoding.errors import DecodingError
+from keras_rnnkit.decoding.prompts import pad_prompts
+from keras_rnnkit.decoding.sources import SourceError, checked_source
 from keras_rnnkit.decoding.strategy import Picked
 from tests.decoding.table import END, PICKED, STEPS, STRATEGIES, B, Toy, V
 
@@ -113,3 +116,39 @@ def short(strategy, steps=4, drawn=None, end=None, how=generate):
 def test_what_cannot_be_is_a_sentence(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()
+
+
+def test_features_and_images_as_sources():
+    features, images = np.ones((2, 5, 3)), np.ones((2, 9, 9, 3))
+    assert checked_source(features, limit=5).shape == (2, 5, 3)
+    assert checked_source(images, limit=5).shape == (2, 9, 9, 3)
+    with pytest.raises(SourceError, match="Source 0 has 5 steps, and the model takes 4 at most"):
+        checked_source(features, limit=4)
+    for wrong in (np.ones((2, 5)), np.ones((2, 0, 3))):
+        with pytest.raises(SourceError, match=r"features \[batch, steps, size\] or images. Received: \[2, "):
+            checked_source(wrong)
+
+
+def test_tokens_as_sources():
+    assert checked_source(np.array([4, 5]), tokens=8).tolist() == [[4, 5]]
+    assert checked_source([[4, 5, 6], [7]], tokens=8, limit=3).tolist() == [[4, 5, 6], [7, 0, 0]]
+    for wrong, sentence in (
+        ([], "There is no source"),
+        ([[4], []], r"Source 1 is empty. Received: \[0\]"),
+        ([[0, 0]], "Source 0 is empty"),
+        ([[4, 8]], "Tokens must be 0 to 7. Received: 4 to 8 in source 0"),
+        ([[4.0]], "must be the ids of its tokens. Received: float64 in source 0"),
+        ([4, 5], "must be a row of token ids"),
+        ([[4], [4, 5, 6, 7]], "Source 1 has 4 steps, and the model takes 3 at most"),
+    ):
+        with pytest.raises(SourceError, match=sentence):
+            checked_source(wrong, tokens=8, limit=3)
+
+
+def test_prompts_of_every_whole_number_type():
+    for kind in ("uint8", "uint64", "int16", "int64"):
+        tokens, lengths = pad_prompts([np.array([4, 5], kind), [6]])
+        assert tokens.tolist() == [[4, 5], [6, 0]] and lengths.tolist() == [2, 1]
+    assert pad_prompts([np.array([2**63 - 1], "uint64")])[0].tolist() == [[2**63 - 1]]
+    with pytest.raises(DecodingError, match="Prompt 0 must hold token ids.*Received: uint64"):
+        pad_prompts([np.array([2**63], "uint64")])

@@ -1,5 +1,7 @@
 """The ways to write a recurrence agree with the NumPy reading of its cell: native, Scan, with every kind of mask."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import keras_rnnkit as rk
 from keras_rnnkit.export.checking.sessions import session
 from tests.conformance import reference
 from tests.conformance.table import MASKS, RESETS, TABLE, B, D, T, arrays, built, flags, sequences, starts
+from tests.covering import studied
 
 
 def layer_model(layer, masked=False, resets=False, given=True):
@@ -29,8 +32,15 @@ def outputs_of(path, feeds):
     return session(path.read_bytes()).run(None, feeds)
 
 
-@pytest.mark.parametrize("lowering", ["native", "scan"])
-@pytest.mark.parametrize("name", TABLE)
+WITH_OPERATOR = ["lstm", "gru", "vanilla", "peephole-lstm", "coupled-lstm"]
+"""Cells whose export differs with the lowering, one for each operator and form of its weights."""
+
+
+@studied(
+    "name, lowering",
+    itertools.product(TABLE, ["native", "scan"]),
+    [*((name, "native") for name in TABLE), *((name, "scan") for name in WITH_OPERATOR)],
+)
 def test_every_cell_under_every_mask(name, lowering, rng, tmp_path):
     layer = built(name, rng, go_backwards=name in ("gru", "layernorm-lstm"), zero_output_for_mask=name == "lstm")
     path = tmp_path / "layer.onnx"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.covering import studied
 from tests.forking import python
 from tests.peer.run import BUILDS_NONE, NOT_APPLICABLE, STAND_INS, Tally
 
@@ -21,18 +22,15 @@ finally:
 """
 
 
-STUDIES = ("jax",)
-"""Backends on which it takes minutes, most of it tracing."""
+QUICK = ("tensorflow", "lstm_test or bidirectional_test or stacked_rnn_cells_test")
+"""A layer, a wrapper and cells. All files take half a minute, on JAX minutes, most of it tracing."""
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [pytest.param(b, marks=[pytest.mark.slow, pytest.mark.study] if b in STUDIES else []) for b in NOT_APPLICABLE],
-)
-def test_keras_own_tests_pass_on_our_layers(backend):
+@studied("backend, files", [QUICK, *((backend, "") for backend in NOT_APPLICABLE)], [QUICK])
+def test_keras_own_tests_pass_on_our_layers(backend, files):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed, so Keras' tests cannot run on it: pip install 'keras-rnnkit[test]'")
-    done = python(RUN, "--backend", backend, timeout=900)
+    done = python(RUN, "--backend", backend, *(("-k", files) if files else ()), timeout=900)
     print(done.stdout[-8000:])
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 

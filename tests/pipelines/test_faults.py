@@ -5,8 +5,6 @@ them, at every place, are a study.
 """
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,8 @@ from keras_rnnkit.runs.errors import Interrupted
 from keras_rnnkit.runs.folder import RunFolder
 from keras_rnnkit.runs.lock import FolderLock
 from keras_rnnkit.settings import SettingsError
+from tests.covering import studied
+from tests.forking import python
 from tests.pipelines.interrupted import best_weights, same
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def faulty(name, fault, out, **changes):
     """The process of a run to which a fault happened."""
     arguments = ["-m", "tests.pipelines.faulty", name, fault, str(FAULTS.get(fault, 1))]
     settings = json.dumps(settings_of(name, out, **changes))
-    return subprocess.run([sys.executable, *arguments, settings], capture_output=True, text=True, cwd=ROOT, timeout=600)
+    return python(*arguments, settings, cwd=ROOT)
 
 
 def undisturbed(name, out, **changes):
@@ -75,7 +75,7 @@ def check_fault(name, fault, folder, whole):
     if fault.startswith("kill"):
         assert done.returncode == -9
     else:
-        assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 6, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
     if fault.startswith("full"):
         assert "No space left on device" in done.stderr and "Make room, then continue" in done.stderr
     metrics = undisturbed(name, folder, resume=True)
@@ -84,7 +84,7 @@ def check_fault(name, fault, folder, whole):
     assert RunFolder(folder).record["status"] == "complete" and not list(folder.rglob("*.part"))
 
 
-@pytest.mark.parametrize("fault", ["kill in validation", "full disk while exporting"])
+@studied("fault", ["kill in validation", "full disk while exporting"], ["kill in validation"])
 def test_words_survives(fault, tmp_path, whole):
     check_fault("words", fault, tmp_path / "run", whole("words"))
 

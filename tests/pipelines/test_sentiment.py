@@ -49,6 +49,8 @@ def test_texts_of_a_file_with_vectors_and_weights(stars, tmp_path):
     for row, text in zip(padded, texts, strict=True):
         row[: len(text)] = text
     np.testing.assert_allclose(bundle.predict(padded), found, rtol=1e-4)  # padding changes nothing
+    again = sentiment.run(Settings(evaluate=tmp_path / "out"))
+    assert (again["models"], again["taken for"]) == (metrics["models"], metrics["taken for"])
     names = {path.name for path in (tmp_path / "out" / "report").iterdir()}
     assert names == {"index.html", "metrics.json", "words.png", "confusion.png", "calibration.png", "curves.png"}
     assert rk.text.Vocabulary.load(tmp_path / "out" / "vocabulary_labels.json").tokens == ["five", "one", "three"]
@@ -56,6 +58,7 @@ def test_texts_of_a_file_with_vectors_and_weights(stars, tmp_path):
     assert any(array.shape[-1:] == (5,) and (array == [0.5, 1, 0, 0, -1]).all(-1).any() for array in weights.values())
 
 
+@pytest.mark.study  # test_faults.py has one such run in the quick tests
 def test_it_goes_on_where_it_stopped(stars, tmp_path):
     known = {"data": stars, "text": "text", "label": "label", "compare": False, "bidirectional": False, **SMALL}
     whole = trained(sentiment, Settings(**{**known, "epochs": 2}, out=tmp_path / "whole"))

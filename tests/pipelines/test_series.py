@@ -62,11 +62,14 @@ def test_push_todays_value_get_tomorrows(tmp_path):
     truth, found = split.series.values[split.test_begin :], np.array([f["forecast"].item() for f in forecasts])
     error = np.mean((truth - found[split.test_begin - 1 :]) ** 2)
     assert error == pytest.approx(metrics["one step ahead"]["RNN"]["squared error"], rel=1e-4)
+    again = series.run(Settings(evaluate=tmp_path, out=tmp_path / "again"))
+    assert again["one step ahead"] == metrics["one step ahead"]
     names = {path.name for path in (tmp_path / "report").iterdir()}
     pictures = {"next.png", "ahead.png", "growth.png", "coverage.png", "series.png", "curves.png"}
     assert names == {"index.html", "metrics.json", *pictures}
 
 
+@pytest.mark.study  # test_faults.py has one such run in the quick tests
 def test_it_goes_on_where_it_stopped(shops, tmp_path):
     known = {"data": shops, "target": "sold", "series": "shop", "compare": False, **SMALL}
     whole = trained(series, Settings(**{**known, "epochs": 2}, out=tmp_path / "whole"))

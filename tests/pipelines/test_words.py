@@ -21,6 +21,7 @@ def test_words_are_invented_letter_by_letter(smoke_run):
     assert names == {"index.html", "metrics.json", "curves.png", "rank_frequency.png", "units.png"}
 
 
+@pytest.mark.study  # test_faults.py has one such run in the quick tests
 def test_it_goes_on_where_it_stopped(tmp_path):
     """Two epochs are one, an interruption and another; other cells and schedules by their flags."""
     (tmp_path / "list.txt").write_text("\n".join(english_words()[::40]))

@@ -52,15 +52,16 @@ def test_a_file_that_does_not_fit(name, content, sentence, tmp_path):
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        ("a.png a red box\n", "Line 1 of .* has no tab"),
+        ("a.png a red box\n", "Line 1 of .* has no caption: 'a.png a red box'"),
         ("none.png\ta red box\n", "none.png"),
-        ("text.png\ta red box\n", "text.png"),
+        ("".join(f"text{i}.png\ta red box\n" for i in range(4)), "text0.png"),
         ("", "is empty"),
     ],
 )
 def test_captions_that_do_not_fit(lines, sentence, tmp_path):
     (tmp_path / "captions.tsv").write_text(lines)
-    (tmp_path / "text.png").write_text("no image")
+    for number in range(4):
+        (tmp_path / f"text{number}.png").write_text("no image")
     pipeline = load_pipeline("captioning")
     settings = {"images": tmp_path, "captions": tmp_path / "captions.tsv", "out": tmp_path / "out"}
     with pytest.raises((SettingsError, TextError), match=sentence):

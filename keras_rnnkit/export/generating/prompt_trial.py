@@ -40,7 +40,7 @@ class PromptTrial(Trial):
         super().__init__(reference)
         self.prompts, self.inner = [*prompts, *read_only], inner
         self.continued = len(prompts)
-        self.lengths: list[np.ndarray | None] = [None] * len(prompts)
+        self.lengths: list[np.ndarray | None] = [None] * len(self.prompts)
         self.name_of_lengths = ""
 
     def __len__(self):

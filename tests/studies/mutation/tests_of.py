@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 CONFORMANCE = (
-    "tests/conformance/test_agreement.py",
     "tests/conformance/test_written_gradients.py",
     "tests/conformance/test_gradients.py",
+    "tests/conformance/test_agreement.py",
     "tests/conformance/test_compiled_loops.py",
 )
 
@@ -26,14 +26,18 @@ CLOSEST = {
     "cells/lstm": ("tests/cells/test_lstm.py", "tests/cells/test_initial_weights.py"),
     "cells/slopes": ("tests/conformance/test_written_gradients.py",),
     "cells/wrapper": ("tests/cells/test_zoneout.py", "tests/cells/test_conditioned.py"),
-    "kernels": ("tests/conformance/test_agreement.py", "tests/conformance/test_compiled_loops.py"),
+    "kernels": (
+        "tests/conformance/test_written_gradients.py",
+        "tests/conformance/test_agreement.py",
+        "tests/conformance/test_compiled_loops.py",
+    ),
     "kernels/cudnn": ("tests/layers/test_cudnn.py",),
     "kernels/engine_jax": ("tests/conformance/test_agreement.py", "tests/conformance/test_gradients.py"),
     "layers": ("tests/layers/test_errors.py", "tests/layers/test_facades.py", "tests/layers/test_stack.py"),
     "layers/traversal": ("tests/layers/test_explain.py",),
     "decoding": ("tests/decoding/test_loop.py", "tests/decoding/test_readings.py"),
     "decoding/aligned": ("tests/seq2seq/test_seq2seq.py",),
-    "decoding/sources": ("tests/seq2seq/test_seq2seq.py",),
+    "decoding/sources": ("tests/decoding/test_loop.py",),
     "data": ("tests/data/test_corpus.py", "tests/data/test_pairs.py"),
     "training": ("tests/training/test_training.py",),
     "training/losses": ("tests/training/test_training.py", "tests/training/test_padding.py"),
@@ -80,8 +84,8 @@ OTHERS = {
         "tests/export/test_generate.py",
         "tests/export/test_seq2seq.py",
     ),
-    "data": ("tests/training/test_training.py", "tests/training/test_resume.py", "tests/pipelines"),
-    "training": ("tests/layers/test_training.py", "tests/pipelines"),
+    "data": ("tests/training/test_training.py", "tests/training/test_resume.py"),
+    "training": ("tests/layers/test_training.py",),
     "runtime": (
         "tests/test_cli_inference.py",
         "tests/export/test_runtime.py",
@@ -102,14 +106,18 @@ def first_tests(path: str, tree: Path) -> list[str]:
     return [*examples, *(CLOSEST.get(module) or named or CLOSEST[folder])]
 
 
-def all_tests(path: str, tree: Path) -> list[str]:
-    """`first_tests`, the other tests of the folder, and those elsewhere that use the folder."""
-    module, folder = names(path)
+def tests_of_folder(path: str, tree: Path) -> list[str]:
+    """`first_tests`, and the other tests of the folder."""
+    _, folder = names(path)
     first = first_tests(path, tree)
-    if "jax" in path:
-        return first
-    others = files_of((folder_of_tests(folder), *OTHERS.get(module, OTHERS[folder])), tree)
-    return list(dict.fromkeys([*first, *others]))
+    return first if "jax" in path else list(dict.fromkeys([*first, *files_of((folder_of_tests(folder),), tree)]))
+
+
+def tests_elsewhere(path: str, tree: Path) -> list[str]:
+    """The tests of other folders that use the folder."""
+    module, folder = names(path)
+    tests = files_of(OTHERS.get(module, OTHERS[folder]), tree) if "jax" not in path else []
+    return [test for test in tests if test not in tests_of_folder(path, tree)]
 
 
 def folder_of_tests(folder: str) -> str:

@@ -24,13 +24,14 @@ MOST_TOKENS = 2**16
 class TokenTrials:
     """Tries which tokens Keras takes.
 
-    limits: which values the inputs may have. numbers: of a row of the inputs and outputs of one step.
+    limits: which values the inputs may have. numbers: how many the inputs and outputs have for one step of a row, 0 as
+    long as Keras takes nothing. steps: of the rows that are tried.
     """
 
     def __init__(self, reference: Reference):
         self.reference, self.specs = reference, reference.signature.inputs
         self.integers = [s for s in self.specs if s.dtype != "bfloat16" and np.dtype(s.dtype).kind in "iu"]
-        self.numbers = 1
+        self.numbers, self.steps = 0, STEPS + receptive_field(reference.model)
         self.limits = self.tried() if self.integers else Limits(reference.model)
 
     def tried(self) -> Limits:
@@ -58,7 +59,7 @@ class TokenTrials:
         """Whether Keras runs the model on the largest whole numbers that the limits allow."""
         rng, rows = np.random.default_rng(0), self.reference.batch or 2
         limits = limits.replaced()
-        inputs = [limits.array(rng, spec, rows, STEPS) for spec in self.specs]
+        inputs = [limits.array(rng, spec, rows, self.steps) for spec in self.specs]
         for spec, x in zip(self.specs, inputs, strict=True):
             if x.dtype.kind in "iu":
                 x.flat[-1] = limits.tokens_of(spec.name) - 1
@@ -66,7 +67,7 @@ class TokenTrials:
             outputs = self.reference.outputs(inputs, self.reference.begin())
         except Exception:  # whatever the model says to a number it does not take
             return False
-        self.numbers = math.ceil(sum(x.size for x in [*inputs, *outputs.values()]) / (rows * STEPS))
+        self.numbers = math.ceil(sum(x.size for x in [*inputs, *outputs.values()]) / (rows * self.steps))
         return True
 
     def every_token(self, rng) -> list[np.ndarray] | None:
@@ -74,20 +75,20 @@ class TokenTrials:
 
         None if the model has no vocabulary, or one that other inputs have gone through already.
         """
-        limits, steps = self.limits, STEPS + receptive_field(self.reference.model)
+        limits, steps = self.limits, self.steps
         sizes = {spec.name: limits.vocabulary_of(spec.name) or 0 for spec in self.integers}
         missing = {name: n for name, n in sizes.items() if limits.dealt[n] < n - 1}
-        if not missing:
+        if not missing or not self.numbers:
             return None
         in_row = {spec.name: math.prod(limits.shape_of(spec, 1, steps)) for spec in self.specs}
         needed = max(math.ceil(n / in_row[name]) for name, n in missing.items())
         rows = self.reference.batch or min(needed, affordable_rows(self.reference.model, self.numbers, steps))
-        inputs = [limits.array(rng, spec, rows, steps) for spec in self.specs]
-        for i, spec in enumerate(self.specs):
-            if spec.name in missing:
-                tokens = some_tokens(rng, missing[spec.name], inputs[i].size)
-                inputs[i] = np.resize(tokens, inputs[i].shape).astype(inputs[i].dtype)
-        return inputs
+        return [
+            some_tokens(rng, missing[spec.name], limits.shape_of(spec, rows, steps)).astype(spec.dtype)
+            if spec.name in missing
+            else limits.array(rng, spec, rows, steps)
+            for spec in self.specs
+        ]
 
 
 def affordable_rows(model, numbers: int, steps: int) -> int:
@@ -99,9 +100,8 @@ def affordable_rows(model, numbers: int, steps: int) -> int:
     return max(1, min(NUMBERS // numbers, PRODUCTS // max(products, 1), MOST_TOKENS) // steps)
 
 
-def some_tokens(rng, vocabulary: int, count: int) -> np.ndarray:
-    """Every token if there are no more than `count`, otherwise the first, the last, and others at random."""
-    if count <= 1:
-        return np.array([vocabulary - 1])
-    between = rng.permutation(np.arange(1, vocabulary - 1))[: count - 2]
-    return np.array([0, vocabulary - 1, *between]) if vocabulary > 1 else np.zeros(1, int)
+def some_tokens(rng, vocabulary: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Every token if the shape has room for all, otherwise the last, the first, and others at random."""
+    between = rng.permutation(np.arange(1, vocabulary - 1))
+    tokens = np.concatenate([[vocabulary - 1, 0][: min(vocabulary, 2)], between])
+    return np.resize(tokens[: math.prod(shape)], shape)

@@ -132,7 +132,7 @@ class StepFile(Sequences):
         numbers = sum(x[0].size for x in samples[-1].values()) + limits.vocabulary
         rows = min(limits.vocabulary, affordable_rows(self.model, numbers, steps=1))
         every_token = {name: np.repeat(x[:1], rows, axis=0) for name, x in samples[-1].items()}
-        samples.append(every_token | {"token": some_tokens(rng, limits.vocabulary, rows).astype("int32")})
+        samples.append(every_token | {"token": some_tokens(rng, limits.vocabulary, (rows,)).astype("int32")})
         inputs = [[arrays[spec.name] for spec in model_call.signature.inputs] for arrays in samples]
         return SequenceTrial(Reference(model_call), [Probe(x, []) for x in inputs])
 
