@@ -112,9 +112,9 @@ def run(settings: Settings) -> dict:
         histories = {RNN: train(model, data, settings, run)}
         bag = compared(data, settings, run, histories) if settings.compare else None
         bundle = export(model, data, settings, run)
-        metrics, found = judge(model, bundle, bag, data, run)
-        report(metrics, found, histories, bundle, data, settings)
-        return run.complete(metrics, PICTURES)
+        metrics, probabilities = judge(model, bundle, bag, data, run)
+        report(metrics, probabilities, histories, bundle, data, settings)
+        return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 # ---------------------------------------------------------------------- data
@@ -244,14 +244,14 @@ def vectors_of(settings: Settings, data: Data, run: Run) -> np.ndarray | None:
     """The word vectors to begin with [V, D], None without --vectors."""
     if settings.vectors is None:
         return None
-    found = rk.data.read_vectors(settings.vectors, data.words.tokens)
-    if not found:
+    vectors = rk.data.read_vectors(settings.vectors, data.words.tokens)
+    if not vectors:
         raise TextError(
             f"{str(settings.vectors)!r} has no vector of a word of the vocabulary. Give vectors of the language of the "
             "texts; try --no-lower where they have capital letters."
         )
-    run.say("vectors", f"{len(found):,} of {len(data.words):,} words, of {settings.vectors}")
-    return rk.data.matrix_of(data.words.tokens, found, settings.seed)
+    run.say("vectors", f"{len(vectors):,} of {len(data.words):,} words, of {settings.vectors}")
+    return rk.data.matrix_of(data.words.tokens, vectors, settings.seed)
 
 
 def build_bag(data: Data):
@@ -321,10 +321,10 @@ def logits_of(model, batches: rk.data.LabelledTexts) -> np.ndarray:
 
     # Keras' predict would compile the model again for every length of a batch.
     forward = tf.function(model, input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
-    found = np.zeros((len(batches.texts), model.output_shape[-1]), np.float32)
+    logits = np.zeros((len(batches.texts), model.output_shape[-1]), np.float32)
     for number in range(len(batches)):
-        found[batches.places(number)] = forward(batches.batch(number)[0])
-    return found
+        logits[batches.places(number)] = forward(batches.batch(number)[0])
+    return logits
 
 
 def probabilities_of(bundle, texts: list[np.ndarray]) -> np.ndarray:
@@ -338,8 +338,8 @@ def probabilities_of(bundle, texts: list[np.ndarray]) -> np.ndarray:
 def judge(model, bundle, bag, data: Data, run: Run) -> tuple[dict, np.ndarray]:
     """Accuracy, F1 and calibration on the test texts, by the bundle; beside simple models."""
     truth, count = data.labels["test"], len(data.names)
-    found = probabilities_of(bundle, data.texts["test"])
-    answers = {RNN: found.argmax(1)}
+    probabilities = probabilities_of(bundle, data.texts["test"])
+    answers = {RNN: probabilities.argmax(1)}
     if bag is not None:
         batches = rk.data.LabelledTexts(data.texts["test"], truth, seed=None)
         answers[BAG] = logits_of(bag, batches).argmax(1)
@@ -359,13 +359,24 @@ def judge(model, bundle, bag, data: Data, run: Run) -> tuple[dict, np.ndarray]:
         "taken for": {
             name: dict(zip(names, map(int, row), strict=True)) for name, row in zip(names, matrices[RNN], strict=True)
         },
-        "calibration error": calibration_error(found, truth),
+        "calibration error": calibration_error(probabilities, truth),
         "texts judged": len(truth),
     }
     run.console.print(table_of(metrics))
     run.say("probable", f"the probabilities are wrong by {metrics['calibration error']:.1%} on average")
     run.note(always_the_same(answers[RNN], names))
-    return metrics, found
+    return metrics, probabilities
+
+
+def results(metrics: dict) -> dict:
+    """The numbers of the report, by what they are of."""
+    count = f"{metrics['texts judged']:,} test texts"
+    return {
+        f"mean distance of probability and share of right answers, {count}": metrics["calibration error"],
+        f"Accuracy and mean F1, {count}": metrics["models"],
+        "Answers of the RNN, by label": metrics["labels"],
+        "Labels (rows) and answers of the RNN (columns)": metrics["taken for"],
+    }
 
 
 def table_of(metrics: dict) -> Table:
@@ -388,7 +399,7 @@ def always_the_same(answers: np.ndarray, names: list[str]) -> str | None:
 # ---------------------------------------------------------------------- report
 
 
-def report(metrics: dict, found: np.ndarray, histories: dict, bundle, data: Data, settings: Settings) -> None:
+def report(metrics: dict, probabilities: np.ndarray, histories: dict, bundle, data: Data, settings: Settings) -> None:
     """Write metrics.json and the pictures."""
     from keras_rnnkit.runs.classification_pictures import plot_confusion, plot_reliability
     from keras_rnnkit.runs.word_effects import plot_effects
@@ -396,29 +407,32 @@ def report(metrics: dict, found: np.ndarray, histories: dict, bundle, data: Data
     folder, names, truth = settings.out / "report", data.names.tokens, data.labels["test"]
     write_numbers(folder, metrics, settings, histories)
     plot_losses({name: ("nats", history) for name, history in histories.items()}, folder / "curves.png")
-    plot_confusion(confusion(truth, found.argmax(1), len(names)), names, folder / "confusion.png")
-    plot_reliability(reliability(found, truth), folder / "calibration.png")
-    plot_effects([coloured(bundle, place, found, data) for place in to_show(found, truth, data)], folder / "words.png")
+    plot_confusion(confusion(truth, probabilities.argmax(1), len(names)), names, folder / "confusion.png")
+    plot_reliability(reliability(probabilities, truth), folder / "calibration.png")
+    plot_effects(
+        [coloured(bundle, place, probabilities, data) for place in to_show(probabilities, truth, data)],
+        folder / "words.png",
+    )
 
 
-def to_show(found: np.ndarray, truth: np.ndarray, data: Data, count: int = 8, longest: int = 60) -> list[int]:
+def to_show(probabilities: np.ndarray, truth: np.ndarray, data: Data, count: int = 8, longest: int = 60) -> list[int]:
     """Test texts for a picture: two wrong ones at most, those the model was most sure of, and others."""
     short = np.array([2 <= len(text) <= longest for text in data.texts["test"]])
-    wrong = np.flatnonzero((found.argmax(1) != truth) & short)
-    wrong = wrong[np.argsort(-found[wrong].max(1), kind="stable")][:2]
-    right = [np.flatnonzero((truth == i) & (found.argmax(1) == truth) & short) for i in range(len(data.names))]
+    wrong = np.flatnonzero((probabilities.argmax(1) != truth) & short)
+    wrong = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:2]
+    right = [np.flatnonzero((truth == i) & (probabilities.argmax(1) == truth) & short) for i in range(len(data.names))]
     mixed = [int(places[i]) for i in range(count) for places in right if i < len(places)]
     return [*mixed[: count - len(wrong)], *map(int, wrong)]
 
 
-def coloured(bundle, place: int, found: np.ndarray, data: Data):
+def coloured(bundle, place: int, probabilities: np.ndarray, data: Data):
     """A test text with the effects of its words on the answer."""
     from keras_rnnkit.runs.word_effects import word_effects
 
-    text, answer, names = data.texts["test"][place], int(found[place].argmax()), data.names.tokens
+    text, answer, names = data.texts["test"][place], int(probabilities[place].argmax()), data.names.tokens
     effects = word_effects(lambda texts: probabilities_of(bundle, texts), text, answer)
     right = "right" if answer == data.labels["test"][place] else f"wrong, it is {names[data.labels['test'][place]]}"
-    title = f"{names[answer]}, {found[place, answer]:.0%} ({right})"
+    title = f"{names[answer]}, {probabilities[place, answer]:.0%} ({right})"
     return title, [data.words.tokens[token] for token in text], effects
 
 

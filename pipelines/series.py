@@ -10,22 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from rich.table import Table
 
 import keras_rnnkit as rk
-from keras_rnnkit.runs import backtest, forecast_pictures
-from keras_rnnkit.runs.forecast_parts import Scaling, Split, leaves_its_range
-from keras_rnnkit.runs.forecast_scores import (
-    coverage_by_step,
-    errors_by_step,
-    last_value,
-    mase,
-    naive_error,
-    seasonal_naive,
-    steps_to_show,
-    stretch_by_step,
-    truth_of,
-)
+from keras_rnnkit.runs import forecast_pictures
+from keras_rnnkit.runs.forecast_judging import Forecasts, backtested, growth_table, no_better, one_step, one_step_table
+from keras_rnnkit.runs.forecast_parts import ScaledSeries, Scaling, Split, leaves_its_range
+from keras_rnnkit.runs.forecast_scores import coverage_by_step, steps_to_show, stretch_by_step
 from keras_rnnkit.runs.loss_curves import plot_losses, write_numbers
 from keras_rnnkit.runs.rows import Rows
 from keras_rnnkit.runs.run import Run
@@ -150,32 +140,11 @@ def run(settings: Settings) -> dict:
 # ---------------------------------------------------------------------- data
 
 
-@dataclass(frozen=True)
-class Data:
-    """The series, each cut into its parts, and what scales them."""
-
-    splits: list[Split]
-    scaling: Scaling
-
-    def scaled(self, number: int) -> np.ndarray:
-        """The channels of a series [T, D], scaled."""
-        return self.scaling.scaled(number, self.splits[number].series.channels)
-
-    def scaled_targets(self, number: int) -> np.ndarray:
-        """The values of a series [T], scaled; NaN where none was measured."""
-        observed = self.splits[number].series.observed
-        return np.where(observed, self.scaled(number)[:, 0], np.nan).astype(np.float32)
-
-    def unit(self, number: int) -> float:
-        """What errors are measured in: the data's own unit for one series, else a standard deviation of training."""
-        return 1.0 if len(self.splits) == 1 else float(self.scaling.scales[number, 0])
-
-
-def read(settings: Settings, run: Run) -> Data:
+def read(settings: Settings, run: Run) -> ScaledSeries:
     every = series_of(settings)
     shares = settings.valid_fraction, settings.test_fraction
     splits = [Split.of(series, *shares, settings.window, settings.horizon) for series in every]
-    data = Data(splits, Scaling.of(splits))
+    data = ScaledSeries(splits, Scaling.of(splits))
     counts = [
         sum(column) for column in zip(*((s.valid_begin, s.test_begin, len(s.series)) for s in splits), strict=True)
     ]
@@ -215,7 +184,7 @@ def warning(splits: list[Split]) -> str | None:
 # ---------------------------------------------------------------------- model
 
 
-def build(settings: Settings, data: Data):
+def build(settings: Settings, data: ScaledSeries):
     """Scaled numbers [B, T, D] to the distribution of the next H values after each step."""
     from keras_rnnkit.runs.forecaster import network
 
@@ -225,7 +194,7 @@ def build(settings: Settings, data: Data):
 # ---------------------------------------------------------------------- training
 
 
-def train(model, data: Data, settings: Settings, run: Run) -> list[dict[str, float]]:
+def train(model, data: ScaledSeries, settings: Settings, run: Run) -> list[dict[str, float]]:
     """Train on windows of the training parts; the model then has the best weights. Returns the logs of every epoch."""
     from keras_rnnkit.runs.forecaster import loss_of
 
@@ -250,7 +219,7 @@ def train(model, data: Data, settings: Settings, run: Run) -> list[dict[str, flo
     return history
 
 
-def validation(data: Data, settings: Settings):
+def validation(data: ScaledSeries, settings: Settings):
     """The validation parts, each forecast by a stream that has read the series before, as the exported model will."""
     import tensorflow as tf
 
@@ -268,7 +237,7 @@ def validation(data: Data, settings: Settings):
     return dataset.apply(tf.data.experimental.assert_cardinality(len(data.splits)))
 
 
-def compared(data: Data, settings: Settings, run: Run, histories: dict):
+def compared(data: ScaledSeries, settings: Settings, run: Run, histories: dict):
     """The small network of the last values, trained in the same way."""
     from keras_rnnkit.runs.forecaster import small_network
 
@@ -282,7 +251,7 @@ def compared(data: Data, settings: Settings, run: Run, histories: dict):
     return run.restore(model, "_mlp")
 
 
-def pairs_of(data: Data, settings: Settings, part: str) -> tuple[np.ndarray, np.ndarray]:
+def pairs_of(data: ScaledSeries, settings: Settings, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Each value of a part [N, 1] and the tau values before it [N, tau], scaled; without those that were filled in."""
     x, y = [], []
     for number, split in enumerate(data.splits):
@@ -307,7 +276,7 @@ class Bundles:
     ahead: Any
 
 
-def export(model, data: Data, settings: Settings, run: Run) -> Bundles:
+def export(model, data: ScaledSeries, settings: Settings, run: Run) -> Bundles:
     """Write the bundles. Both take numbers as the user has them, and stream: push today's value, get tomorrow's."""
     from keras_rnnkit.runs.forecaster import with_intervals
 
@@ -329,7 +298,7 @@ def export(model, data: Data, settings: Settings, run: Run) -> Bundles:
     return Bundles(*loaded)
 
 
-def stretched(model, data: Data, settings: Settings) -> np.ndarray:
+def stretched(model, data: ScaledSeries, settings: Settings) -> np.ndarray:
     """By what the interval of each step ahead is made wider, so that it covers its share of the validation parts."""
     from keras_rnnkit.runs.forecaster import bounds
 
@@ -337,19 +306,19 @@ def stretched(model, data: Data, settings: Settings) -> np.ndarray:
         return np.ones(settings.horizon)
     intervals, truth = [], []
     for x, y in validation(data, settings):
-        found = np.stack(bounds(np.asarray(model(x))[0], settings), axis=-1)
-        intervals.append(found)
+        bounds_of_steps = np.stack(bounds(np.asarray(model(x))[0], settings), axis=-1)
+        intervals.append(bounds_of_steps)
         truth.append(np.asarray(y)[0])
     return stretch_by_step(np.concatenate(intervals), np.concatenate(truth), settings.interval)
 
 
-def inputs_of(data: Data, number: int, steps: int) -> dict[str, np.ndarray]:
+def inputs_of(data: ScaledSeries, number: int, steps: int) -> dict[str, np.ndarray]:
     """The inputs of an exported model for the last steps of a series."""
     x = data.splits[number].series.channels[None, -steps:].astype(np.float32)
     return {"x": x, **({"series": np.array([number], np.int32)} if len(data.splits) > 1 else {})}
 
 
-def difference(model, bundle, data: Data) -> float:
+def difference(model, bundle, data: ScaledSeries) -> float:
     """The largest difference of forecasts by Keras and by the bundle, in standard deviations of the training part."""
     largest = 0.0
     for number in range(len(data.splits)):
@@ -362,43 +331,20 @@ def difference(model, bundle, data: Data) -> float:
 
 # ---------------------------------------------------------------------- evaluation
 
-FED_BACK, AT_ONCE, SMALL = "RNN, fed back", "RNN, all at once", "MLP, fed back"
 
-
-@dataclass(frozen=True)
-class Forecasts:
-    """Forecasts from every step of the test parts, by method [N, H], in the data's own units.
-
-    truth: what came [N, H]. next, ahead: lower bound, forecast and upper bound by the model of the next value
-    [N, 1, 3], and by the one of all steps ahead [N, H, 3]. units: what errors are divided by [N, 1].
-    """
-
-    methods: dict[str, np.ndarray]
-    truth: np.ndarray
-    next: np.ndarray
-    ahead: np.ndarray
-    units: np.ndarray
-
-    def errors(self) -> dict[str, np.ndarray]:
-        """The root of the mean squared error of each number of steps ahead [H], by method."""
-        return {
-            name: errors_by_step(values / self.units, self.truth / self.units) for name, values in self.methods.items()
-        }
-
-
-def judge(bundles: Bundles, small, data: Data, settings: Settings, run: Run) -> tuple[dict, Forecasts]:
+def judge(bundles: Bundles, small, data: ScaledSeries, settings: Settings, run: Run) -> tuple[dict, Forecasts]:
     """A rolling-origin backtest: forecasts after every step of the test parts, by the bundles and by simple rules."""
-    found = backtested(bundles, small, data, settings)
-    errors = found.errors()
+    forecasts = backtested(bundles.next, bundles.ahead, small, data, settings)
+    errors = forecasts.errors()
     run.console.print(growth_table(errors, settings))
-    coverage = float(coverage_by_step(found.next[..., 0], found.next[..., 2], found.truth[:, :1])[0])
-    covered = coverage_by_step(found.ahead[..., 0], found.ahead[..., 2], found.truth)
+    coverage = float(coverage_by_step(forecasts.next[..., 0], forecasts.next[..., 2], forecasts.truth[:, :1])[0])
+    covered = coverage_by_step(forecasts.ahead[..., 0], forecasts.ahead[..., 2], forecasts.truth)
     inside, steps = f"share of values inside of the {settings.interval:.0%} interval", steps_to_show(settings.horizon)
     metrics: dict[str, Any] = {
         f"{inside}, one step ahead": coverage,
         f"{inside}, by steps ahead": {str(k): float(covered[k - 1]) for k in steps},
-        "forecasts judged": int(np.isfinite(found.truth[:, 0]).sum()),
-        "one step ahead": one_step(found, data, settings),
+        "forecasts judged": int(np.isfinite(forecasts.truth[:, 0]).sum()),
+        "one step ahead": one_step(forecasts, data, settings),
         "root mean squared error by steps ahead": {
             name: {str(k): float(values[k - 1]) for k in steps} for name, values in errors.items()
         },
@@ -406,125 +352,27 @@ def judge(bundles: Bundles, small, data: Data, settings: Settings, run: Run) -> 
     run.console.print(one_step_table(metrics["one step ahead"]))
     run.say("interval", f"{coverage:.1%} of the test values are inside of the {settings.interval:.0%} interval")
     run.note(no_better(errors))
-    return metrics, found
-
-
-def backtested(bundles: Bundles, small, data: Data, settings: Settings) -> Forecasts:
-    level, horizon, splits = round(100 * settings.interval), settings.horizon, data.splits
-    names = (f"lower_{level}", "forecast", f"upper_{level}")
-
-    def intervals(bundle) -> np.ndarray:
-        return backtest.rolled(splits, lambda number, split: stacked(backtest.streamed(bundle, number, split), names))
-
-    next_value, ahead = intervals(bundles.next), intervals(bundles.ahead)
-    methods = {
-        FED_BACK: backtest.rolled(
-            splits, lambda number, split: backtest.fed_back(bundles.next, number, split, horizon)
-        ),
-        AT_ONCE: ahead[..., 1],
-    }
-    if small is not None:
-        methods[SMALL] = backtest.rolled(splits, lambda number, split: by_small(small, data, settings, number, split))
-    methods["last value"] = backtest.rolled(
-        splits, lambda _, split: last_value(split.series.values, split.origins, horizon)
-    )
-    if settings.season:
-        methods["last season"] = backtest.rolled(
-            splits, lambda _, split: seasonal_naive(split.series.values, split.origins, horizon, settings.season)
-        )
-    truth = backtest.rolled(splits, lambda _, split: truth_of(split.judged, split.origins, horizon))
-    units = backtest.rolled(splits, lambda number, split: np.full((len(split.origins), 1), data.unit(number)))
-    return Forecasts(methods, truth, next_value, ahead, units)
-
-
-def stacked(outputs: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
-    return np.stack([outputs[name] for name in names], axis=-1)
-
-
-def by_small(small, data: Data, settings: Settings, number: int, split: Split) -> np.ndarray:
-    """Forecasts of the small network, fed back."""
-    windows = rk.data.contexts_of(data.scaled(number)[:, :1], split.origins, settings.tau)[..., 0]
-    found = backtest.fed_back_windows(small, windows, settings.horizon, settings.difference)
-    return found * data.scaling.scales[number, 0] + data.scaling.centres[number, 0]
-
-
-def one_step(found: Forecasts, data: Data, settings: Settings) -> dict[str, dict[str, float]]:
-    """Mean squared error and MASE of the forecasts of one step, by method."""
-    scales = {"MASE": naive_errors(data, 1)}
-    if settings.season:
-        by_season = naive_errors(data, settings.season)  # NaN where no training part is longer than a season
-        scales |= {"MASE by season": by_season} if np.isfinite(by_season).any() else {}
-    truth = found.truth[:, 0]
-    return {
-        name.removesuffix(", fed back"): {
-            "squared error": float(
-                errors_by_step((values / found.units)[:, :1], (found.truth / found.units)[:, :1])[0] ** 2
-            ),
-            **{label: mase(values[:, 0], truth, scale) for label, scale in scales.items()},
-        }
-        for name, values in found.methods.items()
-        if name != AT_ONCE  # which is the same at one step
-    }
-
-
-def naive_errors(data: Data, season: int) -> np.ndarray:
-    """For each forecast [N], the error of the value one season before, within the training part of its series."""
-
-    def of_series(_: int, split: Split) -> np.ndarray:
-        end = split.valid_begin
-        error = naive_error(split.series.values[:end], season, split.series.observed[:end])
-        return np.full(len(split.origins), error)
-
-    return backtest.rolled(data.splits, of_series)
-
-
-def one_step_table(rows: dict[str, dict[str, float]]) -> Table:
-    """The errors of one step as a table."""
-    table = Table("one step ahead", *next(iter(rows.values())), box=None, header_style="bold", pad_edge=False)
-    for name, values in rows.items():
-        table.add_row(name, *(f"{value:.4g}" for value in values.values()))
-    return table
-
-
-def no_better(errors: dict[str, np.ndarray]) -> str | None:
-    """A sentence about a model that is no better than repeating the last value."""
-    model, naive = errors[FED_BACK][0], errors["last value"][0]
-    if model < naive:
-        return None
-    return (
-        f"The error of the next value is {model:.4g}, and that of repeating the last value is {naive:.4g}: the model "
-        "has learned nothing that helps. Train it longer, or on more data."
-    )
-
-
-def growth_table(errors: dict[str, np.ndarray], settings: Settings) -> Table:
-    """The errors by the steps ahead, and how many times the first one the last one is."""
-    steps = steps_to_show(settings.horizon)
-    table = Table("error by steps ahead", *map(str, steps), "growth", box=None, header_style="bold", pad_edge=False)
-    for name, values in errors.items():
-        growth = values[-1] / values[0] if values[0] else np.nan
-        table.add_row(name, *(f"{values[k - 1]:.4g}" for k in steps), f"{growth:.1f}x")
-    return table
+    return metrics, forecasts
 
 
 # ---------------------------------------------------------------------- report
 
 
-def report(metrics: dict, found: Forecasts, histories: dict, data: Data, settings: Settings) -> None:
+def report(metrics: dict, forecasts: Forecasts, histories: dict, data: ScaledSeries, settings: Settings) -> None:
     """Write metrics.json and the pictures; those of forecasts show the first series."""
     folder, split = settings.out / "report", data.splits[0]
     write_numbers(folder, metrics, settings, histories)
     losses = {"RNN": "nats" if settings.output == "gaussian" else "quantile loss", "MLP": "squared error"}
     plot_losses({name: (losses[name], history) for name, history in histories.items()}, folder / "curves.png")
     count = len(split.origins)
-    lower, forecast, upper = np.moveaxis(found.next[:count, 0], -1, 0)
+    lower, forecast, upper = np.moveaxis(forecasts.next[:count, 0], -1, 0)
     outputs = {"lower": lower, "forecast": forecast, "upper": upper}
     forecast_pictures.plot_series(data.splits, folder / "series.png")
     forecast_pictures.plot_next(split, outputs, folder / "next.png")
-    forecast_pictures.plot_ahead(split, found.ahead[:count], folder / "ahead.png")
+    forecast_pictures.plot_ahead(split, forecasts.ahead[:count], folder / "ahead.png")
     unit = "in the data's unit" if len(data.splits) == 1 else "in standard deviations of the training part"
-    forecast_pictures.plot_growth(found.errors(), unit, folder / "growth.png")
-    covered = coverage_by_step(found.ahead[..., 0], found.ahead[..., 2], found.truth)
+    forecast_pictures.plot_growth(forecasts.errors(), unit, folder / "growth.png")
+    covered = coverage_by_step(forecasts.ahead[..., 0], forecasts.ahead[..., 2], forecasts.truth)
     forecast_pictures.plot_coverage(covered, settings.interval, folder / "coverage.png")
 
 

@@ -35,9 +35,9 @@ def read_labelled(path: str | Path, text: str, label: str) -> list[tuple[str, st
         empty = next((row for row, cell in enumerate(table.columns[column]) if not cell.strip()), None)
         if empty is not None:
             raise TextError(f"{table.place(empty, column)}, is empty. Fill it in, or remove the line.")
-    found = list(zip((cell.strip() for cell in table.columns[text]), map(str.strip, table.columns[label]), strict=True))
-    check_labels([kind for _, kind in found], table.path, label)
-    return found
+    pairs = list(zip((cell.strip() for cell in table.columns[text]), map(str.strip, table.columns[label]), strict=True))
+    check_labels([kind for _, kind in pairs], table.path, label)
+    return pairs
 
 
 def check_labels(labels: Sequence[str], path: str, column: str) -> None:
@@ -159,5 +159,5 @@ def balanced_weights(labels: Sequence[int], count: int) -> np.ndarray:
     >>> balanced_weights([0, 0, 1, 1, 1, 1], 2).tolist()
     [1.5, 0.75]
     """
-    found = np.bincount(np.asarray(labels), minlength=count)
-    return (len(labels) / (count * np.maximum(found, 1))).astype(np.float32)
+    counts = np.bincount(np.asarray(labels), minlength=count)
+    return (len(labels) / (count * np.maximum(counts, 1))).astype(np.float32)

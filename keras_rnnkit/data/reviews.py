@@ -42,11 +42,11 @@ def reviews(count: int, seed: int = 0, plain: float = 0.2) -> list[tuple[str, st
     negative: the cake was great , but the terrace was boring .
     """
     random = np.random.default_rng(seed)
-    found: dict[str, str] = {}
-    while len(found) < count:
+    labels: dict[str, str] = {}
+    while len(labels) < count:
         text, positive = review(random, plain)
-        found[text] = LABELS[positive]
-    return list(found.items())
+        labels[text] = LABELS[positive]
+    return list(labels.items())
 
 
 def review(random: Random, plain: float) -> tuple[str, bool]:

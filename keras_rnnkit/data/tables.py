@@ -56,16 +56,16 @@ def read_table(path: str | Path, columns: Sequence[str]) -> Table:
     """
     name, text = str(path), read_text(path, FORM)
     rows = json_rows(text, name) if Path(path).suffix.lower() in (".jsonl", ".ndjson") else csv_rows(text, name)
-    lines, found = [], {column: [] for column in columns}  # type: ignore[var-annotated]
+    lines, cells_by_column = [], {column: [] for column in columns}  # type: ignore[var-annotated]
     for line, row in rows:
         lines.append(line)
         for column in columns:
             if column not in row:
                 raise TextError(missing_column(name, line, column, list(row)))
-            found[column].append(row[column])
+            cells_by_column[column].append(row[column])
     if not lines:
         raise TextError(f"{name!r} has no row. {FORM}")
-    return Table(name, lines, found)
+    return Table(name, lines, cells_by_column)
 
 
 def missing_column(path: str, line: int, column: str, columns: list[str]) -> str:

@@ -31,7 +31,7 @@ def read_vectors(path: str | Path, words: Collection[str]) -> dict[str, np.ndarr
     >>> read_vectors(path, ["be", "or"])
     {'be': array([ 0.,  0., -1.], dtype=float32)}
     """
-    wanted, found = set(words), {}
+    wanted, vectors = set(words), {}
     size, number = None, 0
     for block in read_blocks(path, BLOCK):
         for line in block.split("\n"):
@@ -44,11 +44,11 @@ def read_vectors(path: str | Path, words: Collection[str]) -> dict[str, np.ndarr
             if line.strip():
                 word, vector = vector_of(cells, size, number, path)
                 if word in wanted:
-                    found[word] = vector
+                    vectors[word] = vector
         number -= block.endswith("\n")  # what follows the last line of a block is no line
     if size is None:
         raise TextError(f"{str(path)!r} is empty. {FORM}")
-    return found
+    return vectors
 
 
 def size_of(cells: list[str], path: str | Path) -> int:
@@ -80,8 +80,8 @@ def matrix_of(tokens: Collection[str], vectors: dict[str, np.ndarray], seed: int
     >>> matrix_of(["a"], {"a": np.ones(2, "float32")}).tolist()
     [[1.0, 1.0]]
     """
-    known = np.stack(list(vectors.values()))
-    random = np.random.default_rng(seed).normal(0.0, known.std(), (len(tokens), known.shape[1])).astype(np.float32)
+    rows = np.stack(list(vectors.values()))
+    random = np.random.default_rng(seed).normal(0.0, rows.std(), (len(tokens), rows.shape[1])).astype(np.float32)
     for row, token in zip(random, tokens, strict=True):
         row[:] = vectors.get(token, row)
     return random

@@ -60,14 +60,14 @@ def fed_back(bundle: Any, number: int, split: Split, horizon: int) -> np.ndarray
     states, first = states_after(bundle, number, channels, origins)
     stream = bundle.stream(len(origins), **fixed_of(bundle, number, len(origins)))
     stream.restore(states)
-    found = np.full((len(split.origins), horizon), np.nan)
-    value, known = first, channels[origins, 1:]
+    forecasts = np.full((len(split.origins), horizon), np.nan)
+    value, covariates = first, channels[origins, 1:]
     for step in range(horizon):
-        found[places, step] = value
+        forecasts[places, step] = value
         if step + 1 < horizon:
-            rows = np.concatenate([value[:, None], known], axis=1)[:, None]
+            rows = np.concatenate([value[:, None], covariates], axis=1)[:, None]
             value = stream.push({"x": rows})["forecast"][:, 0, 0]
-    return found
+    return forecasts
 
 
 def states_after(bundle: Any, number: int, channels: np.ndarray, origins: np.ndarray):
@@ -91,10 +91,10 @@ def fed_back_windows(model: Any, windows: np.ndarray, horizon: int, difference: 
         horizon: the number of steps.
         difference: whether the model reads and gives differences from the last value.
     """
-    found = np.zeros((len(windows), horizon))
+    forecasts = np.zeros((len(windows), horizon))
     for step in range(horizon):
         last = windows[:, -1:] if difference else np.zeros((1, 1), windows.dtype)
         value = np.asarray(model(windows - last)) + last
-        found[:, step] = value[:, 0]
+        forecasts[:, step] = value[:, 0]
         windows = np.concatenate([windows[:, 1:], value], axis=1).astype(np.float32)
-    return found
+    return forecasts

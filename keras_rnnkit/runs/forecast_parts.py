@@ -104,6 +104,27 @@ class Scaling:
         return ((channels - self.centres[number]) / self.scales[number]).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class ScaledSeries:
+    """The series, each cut into its parts, and what scales them."""
+
+    splits: list[Split]
+    scaling: Scaling
+
+    def scaled(self, number: int) -> np.ndarray:
+        """The channels of a series [T, D], scaled."""
+        return self.scaling.scaled(number, self.splits[number].series.channels)
+
+    def scaled_targets(self, number: int) -> np.ndarray:
+        """The values of a series [T], scaled; NaN where none was measured."""
+        observed = self.splits[number].series.observed
+        return np.where(observed, self.scaled(number)[:, 0], np.nan).astype(np.float32)
+
+    def unit(self, number: int) -> float:
+        """What errors are measured in: the data's own unit for one series, else a standard deviation of training."""
+        return 1.0 if len(self.splits) == 1 else float(self.scaling.scales[number, 0])
+
+
 def leaves_its_range(split: Split) -> float:
     """The share of the validation part that is outside of what the training part had, by half a standard deviation.
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs import forecast_judging
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import series
@@ -96,9 +97,9 @@ def test_a_trend_is_told():
 
 
 def test_a_model_that_is_no_better_than_the_last_value_is_told():
-    errors = {series.FED_BACK: np.array([2.0]), "last value": np.array([1.0])}
-    assert "the model has learned nothing that helps" in series.no_better(errors)
-    assert series.no_better({**errors, "last value": np.array([3.0])}) is None
+    errors = {forecast_judging.FED_BACK: np.array([2.0]), "last value": np.array([1.0])}
+    assert "the model has learned nothing that helps" in forecast_judging.no_better(errors)
+    assert forecast_judging.no_better({**errors, "last value": np.array([3.0])}) is None
 
 
 @pytest.mark.parametrize(
