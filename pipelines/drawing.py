@@ -41,7 +41,8 @@ PICTURES = (
     ("completions.png", "Test images, the upper half that the model was shown, and how it went on from there."),
     ("samples_rows.png", "Drawings row by row: the pixels of a row do not know of each other."),
     ("strokes.png", "Digits drawn with a pen by the mixture-density model, beside generated ones."),
-    ("curves.png", "Validation loss after each epoch, in nats per pixel or point."),
+    ("curves.png", "Validation loss of the images after each epoch."),
+    ("curves_strokes.png", "Validation loss of the strokes after each epoch."),
 )
 NAMES = {"pixels": "pixel by pixel", "rows": "row by row", "strokes": "stroke by stroke"}
 
@@ -201,7 +202,7 @@ def build(settings: Settings, images: ImageParts, way: str):
             keras.Input((None, images.size), name="rows") if way == "rows" else keras.Input((None, 5), name="points")
         )
         x = layers.Dense(s.embedding, activation="relu", name="before")(first)
-    x = layers.Add()([x, layers.Reshape((1, -1))(layers.Dense(s.embedding, name="what")(label))])  # at every step
+    x = layers.Add()([x, layers.Reshape((1, -1))(layers.Dense(s.embedding, name="of_label")(label))])  # at every step
     x = layers.Concatenate()([x, where]) if way == "pixels" else x
     for i in range(s.layers):
         x = layers.Dropout(s.dropout, seed=s.seed + i)(x)
@@ -318,7 +319,11 @@ def drawn_pixels(bundle, beginning: np.ndarray, label: np.ndarray, size: int, se
 def report(settings: Settings, metrics, histories, drawings, bundles, images: ImageParts) -> None:
     """metrics.json and the pictures."""
     folder, s = write_metrics(settings, metrics, histories), settings
-    plot_losses({NAMES[way]: history for way, history in histories.items()}, folder / "curves.png")
+    of_images = {NAMES[way]: history for way, history in histories.items() if way != "strokes"}
+    if of_images:
+        plot_losses(of_images, folder / "curves.png", "bits a pixel", 1 / math.log(2))
+    if "strokes" in histories:
+        plot_losses({NAMES["strokes"]: histories["strokes"]}, folder / "curves_strokes.png", "nats a point")
     firsts = [int(np.argmax(images.train[1] == number)) for number in range(len(images.labels))]
     for way, name in (("pixels", "samples.png"), ("rows", "samples_rows.png")):
         if way in drawings:
@@ -333,9 +338,10 @@ def report(settings: Settings, metrics, histories, drawings, bundles, images: Im
         stroke_sheet(drawings["strokes"], examples, folder / "strokes.png")
 
 
-def completions(bundle, images: ImageParts, settings: Settings, path: Path, count: int = 8, tries: int = 5) -> None:
+def completions(bundle, images: ImageParts, settings: Settings, path: Path, count: int = 10, tries: int = 5) -> None:
     """Draw the lower halves of test images whose upper halves the model was shown."""
-    shades, numbers = shades_of(images.test[0][:count], settings.levels), images.test[1][:count]
+    rows = np.unique(images.test[1], return_index=True)[1][:count]  # an image of each label
+    shades, numbers = shades_of(images.test[0][rows], settings.levels), images.test[1][rows]
     half = shades[:, : images.size // 2].reshape(len(shades), -1)
     beginning = np.concatenate([np.full((len(half), 1), settings.levels), half], axis=1)
     label = one_hot(numbers, len(images.labels))

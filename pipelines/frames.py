@@ -38,7 +38,7 @@ PICTURES = (
         "clips.png",
         "Test clips, frame by frame; the frame's colour is the label of the model. Wrong ones are crossed out.",
     ),
-    ("by_frame.png", "Accuracy at each frame of the test clips: what memory is worth."),
+    ("by_frame.png", "Accuracy at each frame of the test clips, by how much a model remembers."),
     ("confusion.png", "Labels of the test frames, and how often the recurrent model gave which."),
     ("curves.png", "Loss on the validation clips after each epoch."),
 )
@@ -261,13 +261,13 @@ def judge(models, data: Data, run: Run) -> tuple[dict[str, Any], dict[str, list[
     metrics["right"] = accuracy | {f"always {data.labels[most_frequent]!r}": float(np.mean(targets == most_frequent))}
     for name, value in metrics["right"].items():
         run.say("test", f"{value:6.2%} of {len(targets):,} frames right, {name}")
-    found = np.concatenate(predicted["recurrent"]).argmax(-1)
+    numbers = np.concatenate(predicted["recurrent"]).argmax(-1)
     metrics["right, by label"] = {
-        label: float(np.mean(found[targets == number] == number))
+        label: float(np.mean(numbers[targets == number] == number))
         for number, label in enumerate(data.labels)
         if (targets == number).any()
     }
-    run.note(degenerate([data.labels[number] for number in found], "labels of the test frames"))
+    run.note(degenerate([data.labels[number] for number in numbers], "labels of the test frames"))
     return metrics, predicted
 
 
@@ -283,9 +283,9 @@ def export(model, data: Data, settings: Settings, run: Run):
 
 def streamed(bundle, expected: list[np.ndarray], data: Data, run: Run) -> dict[str, float]:
     """The test clips frame by frame through onnxruntime: the accuracy, and the largest difference from Keras."""
-    found = of_equal_length(lambda x: step_by_step(bundle, x), data.test)
-    difference = check_streamed(expected, found)
-    accuracy = float(np.mean(np.concatenate(found).argmax(-1) == np.concatenate(data.targets)))
+    probabilities = of_equal_length(lambda x: step_by_step(bundle, x), data.test)
+    difference = check_streamed(expected, probabilities)
+    accuracy = float(np.mean(np.concatenate(probabilities).argmax(-1) == np.concatenate(data.targets)))
     run.say("streamed", f"{accuracy:6.2%} right frame by frame, largest difference from Keras {difference:.1e}")
     return {"right, frame by frame through onnxruntime": accuracy, "largest difference from Keras": difference}
 

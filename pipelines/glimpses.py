@@ -5,7 +5,7 @@ python pipelines/glimpses.py --data folder --size 16 --patch 4
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +28,7 @@ from keras_rnnkit.settings import SettingsError
 
 PICTURES = (
     ("accuracy.png", "Accuracy on the test images after each glimpse, by the share of the pixels that was seen."),
-    ("glimpses.png", "Where the model looked, in order, and what it took the image for after each glimpse."),
+    ("glimpses.png", "Where the model looked, and its label for the image after each glimpse."),
     ("curves.png", "Loss on the validation images after each epoch."),
 )
 NAMES = {
@@ -64,14 +64,15 @@ class Settings(TrainingSettings):
     ] = None
     valid_count: Annotated[int | None, "Images for validation. Default: 180, or a tenth of your own."] = None
     test_count: Annotated[int | None, "Images for the test. Default: 360, or a tenth of your own."] = None
-    batch: Annotated[int, "Images in a batch."] = 64
+    batch: Annotated[int, "Images in a batch."] = 32
     units: Annotated[int, "Units of each layer."] = 128
     embedding: Annotated[int, "Features of a glimpse."] = 128
     dropout: Annotated[float, "Dropout rate before the output."] = 0.2
     explore: Annotated[
         float, "Weight of the entropy of the policy in its loss, which keeps it from deciding too early."
     ] = 0.02
-    epochs: Annotated[int, "Passes over the images."] = 80
+    epochs: Annotated[int, "Passes over the images."] = 100
+    compare_epochs: Annotated[int, "Passes over the images of the models to compare with."] = 40
     schedule: Annotated[
         Literal["constant", "halving", "cosine", "plateau"],
         "How the learning rate falls; plateau: after an epoch without improvement.",
@@ -82,7 +83,7 @@ class Settings(TrainingSettings):
     MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "compare", "checkpoint_every")
     COUNTS = (
         *TrainingSettings.COUNTS,
-        *("size", "patch", "glimpses", "valid_count", "test_count", "batch", "checkpoint_every"),
+        *("size", "patch", "glimpses", "compare_epochs", "valid_count", "test_count", "batch", "checkpoint_every"),
     )
     NOT_NEGATIVE = (*TrainingSettings.NOT_NEGATIVE, "explore")
     SMOKE = {"units": 8, "embedding": 8, "epochs": 1, "compare": False, "glimpses": 3, "batch": 64}
@@ -178,6 +179,7 @@ def train(model, data: ImageParts, settings: Settings, run: Run, way: str) -> li
         validation_batch_size=settings.batch,
         tokens=settings.batch * (1 if way == "cnn" else model.glimpses),
         suffix=suffix_of(way, settings),
+        settings=settings if way == settings.way else replace(settings, epochs=settings.compare_epochs),
     )
 
 

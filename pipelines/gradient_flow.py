@@ -1,4 +1,4 @@
-"""Measure how far gradients reach in six recurrent networks, and let them prove it on two tasks of long memory.
+"""Measure how far gradients reach in seven recurrent networks, and let them prove it on two tasks of long memory.
 
 python pipelines/gradient_flow.py --units 64 --adding-steps 200
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from rich.table import Table
 
@@ -18,9 +18,9 @@ from keras_rnnkit.runs.settings import TrainingSettings, option
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.files import replacing
 
-NAMES = ("tanh", "relu", "lstm", "gru", "layernorm_lstm", "residual")
-VANILLA = ("tanh", "relu")
-"""Networks with a fifth of the learning rate: their gradients are steeper."""
+NAMES = ("linear", "tanh", "relu", "lstm", "gru", "layernorm_lstm", "residual")
+VANILLA = ("linear", "tanh", "relu")
+"""Networks with a tenth of the learning rate: their gradients are steeper."""
 EXPORTED = "gru"
 """The network that is exported, as it has learned to add."""
 IGNORED = ("cell", "layers", "embedding", "dropout")
@@ -43,22 +43,30 @@ class Settings(TrainingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     networks: Annotated[str, f"Those to compare, with commas: {', '.join(NAMES)}."] = ",".join(NAMES)
+    copying_networks: Annotated[str, "Those of them that learn to copy too."] = "linear,tanh,relu,lstm,gru"
+    copying_units: Annotated[int, "Units of each layer of those that copy."] = 128
     adding_steps: Annotated[int, "Steps of the sequences whose two marked numbers are added."] = 200
     copying_steps: Annotated[int, "Steps for which ten symbols are kept before they are copied."] = 50
     adding_batches: Annotated[int, "Batches of an epoch of the adding task."] = 100
-    copying_batches: Annotated[int, "Batches of an epoch of the copying task."] = 200
+    copying_batches: Annotated[int, "Batches of an epoch of the copying task."] = 100
     batch: Annotated[int, "Sequences in a batch."] = 64
     held_out: Annotated[int, "Sequences for validation, of each task."] = 500
-    units: Annotated[int, "Units of each layer."] = 64
+    units: Annotated[int, "Units of each layer of the networks that are measured, and add."] = 64
     epochs: Annotated[int, "Epochs of each training, at most; one that solves its task ends."] = 8
-    learning_rate: Annotated[float, "Learning rate; vanilla networks have a fifth of it."] = 1e-2
+    learning_rate: Annotated[float, "Learning rate; vanilla networks have a tenth of it."] = 1e-2
+    schedule: Annotated[
+        Literal["constant", "halving", "cosine", "plateau"],
+        "How the learning rate falls; plateau: after an epoch without improvement.",
+    ] = "cosine"
     starts: Annotated[bool, "Compare first weights and layer-wise training too."] = True
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/gradient_flow")
 
-    SIZES = ("adding_steps", "copying_steps", "adding_batches", "copying_batches", "batch", "held_out")
+    SIZES = ("copying_units", "adding_steps", "copying_steps", "adding_batches", "copying_batches", "batch", "held_out")
     COUNTS = (*TrainingSettings.COUNTS, *SIZES)
     SMOKE = {
         "networks": "tanh,gru",
+        "copying_networks": "gru",
+        "copying_units": 8,
         "adding_steps": 10,
         "copying_steps": 4,
         "adding_batches": 4,
@@ -71,7 +79,7 @@ class Settings(TrainingSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        unknown = [name for name in self.names if name not in NAMES]
+        unknown = [name for name in (*self.names, *names_in(self.copying_networks)) if name not in NAMES]
         if unknown or EXPORTED not in self.names:
             raise SettingsError(
                 f"networks must be some of {', '.join(NAMES)}, {EXPORTED} among them, which is exported. Received: "
@@ -85,7 +93,20 @@ class Settings(TrainingSettings):
 
     @property
     def names(self) -> list[str]:
-        return [name.strip() for name in self.networks.split(",")]
+        return names_in(self.networks)
+
+    def names_for(self, task: str) -> list[str]:
+        """The networks that learn a task."""
+        copying = names_in(self.copying_networks)
+        return self.names if task == "adding" else [name for name in self.names if name in copying]
+
+
+def names_in(text: str) -> list[str]:
+    """
+    >>> names_in("gru, lstm")
+    ['gru', 'lstm']
+    """
+    return [name.strip() for name in text.split(",")]
 
 
 def run(settings: Settings) -> dict:
@@ -147,10 +168,11 @@ def train_all(name: str, task, found: dict[str, Any], settings: Settings, run: R
     from keras_rnnkit.runs.gradient_study import built, norms, trained
 
     losses, batches = {}, getattr(settings, f"{name}_batches")
-    for network, build in networks_of(settings).items():
+    units = settings.units if name == "adding" else settings.copying_units
+    for network in settings.names_for(name):
         run.console.print(f"\n{task.name}: {network}")
-        model = built(task, build, settings, network)
-        rate = settings.learning_rate / (5 if network in VANILLA else 1)
+        model = built(task, networks_of(settings)[network], settings, network, units)
+        rate = settings.learning_rate / (10 if network in VANILLA else 1)
         losses[network] = trained(model, task, batches, run, suffix_of(name, network), learning_rate=rate)
         if name == "adding":
             found["norms after training"][network] = norms(model, task, settings)
@@ -171,35 +193,35 @@ def compare(settings: Settings, run: Run) -> dict[str, Any]:
     from keras_rnnkit.runs.memory_networks import STARTS
     from keras_rnnkit.runs.memory_tasks import adding
 
-    task, epochs = adding(max(4, settings.adding_steps // 2)), min(3, settings.epochs)
+    task, epochs = adding(max(4, settings.adding_steps // 2)), min(2, settings.epochs)
     found: dict[str, Any] = {"start task": task, "start norms": {}, "start losses": {}}
     for number, (name, build) in enumerate(STARTS.items()):
         run.console.print(f"\n{task.name}: {name}")
         model = built(task, build, settings)
         found["start norms"][name] = norms(model, task, settings)
-        rate = settings.learning_rate / (5 if name.startswith("tanh") else 1)
+        rate = settings.learning_rate / (10 if name.startswith("tanh") else 1)
         changes = {"learning_rate": rate, "epochs": epochs}
         losses = trained(model, task, settings.adding_batches, run, f"_start_{number}", **changes)
         found["start losses"][name] = losses
     for name, build in DEEP.items():
         run.console.print(f"\n{task.name}: {name}")
-        found["start losses"][name] = build(task, settings.adding_batches, run, epochs)
+        found["start losses"][name] = build(task, settings.adding_batches, run)
     return found
 
 
-def at_once(task, batches: int, run: Run, epochs: int) -> list[float]:
-    """Three GRU layers, trained together from the beginning."""
+def at_once(task, batches: int, run: Run) -> list[float]:
+    """Three GRU layers, trained together for three epochs."""
     from keras_rnnkit.runs.gradient_study import built, trained
 
     model = built(task, lambda units, steps: [rk.GRU(units, return_sequences=True) for _ in range(3)], run.settings)
-    return trained(model, task, batches, run, "_start_deep", epochs=epochs)
+    return trained(model, task, batches, run, "_start_deep", epochs=3)
 
 
-def one_by_one(task, batches: int, run: Run, epochs: int) -> list[float]:
-    """The same layers, of which each is added when those below have been trained for an epoch."""
+def one_by_one(task, batches: int, run: Run) -> list[float]:
+    """The same layers, of which each is added when those below it have been trained for an epoch."""
     from keras_rnnkit.runs.gradient_study import layer_by_layer
 
-    return layer_by_layer(task, batches, run, layers=min(3, epochs))
+    return layer_by_layer(task, batches, run, layers=3)
 
 
 DEEP = {"three GRU layers at once": at_once, "three GRU layers, one after the other": one_by_one}
@@ -305,7 +327,7 @@ def write_numbers(folder: Path, metrics: dict[str, Any], losses, settings: Setti
 
 
 def main(settings: Settings) -> None:
-    """Measure gradients by lag, singular values and clipping, and train six networks on two tasks of long memory."""
+    """Measure gradients by lag, singular values and clipping, and train seven networks on two tasks of long memory."""
     run(settings)
 
 

@@ -19,7 +19,6 @@ from keras_rnnkit.runs.page import in_words
 from keras_rnnkit.runs.recurrent import CELLS, layer_of
 from keras_rnnkit.runs.reporting import write_report
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.samples import continuation
 from keras_rnnkit.runs.settings import WritingSettings
 from keras_rnnkit.settings import SettingsError
 
@@ -114,7 +113,7 @@ def run(settings: Settings) -> dict:
         history = train(model, parts, vocabulary, settings, run)
         metrics = judge(parts, vocabulary, settings, run)
         if settings.export:
-            metrics |= export(parts["test"], vocabulary, settings, run)
+            metrics |= export(parts, vocabulary, settings, run)
         shown = best_model(settings, run, len(vocabulary), None, stateful=False)
         write_report(settings, metrics, history, vocabulary, parts, shown)
         return run.complete(metrics, PICTURES, metrics.get("sample", ""), results(metrics))
@@ -199,6 +198,8 @@ def recurrent(settings: Settings, place: int, stateful: bool):
 
 def train(model, parts, vocabulary, settings: Settings, run: Run) -> list[dict[str, float]]:
     """Train; the best weights are kept in a file. Returns the logs of every epoch."""
+    from keras_rnnkit.runs.samples import continuation
+
     if settings.init:
         rk.training.initialize_uniformly(model, settings.init, settings.seed)
     windows = training_windows(parts["train"], settings)
@@ -268,7 +269,9 @@ def results(metrics: dict) -> dict:
         f"perplexity of {of}": metrics["test_perplexity"],
         "the same in bits a token": metrics["test_bits"],
         "the same in nats a token": metrics["test_nats"],
-        "perplexity of models that count": ", ".join(f"of {n} tokens: {in_words(p)}" for n, p in ngrams.items()),
+        "perplexity of n-gram models of the training text": ", ".join(
+            f"{n}-grams {in_words(p)}" for n, p in ngrams.items()
+        ),
         **metrics.get("verified", {}),
     }
 
@@ -292,8 +295,9 @@ def summed_nats(logits: np.ndarray, targets: np.ndarray) -> float:
 # ---------------------------------------------------------------------- export
 
 
-def export(test: np.ndarray, vocabulary, settings: Settings, run: Run) -> dict:
+def export(parts, vocabulary, settings: Settings, run: Run) -> dict:
     """Write the bundle; compare the perplexity of its graphs with Keras' on the same tokens."""
+    test = parts["test"]
     model = best_model(settings, run, len(vocabulary), None, stateful=False)
     modes = ["sequence", "stream", "generate"]
     folder = settings.out / "bundle"
@@ -311,7 +315,7 @@ def export(test: np.ndarray, vocabulary, settings: Settings, run: Run) -> dict:
     same = {name: math.exp(summed_nats(y, ids[1:]) / (len(ids) - 1)) for name, y in logits.items()}
     run.say("exported", f"{folder}, error {report.error:.1e}")
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in same.items())
-    of = f"perplexity of the first {len(ids) - 1:,} tokens of the test text"
+    of = f"perplexity of the first {len(ids) - 1:,} tokens of the {name_of_test(parts)} text"
     run.say("verified", f"{of}:\n          {numbers}")
     prompt = start_of(test, vocabulary, settings)
     start = settings.start or vocabulary.decode(prompt)

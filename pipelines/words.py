@@ -18,7 +18,6 @@ from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.reporting import write_report
 from keras_rnnkit.runs.rows import Rows
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.samples import continuation
 from keras_rnnkit.runs.settings import WritingSettings
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.vocabulary import BEGIN, END, PADDING
@@ -136,6 +135,8 @@ def build(settings: Settings, size: int):
 
 def train(model, parts, vocabulary, settings: Settings, run: Run) -> list[dict[str, float]]:
     """The logs of every epoch; the best weights are kept in a file. Each epoch has the words in an order of its own."""
+    from keras_rnnkit.runs.samples import continuation
+
     x, y = parts["train"]
     rows = Rows(x, y, settings.batch, settings.seed)
     start, end = np.full((5, 1), vocabulary.number(BEGIN), np.int32), vocabulary.number(END)

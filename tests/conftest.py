@@ -8,7 +8,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import numpy as np
 import pytest
 
-# Programs that tests run, or that recorded what they read: not modules of tests.
+# Programs that tests run, that recorded what they read, or that need a package of their own: not modules of tests.
 collect_ignore = ["training/two_replicas.py", "layers/record_torch.py", "studies/mutation"]
 
 

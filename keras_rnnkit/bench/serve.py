@@ -24,7 +24,7 @@ from keras_rnnkit import runtime
 from keras_rnnkit.bench.load import load
 from keras_rnnkit.bench.settings import ServeBench
 from keras_rnnkit.serving.models.datatypes import NAMES
-from keras_rnnkit.serving.models.served_model import open_shape
+from keras_rnnkit.serving.models.description import open_shape
 from keras_rnnkit.timing import machine
 
 WAYS = ("json", "binary", "websocket")

@@ -75,6 +75,7 @@ class TrainBench:
     loops: Annotated[bool, "Also time our layers with the graph loop, where they take the compiled one."] = False
     others: Annotated[bool, "Also time torch and plain JAX, where they are installed."] = True
     jit: Annotated[bool, "XLA compiles the whole step, as jit_compile=True asks for."] = False
+    memory: Annotated[bool, "Also time and weigh memory='checkpoint' with sequences of 1024 steps."] = False
     dtype: Annotated[str, "float32, or a policy such as mixed_bfloat16 to compare with float32."] = "float32"
     json: Annotated[Path | None, "Write the rows and the machine to this file too."] = None
     chart: Annotated[Path | None, "Draw the ratios to stock Keras as bars into this file (.svg or .png)."] = None

@@ -13,10 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_rnnkit.bench import activation_memory
 from keras_rnnkit.bench.first_step import first_steps
 from keras_rnnkit.bench.settings import TrainBench
 from keras_rnnkit.bench.train_chart import draw
-from keras_rnnkit.bench.train_rows import Row, rows
+from keras_rnnkit.bench.train_rows import LONG, QUICK, Row, rows
 from keras_rnnkit.timing import Times, machine
 
 EXACT = 1e-5
@@ -43,7 +44,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Result:
-    """first_step: seconds of the first step of `model.fit` in a new process, for each contender."""
+    """first_step: seconds of the first step of `model.fit` in a new process, for each contender.
+
+    memory: MB at the peak of a training step over long sequences, for each contender; empty unless asked for.
+    """
 
     machine: str
     load: float
@@ -52,6 +56,7 @@ class Result:
     repeats: int
     rows: list[Measured]
     first_step: dict[str, list[float]]
+    memory: dict[str, float]
 
 
 def run(settings: TrainBench, tell: Callable[[str], Any] = lambda stage: None) -> Result:
@@ -66,7 +71,11 @@ def run(settings: TrainBench, tell: Callable[[str], Any] = lambda stage: None) -
     if settings.only in "the first step of fit":
         tell("the first step of fit")
         first = first_steps(1 if settings.quick else 3, settings.quick)
-    result = Result(where(), load, rate, settings.quick, repeats, measured, first)
+    weighed = {}
+    if settings.memory:
+        tell("the memory of a long sequence")
+        weighed = activation_memory.of_all(QUICK if settings.quick else LONG)
+    result = Result(where(), load, rate, settings.quick, repeats, measured, first, weighed)
     write_files(result, settings)
     return result
 
@@ -165,6 +174,8 @@ def lines(result: Result) -> Iterator[str]:
         yield "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()
     for name, seconds in result.first_step.items():
         yield f"first step of fit, {name}: {np.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
+    for name, megabytes in result.memory.items():
+        yield f"memory of a step over a long sequence, {name}: {megabytes:.0f} MB"
     yield from (row.refusal for row in result.rows if row.refusal)
     yield f"medians of {result.repeats} turns (10th to 90th percentile)"
     yield f"large products run at {result.gemm_rate / 1e9:.0f} GF/s; the load was {result.load:.1f} at the start"

@@ -73,7 +73,7 @@ def run(settings: TrainBench, tell: Callable[[str], Any] = lambda stage: None) -
     names = [name for name in CONTENDERS if name == BASE or settings.only in name]
     for shape in QUICK if settings.quick else SHAPES:
         tell(str(shape))
-        steps = {name: training_step(CONTENDERS[name], shape) for name in names}
+        steps = {name: training_step(CONTENDERS[name], shape).run for name in names}
         turns = max(3, min(settings.repeats, MOST_STEPS // (shape.batch * shape.steps)))
         rows.append(CellTimes(str(shape), fair_turns(steps, turns)))
     tell("step by step")

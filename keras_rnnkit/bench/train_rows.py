@@ -36,6 +36,8 @@ SHAPES = [
     Shape(50, 50, 128, 128),
 ]
 CELL_SHAPES = [SHAPES[0], SHAPES[3], SHAPES[4]]
+LONG = Shape(64, 1024, 64, 256)
+LONG_NAME = "long LSTM"
 QUICK = Shape(4, 18, 6, 8)
 
 
@@ -95,8 +97,10 @@ class LayerRows:
             contenders["ours, float32"] = lambda: step(ours, "float32")
         if settings.loops and shape.steps >= loop_choice.SHORTEST_COMPILED:
             contenders["ours, graph loop"] = lambda: with_graph_loop(step, ours)
-        if settings.others and not masked:
+        if settings.others and not masked and settings.dtype == "float32":
             contenders |= train_others.contenders(name, data)
+        if name == LONG_NAME:
+            contenders["ours, checkpoint"] = lambda: step(checkpointed)
         width = gates * shape.units
         products = 2 * shape.batch * shape.steps * width * (2 * (shape.features + shape.units) + shape.units)
         return Row(f"{name} {shape}", contenders, reference, products)
@@ -132,6 +136,8 @@ def rows(settings: TrainBench) -> list[Row]:
     for name in ("LSTM", "GRU"):
         stock, ours, gates = layers[name]
         found.append(make(f"masked {name}", shapes[0], returning(stock), returning(ours), gates, masked=True))
+    if settings.memory:
+        found.append(make(LONG_NAME, QUICK if settings.quick else LONG, returning(L.LSTM), returning(rk.LSTM), 4))
     plain = settings.dtype == "float32" and not settings.jit
     return [*found, fit_row(settings.quick)] if plain else found
 
@@ -146,6 +152,10 @@ def cells() -> dict[str, tuple[Any, int]]:
 
 def returning(layer) -> Callable[[int], Any]:
     return lambda units: layer(units, return_sequences=True)
+
+
+def checkpointed(units: int):
+    return rk.LSTM(units, return_sequences=True, memory="checkpoint")
 
 
 def in_layer(host, cell) -> Callable[[int], Any]:

@@ -17,6 +17,7 @@ from keras_rnnkit.cli.model_file import check_file, import_modules, load
 from keras_rnnkit.cli.options import options_of
 from keras_rnnkit.cli.refusals import REFUSED, USAGE, need, refuse
 from keras_rnnkit.cli.training import train_app
+from keras_rnnkit.cli.web import web
 from keras_rnnkit.demo.settings import Settings as DemoSettings
 from keras_rnnkit.serving.settings import Settings as ServeSettings
 from keras_rnnkit.serving.settings import TritonSettings
@@ -114,6 +115,7 @@ def explain(
 app.command()(export)
 app.command()(generate)
 app.command()(predict)
+app.command()(web)
 app.add_typer(bench_app, name="bench")
 app.add_typer(train_app, name="train")
 

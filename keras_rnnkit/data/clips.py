@@ -143,7 +143,8 @@ def labels_of(changes: dict[int, tuple[str, int]], frames: int, name: str, path:
 
 def read_frames(path: Path, size: int) -> np.ndarray:
     """The frames of a clip [T, size, size, 3], uint8."""
-    squares, first, expected = [], "", (0, 0)
+    squares: list[np.ndarray] = []
+    first, expected = "", (0, 0)
     for name, image in images_of(path):  # whole images are kept no longer than this, a video has thousands
         if not squares:
             first, expected = name, image.size
@@ -158,13 +159,13 @@ def read_frames(path: Path, size: int) -> np.ndarray:
 
 def images_of(path: Path) -> Iterator[tuple[str, Any]]:
     """The frames of a folder or of an animated image, each with its name."""
-    from PIL import ImageSequence
+    from PIL import ImageOps, ImageSequence
 
     for file in frame_paths(path) if path.is_dir() else [path]:
         with opened(file) as image:
             try:
                 if path.is_dir():
-                    yield str(file), in_colour(image)
+                    yield str(file), in_colour(ImageOps.exif_transpose(image))
                 else:
                     yield from (
                         (f"frame {i} of {file}", in_colour(x)) for i, x in enumerate(ImageSequence.Iterator(image))

@@ -65,7 +65,7 @@ def vector_of(cells: list[str], size: int, number: int, path: str | Path) -> tup
     try:
         vector = np.array(cells[-size:], np.float32)
     except ValueError:
-        vector = np.zeros(0)
+        vector = np.zeros(0, np.float32)
     if len(cells) <= size or vector.size != size or not np.isfinite(vector).all():
         raise TextError(
             f"Line {number} of {str(path)!r} must have a word and {size} numbers. Received: "

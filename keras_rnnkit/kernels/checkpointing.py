@@ -30,6 +30,7 @@ def run(recurrence, steps, carry, consts, weights, keep_outputs: bool):
 
     pieces = []
     for piece in cut(steps, segment_size(length), length):
+        carry, weights = one_segment_at_a_time(carry, weights)
         stacks = run_segment(recurrence, piece, carry, consts, weights, keep_outputs)
         carry = [stack[-1] for stack in stacks]
         pieces.append(stacks)
@@ -43,9 +44,45 @@ def run_segment(recurrence, steps, carry, consts, weights, keep_outputs: bool):
 
     def segment(numbers, carry, consts, weights):
         stacks = stacks_of(recurrence, {name: numbers, **flags}, carry, consts, weights, training=True)
-        return stacks if keep_outputs else [stack[-1:] for stack in stacks]
+        return stacks if keep_outputs else [last_of(stack) for stack in stacks]
 
     return recomputed(segment)(steps[name], carry, consts, weights)
+
+
+def one_segment_at_a_time(carry, weights):
+    """The same arrays. On the way back, no segment begins before the one behind it has its gradients of the weights.
+
+    TensorFlow would start the loops of the next segment first, and keep the arrays of all segments for products that
+    wait until the end.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return carry, weights
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def run(*arrays):
+        def gradient(*d):
+            with tf.control_dependencies(d):
+                return [tf.identity(x) for x in d]
+
+        return [tf.identity(x) for x in arrays], gradient
+
+    arrays = run(*carry, *weights)
+    return list(arrays[: len(carry)]), list(arrays[len(carry) :])
+
+
+def last_of(stack):
+    """The last array of a stack, as a stack of one. A slice in TensorFlow would keep the memory of the whole stack."""
+    if keras.backend.backend() != "tensorflow":
+        return stack[-1:]
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def run(stack):
+        before = tf.shape(stack)[0] - 1
+        return tf.gather(stack, [before]), lambda d: tf.pad(d, [[before, 0], *[[0, 0]] * (stack.shape.rank - 1)])
+
+    return run(stack)
 
 
 def segment_size(length: int) -> int:

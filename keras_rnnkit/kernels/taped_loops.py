@@ -67,16 +67,6 @@ class Products:
     def __init__(self, weights):
         self.places = {id(w): i for i, w in enumerate(weights) if w.shape.rank == 2}
 
-    def sum(self, x, axis=-1, keepdims=False):
-        """XLA adds the numbers of a row one after the other, which is slower than a product with ones."""
-        if axis != -1 or x.dtype not in (tf.float32, tf.float64):
-            return kops.sum(x, axis, keepdims)
-        total = tf.matmul(x, tf.ones([x.shape[-1], 1], x.dtype))
-        return total if keepdims else total[..., 0]
-
-    def mean(self, x, axis=-1, keepdims=False):
-        return self.sum(x, axis, keepdims) / x.shape[axis]
-
     def __getattr__(self, name):
         return getattr(kops, name)
 

@@ -12,7 +12,7 @@ from keras_rnnkit.settings import SettingsError
 
 def check_lengths(clips: Sequence[Clip], window: int) -> None:
     """Refuse clips that are shorter than a window."""
-    shortest = min(clips, key=lambda clip: len(clip.frames))
+    shortest = min(clips, key=lambda clip: (len(clip.frames), clip.name))
     if len(shortest.frames) < window:
         raise SettingsError(
             f"The clip {shortest.name!r} has {len(shortest.frames)} frames, and a window has {window}. Remove the "

@@ -93,10 +93,11 @@ def stroke_sheet(drawings: Sequence[Sequence[np.ndarray]], examples: Sequence[np
 def draw_strokes(axes: Any, points: np.ndarray) -> None:
     """Draw the strokes of [T, 3], movements and pens, as lines."""
     places, begin = np.cumsum(points[:, :2], axis=0), 0
+    places = places - (places.min(0) + places.max(0)) / 2
     for end in [*np.flatnonzero(points[:, 2] != DOWN), len(points) - 1]:
         if end >= begin:
             axes.plot(*places[begin : end + 1].T, color="black", linewidth=1.4, solid_capstyle="round")
         begin = int(end) + 1
-    axes.set(xticks=[], yticks=[], xlim=(-0.35, 1.35), ylim=(1.3, -0.3), aspect="equal")
+    axes.set(xticks=[], yticks=[], xlim=(-0.75, 0.75), ylim=(0.75, -0.75), aspect="equal")
     for spine in axes.spines.values():
         spine.set_visible(False)

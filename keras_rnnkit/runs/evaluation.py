@@ -10,7 +10,6 @@ import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import PairSettings
-from keras_rnnkit.runtime.generation import without_unknown
 
 SAME = 1e-4
 """Two translations count as the same where their scores differ by less: the model rates them equally."""
@@ -18,6 +17,8 @@ SAME = 1e-4
 
 def in_keras(model, sources, strategy, vocabulary, steps: int, batch: int = 64) -> list[tuple[str, float]]:
     """The best target of each source with its score, by the Keras model. Sources of similar length run together."""
+    from keras_rnnkit.runtime.generation import without_unknown
+
     found: list[Any] = [None] * len(sources)
     strategy = without_unknown(strategy, vocabulary, allow_unknown=False)
     lengths = [len(source) for source in sources]

@@ -15,7 +15,7 @@ from keras_rnnkit.runs.guards import DivergenceGuard, StopWhenAsked
 from keras_rnnkit.runs.log import EpochLog, read_log
 from keras_rnnkit.runs.optimization import optimizer_of
 from keras_rnnkit.runs.profiling import StepProfile, reading_time
-from keras_rnnkit.runs.progress import EpochReport
+from keras_rnnkit.runs.progress import Ends, EpochReport
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.samples import Sample, SampleWriter
 from keras_rnnkit.runs.slices import Slices
@@ -33,7 +33,7 @@ def fit(
     unit: str = "nats",
     callbacks: Callable[[int], list[keras.callbacks.Callback]] = lambda done: [],
     sample: Sample | None = None,
-    target: float | None = None,
+    ends: Ends | None = None,
     settings: Any = None,
     **arguments: Any,
 ) -> list[dict[str, float]]:
@@ -53,7 +53,7 @@ def fit(
         unit: what the loss is measured in, for the lines about epochs.
         callbacks: gives further callbacks, for the number of batches that were trained on before.
         sample: a text that the model writes, for --sample-every; the settings then are `WritingSettings`.
-        target: training ends after an epoch whose validation loss is below it.
+        ends: says why training ends after epochs with these validation losses, before the last; None if it does not.
         settings: the settings of this training, where a run trains several models and they are not its own.
         arguments: further arguments of `model.fit`.
     """
@@ -67,7 +67,7 @@ def fit(
     keeper = keeper_of(run, model, suffix, s)
     place = keeper.place
     done = place["epoch"] * len(batches) + place["batch"] if place else 0
-    report = EpochReport(run, keeper.history, tokens, suffix, unit, target, s)
+    report = EpochReport(run, keeper.history, tokens, suffix, unit, ends, s)
     chain = [DivergenceGuard(keeper, advice(s)), rk.training.GradientLog(), keeper]
     profile = StepProfile(s.out / f"profile{suffix}") if s.profile else None
     chain = chain if profile is None else [profile, *chain]

@@ -131,9 +131,9 @@ def loss_of(settings: Any):
     weights = np.full(settings.horizon, 0.5 / settings.horizon)
     weights[0] += 0.5
     if settings.output == "gaussian":
-        return rk.training.GaussianNLL(weights)
+        return rk.training.GaussianNLL(weights.tolist())
     outside = (1 - settings.interval) / 2
-    return rk.training.Pinball([outside, 0.5, 1 - outside], weights)
+    return rk.training.Pinball([outside, 0.5, 1 - outside], weights.tolist())
 
 
 def with_intervals(core, scaling: Scaling, settings: Any, stretch: np.ndarray, horizon: int):

@@ -64,8 +64,8 @@ class GlimpseReader(keras.Model):
         self.judged, self.explore = judged, explore
         self.seeds = keras.random.SeedGenerator(seed)
         self.shift = shifts(seed)
-        self.what = keras.layers.Dense(embedding, name="what")
-        self.where = keras.layers.Embedding(self.side**2, embedding, name="where")
+        self.patch_features = keras.layers.Dense(embedding, name="patch_features")
+        self.place_features = keras.layers.Embedding(self.side**2, embedding, name="place_features")
         self.memory = [layer_of(cell, units, return_state=True, name=f"memory_{i}") for i in range(layers)]
         self.drop = keras.layers.Dropout(dropout, seed=seed)
         self.label = keras.layers.Dense(labels, activation="softmax", dtype="float32", name="label")
@@ -86,7 +86,7 @@ class GlimpseReader(keras.Model):
             patches, places: [B, T, patch^2] with values 0 to 255, and [B, T].
             states: those after the glimpses before; None at the beginning.
         """
-        h = ops.relu(self.what(patches * (2 / 255) - 1.0) + self.where(places))
+        h = ops.relu(self.patch_features(patches * (2 / 255) - 1.0) + self.place_features(places))
         after = []
         for layer, state in zip(self.memory, states or [None] * len(self.memory), strict=True):
             h, *state = layer(h, initial_state=state, training=training)

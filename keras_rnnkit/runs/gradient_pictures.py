@@ -31,7 +31,8 @@ def draw_norms(axes: Any, title: str, networks: Norms) -> None:
         values = np.maximum(norms / max(norms[0], 1e-300), SMALLEST / 10)
         axes.semilogy(values, label=name, color=f"C{number}")
     axes.axhline(1e-3, color="grey", linestyle=":", linewidth=1)
-    axes.text(0, 1.4e-3, "a thousandth: vanished below", fontsize=8, color="dimgrey")
+    white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    axes.text(0, 1.4e-4, "a thousandth", fontsize=8, color="dimgrey", bbox=white)
     axes.set(
         title=title, xlabel="lag: steps back from the loss", ylim=(SMALLEST, 1e4), ylabel="norm of dL/dh, lag 0 = 1"
     )
@@ -130,12 +131,16 @@ def plot_clipping(trainings: Mapping[str, Mapping[str, np.ndarray]], path: Path)
     """The loss and the norm of the whole gradient of each batch, for each training; both have "loss" and "norm"."""
     figure = figure_of(11, 4)
     loss, norm = figure.subplots(1, 2)
+    longest = max(len(values["loss"]) for values in trainings.values())
     for label, values in trainings.items():
-        loss.semilogy(values["loss"], label=label)
-        norm.semilogy(values["norm"], label=label)
+        count = len(values["loss"])
+        ending = f", no number after batch {count}" if count < longest else ""
+        for axes, name in ((loss, "loss"), (norm, "norm")):
+            axes.semilogy(np.arange(1, count + 1), values[name], "o-", markersize=3, label=label + ending)
     loss.set(title="loss of each batch", xlabel="batches")
     norm.set(title="norm of its gradient before clipping", xlabel="batches")
-    for axes in (loss, norm):
+    for axes, name in ((loss, "loss"), (norm, "norm")):
         axes.grid(True, alpha=0.3)
+        axes.set_ylim(None, 1e4 * max(values[name][0] for values in trainings.values()))
     loss.legend(frameon=False)
     figure.savefig(path, dpi=110)

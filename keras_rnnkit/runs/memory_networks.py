@@ -57,6 +57,7 @@ def residual_stack(units: int, layers: int = 2) -> list[Any]:
 
 
 NETWORKS: dict[str, Build] = {
+    "linear": lambda units, steps: [vanilla(units, "orthogonal", "linear")],
     "tanh": lambda units, steps: [vanilla(units, "orthogonal")],
     "relu": lambda units, steps: [vanilla(units, "identity", "relu")],
     "lstm": lambda units, steps: [lstm(units, bias_initializer=chrono(units, steps))],
@@ -64,7 +65,12 @@ NETWORKS: dict[str, Build] = {
     "layernorm_lstm": lambda units, steps: [rk.Recurrent(rk.cells.LayerNormLSTMCell(units), return_sequences=True)],
     "residual": lambda units, steps: residual_stack(units),
 }
-"""The networks that are compared, by name."""
+"""The networks that are compared, by name.
+
+linear: no activation, an orthogonal recurrent matrix (M. Henaff, Recurrent orthogonal networks, 2016).
+tanh: the vanilla network of Keras. relu: with the identity as its recurrent matrix (Le 2015). lstm: with biases for a
+memory of 1 to T steps. gru: as Keras begins it. residual: two GRU layers, the second with a way around it.
+"""
 
 STARTS: dict[str, Build] = {
     "LSTM, forget bias 0": lambda units, steps: [lstm(units, bias_initializer=biases(0.0))],
@@ -77,12 +83,3 @@ STARTS: dict[str, Build] = {
     "tanh, orthogonal": lambda units, steps: [vanilla(units, "orthogonal")],
 }
 """The same networks with other first weights."""
-
-DESCRIPTIONS = {
-    "tanh": "vanilla, tanh, orthogonal recurrent matrix",
-    "relu": "vanilla, relu, identity as recurrent matrix (Le 2015)",
-    "lstm": "LSTM, biases for a memory of 1 to T steps",
-    "gru": "GRU as Keras begins it",
-    "layernorm_lstm": "layer-normalised LSTM",
-    "residual": "two GRU layers, the second with a way around it",
-}

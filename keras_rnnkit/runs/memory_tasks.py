@@ -18,6 +18,10 @@ from keras_rnnkit.runs.rows import Rows
 SYMBOLS, COPIED = 8, 10
 """How many symbols there are to copy, and how many are copied."""
 BLANK, GO = 0, SYMBOLS + 1
+READOUT = 128
+"""Units of the layer by which a network that copies reads its state."""
+HOPELESS_AFTER = 600
+"""Batches after which a network is given up that is no better than one without a memory."""
 
 Examples = tuple[np.ndarray, np.ndarray]
 
@@ -36,6 +40,18 @@ class Task:
     unit: str
     baseline: float
     target: float
+
+    def ending(self, losses: list[float], batches: int) -> str | None:
+        """Why a training ends after epochs of so many batches with these validation losses; None if it does not.
+
+        >>> adding(9).ending([0.2, 0.001], 100), copying(9).ending([0.7, 0.6], 100)
+        ('The task is solved; training ends.', None)
+        """
+        if losses[-1] < self.target:
+            return "The task is solved; training ends."
+        if len(losses) * batches >= HOPELESS_AFTER and min(losses) > 0.95 * self.baseline:
+            return f"After {len(losses) * batches} batches it is no better than without a memory; training ends."
+        return None
 
     def examples(self, count: int, seed: int) -> Examples:
         """Examples by themselves, for validation."""
@@ -115,7 +131,8 @@ def model_of(task: Task, layers: list[Any], name: str) -> Any:
         x = keras.layers.Embedding(GO + 1, GO + 1, embeddings_initializer="identity", trainable=False)(x)
     for layer in layers:
         x = layer(x)
-    x = x if copies else x[:, -1]
+    # A network that adds shows its last state to a single number; one that copies must look for its symbols in it.
+    x = keras.layers.Dense(READOUT, "relu", name="readout")(x) if copies else x[:, -1]
     y = keras.layers.Dense(SYMBOLS + 1 if copies else 1, name="answer", dtype="float32")(x)
     model = keras.Model(inputs, y, name=name)
     model.compile("adam", rk.training.NextToken() if copies else "mse")

@@ -10,13 +10,16 @@ from typing import Any
 
 from keras_rnnkit.text.files import replacing
 
+WIDEST_ON_A_PHONE = 7
+"""Inches of a picture whose letters can still be read when it is as wide as a phone; wider ones are scrolled."""
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem }
 body { color: #1a1a1a; background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } h3 { font-size: 1rem; margin: 1.5rem 0 .25rem }
 img { max-width: 100%; height: auto; background: #fff }
 figure { margin: 1.5rem 0 } figcaption { color: #555 } summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
-@media (max-width: 640px) { .picture { overflow-x: auto } .picture img { max-width: none; width: 45rem } }
+@media (max-width: 640px) { .picture { overflow-x: auto } .picture.wide img { max-width: none; width: 45rem } }
 table { border-collapse: collapse; display: block; overflow-x: auto }
 td, th { border-bottom: 1px solid #ddd; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
 pre { background: #f5f5f5; overflow-x: auto; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere }
@@ -66,10 +69,19 @@ def write_page(
 
 def figure_of(picture: Path, caption: str) -> str:
     """A picture as part of the page, so that the page is one file."""
-    data = base64.b64encode(picture.read_bytes()).decode()
+    content = picture.read_bytes()
+    data = base64.b64encode(content).decode()
+    kind = "picture wide" if width_of(content) > WIDEST_ON_A_PHONE else "picture"
     words = html.escape(caption)
     image = f'<img alt="{words}" src="data:image/png;base64,{data}">'
-    return f'<figure><div class="picture">{image}</div><figcaption>{words}</figcaption></figure>'
+    return f'<figure><div class="{kind}">{image}</div><figcaption>{words}</figcaption></figure>'
+
+
+def width_of(png: bytes) -> float:
+    """The width in inches at which a picture was drawn; 0 where the file does not say."""
+    place = png.find(b"pHYs")
+    pixels, per_metre = int.from_bytes(png[16:20]), int.from_bytes(png[place + 4 : place + 8])
+    return pixels / per_metre / 0.0254 if place > 0 and per_metre else 0.0
 
 
 def table_of(values: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -21,6 +22,10 @@ LONG_EPOCH = 900.0
 """Seconds of an epoch beyond which the user is told how to make it shorter."""
 
 
+Ends = Callable[[list[float]], str | None]
+"""Why training ends after epochs with these validation losses, in words; None if it does not."""
+
+
 class EpochReport(keras.callbacks.Callback):
     """Shows a bar during each epoch and prints a line after it, keeps the best weights, and ends training by patience.
 
@@ -30,7 +35,7 @@ class EpochReport(keras.callbacks.Callback):
         tokens: the number of tokens in a batch, for the speed.
         suffix: is added to the name of the file of the best weights.
         unit: what the loss is measured in.
-        target: training ends after an epoch whose validation loss is below it.
+        ends: says why training ends after epochs with these validation losses; None if it does not.
         settings: those of this training, where they are not the run's.
     """
 
@@ -41,11 +46,11 @@ class EpochReport(keras.callbacks.Callback):
         tokens: int,
         suffix: str = "",
         unit: str = "nats",
-        target: float | None = None,
+        ends: Ends | None = None,
         settings: Any = None,
     ):
         super().__init__()
-        self.unit, self.target = unit, target
+        self.unit, self.ends = unit, ends
         self.run, self.console = run, run.console
         self.settings = run.settings if settings is None else settings
         self.history, self.tokens = history, tokens
@@ -105,8 +110,8 @@ class EpochReport(keras.callbacks.Callback):
 
     def ends_with(self, losses: list[float]) -> str | None:
         """Why training ends after epochs with these validation losses, before the last epoch; None if it does not."""
-        if self.target is not None and losses and losses[-1] < self.target:
-            return f"The validation loss is below {self.target:g}; training ends."
+        if self.ends is not None and losses and (reason := self.ends(losses)):
+            return reason
         since = len(losses) - 1 - (best_epoch(losses) or 0)
         if self.settings.patience and losses and since >= self.settings.patience:
             return f"The validation loss has not improved for {since} epochs; training ends."

@@ -49,7 +49,7 @@ class GradientFlow(keras.callbacks.Callback):
     >>> model.compile("sgd", "mse")
     >>> flow = GradientFlow(x, x[:, -1, :1])
     >>> history = model.fit(x, x[:, -1, :1], callbacks=[flow], verbose=0).history
-    memory: gradients vanish beyond lag 0 of 59. Steps further back cannot be learned from.
+    memory: gradients vanish beyond lag 0 of 59. Steps further back hardly change the weights.
     >>> flow.norms["memory"].shape, history["memory_reach"][0] < 5
     ((60,), True)
     """
@@ -208,7 +208,7 @@ def warning(norms: np.ndarray) -> str | None:
     """A sentence about the norms of all lags; None where there is nothing to warn of.
 
     >>> warning(0.5 ** np.arange(100))
-    'gradients vanish beyond lag 9 of 99. Steps further back cannot be learned from.'
+    'gradients vanish beyond lag 9 of 99. Steps further back hardly change the weights.'
     >>> warning(1.3 ** np.arange(100))
     'gradients explode: at lag 27 the norm is 1.2e+03 times that of the last step. Clip them, or lower the rate.'
     >>> warning(np.ones(100))
@@ -227,7 +227,7 @@ def warning(norms: np.ndarray) -> str | None:
         )
     if reach(norms) < len(norms) - 1:
         return (
-            f"gradients vanish beyond lag {reach(norms)} of {len(norms) - 1}. Steps further back cannot be learned "
-            "from."
+            f"gradients vanish beyond lag {reach(norms)} of {len(norms) - 1}. Steps further back hardly change the "
+            "weights."
         )
     return None

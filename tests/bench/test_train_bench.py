@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_rnnkit.bench import first_step, train
+from keras_rnnkit.bench import activation_memory, first_step, train
 from keras_rnnkit.bench.settings import TrainBench
 from keras_rnnkit.bench.train_rows import Row, rows
 from keras_rnnkit.bench.train_steps import Step
@@ -109,6 +109,27 @@ def test_the_first_step_is_taken_in_a_new_process(monkeypatch):
     assert calls == ["stock", "ours", "stock", "ours"]
 
 
+def test_the_memory_of_long_sequences(monkeypatch):
+    monkeypatch.setattr(activation_memory, "megabytes", lambda name, sizes: float(sizes[1]))
+    monkeypatch.setattr(train, "rows", lambda settings: rows(settings)[-2:-1])
+    monkeypatch.setattr(train, "first_steps", lambda *sizes: {})
+    result = train.run(TrainBench(quick=True, others=False, memory=True))
+    assert set(result.memory) == {"stock", "ours", "ours, checkpoint"}
+    (row,) = result.rows
+    assert row.name.startswith("long LSTM") and row.errors["ours, checkpoint"] < 1e-5 and "checkpoint" in str(row.times)
+    assert any("a long sequence, ours, checkpoint: 18 MB" in line for line in train.lines(result))
+
+
 def test_repeats_must_be_positive():
     with pytest.raises(SettingsError, match="repeats"):
         TrainBench(repeats=0)
+
+
+def test_the_cells_beside_each_other(tmp_path):
+    done = rnnkit("bench", "train", "--cells", "--quick", "--only", "minGRU", "--json", tmp_path / "t.json")
+    assert done.exit_code == 0, done.output
+    assert "x of stock LSTM" in done.stdout and "of stock LSTM's time" in done.stdout
+    result = json.loads((tmp_path / "t.json").read_text())
+    (row,) = result["rows"]
+    assert set(row["times"]) == set(result["stream"]) == {"stock LSTM", "minGRU"}
+    assert result["weights"] == {"stock LSTM": 4 * 8 * 17, "minGRU": 2 * 8 * 9}

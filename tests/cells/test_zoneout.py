@@ -108,6 +108,14 @@ def test_cells_in_a_list_draw_anew_at_each_step_each_for_itself():
     assert ((first == 7.0) & (second == 7.0)).mean() == pytest.approx(1 / 64, abs=0.03)
 
 
+def test_in_keras_own_layer_one_draw_serves_all_steps_and_rows_have_their_own():
+    layer = keras.layers.RNN(cells.ZoneoutCell(cells.VanillaCell(200), rate=0.5), return_sequences=True)
+    x, start = np.ones((3, 4, 3), "float32"), [np.full((3, 200), 7.0, "float32")]
+    kept = array(layer(x, initial_state=start, training=True)) == 7.0
+    assert kept.mean() == pytest.approx(0.5, abs=0.1)
+    assert (kept == kept[:, :1]).all() and not (kept[0] == kept[1]).all()
+
+
 def test_a_layer_on_the_scan_kernel_trains_in_a_graph():
     layer = rk.Recurrent(cells.ZoneoutCell(cells.LSTMCell(5), rate=[0.1, 0.5]), kernel="scan")
     model = keras.Sequential([keras.Input((None, 3)), layer, keras.layers.Dense(1)])

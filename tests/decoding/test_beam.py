@@ -128,3 +128,15 @@ def test_a_place_left_over_is_not_filled_by_a_finished_hypothesis():
 def test_a_width_that_is_none_gets_a_sentence(width):
     with pytest.raises(ValueError, match=f"width must be a number of hypotheses, 1 or more. Received: width={width}"):
         Beam(width)
+
+
+def test_greedy_takes_the_place_of_the_worst_hypothesis():
+    """Its next token is the likeliest after it, 10 here, although four others score higher."""
+    width, count = 4, 3
+    carry = Hypotheses(None, None, None, None, greedy=np.float32([[0, 0, 0, 1]]))
+    gain = np.log(np.float32([[[0.5, 0.3, 0.2]] * 3 + [[0.2, 0.7, 0.1]]]))
+    total = gain.reshape(1, -1) + np.float32([[0, 0, 0, -1, -1, -1, -2, -2, -2, -9, -9, -9]])
+    score, place, greedy = Beam(width).kept(nops, carry, gain, total)
+    assert place.tolist() == [[0, 1, 2, 3 * count + 1]]
+    assert greedy.tolist() == [[0, 0, 0, 1]]
+    np.testing.assert_allclose(score, total[:, place[0]])

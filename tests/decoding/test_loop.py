@@ -5,6 +5,8 @@ import pytest
 
 import keras_rnnkit.ops.numpy as nops
 from keras_rnnkit.decoding import Beam, Greedy, Sampling, generate, noise, stream
+from keras_rnnkit.decoding.errors import DecodingError
+from keras_rnnkit.decoding.prompts import pad_prompts
 from keras_rnnkit.decoding.sources import SourceError, checked_source
 from keras_rnnkit.decoding.strategy import Picked
 from tests.decoding.table import END, PICKED, STEPS, STRATEGIES, B, Toy, V
@@ -141,3 +143,12 @@ def test_tokens_as_sources():
     ):
         with pytest.raises(SourceError, match=sentence):
             checked_source(wrong, tokens=8, limit=3)
+
+
+def test_prompts_of_every_whole_number_type():
+    for kind in ("uint8", "uint64", "int16", "int64"):
+        tokens, lengths = pad_prompts([np.array([4, 5], kind), [6]])
+        assert tokens.tolist() == [[4, 5], [6, 0]] and lengths.tolist() == [2, 1]
+    assert pad_prompts([np.array([2**63 - 1], "uint64")])[0].tolist() == [[2**63 - 1]]
+    with pytest.raises(DecodingError, match="Prompt 0 must hold token ids.*Received: uint64"):
+        pad_prompts([np.array([2**63], "uint64")])

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 import keras_rnnkit.ops.numpy as nops
 from keras_rnnkit.decoding import Greedy, Sampling, noise
+from keras_rnnkit.decoding.errors import DecodingError
 from tests.decoding.table import V, log_softmax
 
 DRAWS = 20000
@@ -121,3 +122,21 @@ def test_of_equal_tokens_the_first_are_kept(arguments):
 def test_bad_numbers_get_a_sentence(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         Sampling(**arguments)
+
+
+def test_numbers_that_are_arrays_are_those_of_each_row():
+    """0 as `top_k` and 1 as `top_p` keep all tokens of a row."""
+    logits = np.log(np.float32([[0.1, 0.2, 0.3, 0.4]] * 3))
+    chances = np.float32([0.05, 0.05, 0.05])
+    by_number = Sampling(top_k=np.array([[0], [1], [2]])).pick(nops, logits, chances)
+    assert by_number.tolist() == [0, 3, 2]
+    by_share = Sampling(top_p=np.float32([[1.0], [0.3], [0.7]])).pick(nops, logits, chances)
+    assert by_share.tolist() == [0, 3, 2]
+
+
+def test_numbers_that_change_nothing_are_left_out():
+    assert Sampling(top_k=0).top_k is None and Sampling(top_p=1.0).top_p is None
+    assert Sampling(top_k=3).top_k == 3 and Sampling(top_p=0.25).top_p == 0.25
+    with pytest.raises(DecodingError, match="top_k"):
+        Sampling(top_k=2**31)
+    assert Sampling(top_k=2**31 - 1).top_k == 2**31 - 1

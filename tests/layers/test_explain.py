@@ -3,6 +3,7 @@
 import keras
 
 import keras_rnnkit as rk
+from keras_rnnkit.layers.traversal import inner_layers
 from tests.layers.models import sequential
 
 layers = keras.layers
@@ -57,3 +58,15 @@ def test_explain_does_not_promise_a_conversion_that_is_not_made():
     )
     reasons = [row.reason for row in rk.explain(model, print_fn=None)]
     assert "Mine is a class of its own" in reasons[0] and "a dropout mask for each gate" in reasons[1]
+
+
+def test_layers_of_the_same_name_have_paths_of_their_own():
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.parts = [layers.Dense(2, name=name) for name in ("same", "same", "same_1", "same")]
+
+    model = Model()
+    paths = dict(inner_layers(model))
+    assert list(paths) == ["same", "same_2", "same_1", "same_3"]
+    assert list(paths.values()) == model.parts

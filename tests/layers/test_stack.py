@@ -39,6 +39,22 @@ def test_equals_the_layers_one_after_the_other():
     same(outputs, x)
 
 
+def test_layers_of_equal_width_are_not_added():
+    width = X.shape[-1]
+    stack = rk.Stack([rk.GRU(width), rk.GRU(width)], return_sequences=True)
+    outputs = stack(X)
+    same(outputs, stack.layers[1](stack.layers[0](X)[0])[0])
+
+
+def test_a_residual_layer_is_built_once():
+    layer = rk.Residual(rk.GRU(X.shape[-1], return_sequences=True))
+    layer.build(X.shape)
+    assert layer.layer.built
+    weights = list(layer.weights)
+    layer(X)
+    assert len(weights) == 3 and all(a is b for a, b in zip(weights, layer.weights, strict=True))
+
+
 def test_residual_and_norm_equal_their_formula():
     stack = rk.Stack(rk.GRU(6), num_layers=2, residual=True, layer_norm=True, return_sequences=True)
     outputs = stack(X)

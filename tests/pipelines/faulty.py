@@ -10,6 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
+import typer
+
 from keras_rnnkit.cli.training import load_pipeline, run_command
 
 
@@ -63,7 +65,10 @@ def main(name, fault, number, settings):
     hints = {"out", "data", "images", "captions", "evaluate"}
     values = {key: Path(value) if key in hints else value for key, value in json.loads(settings).items()}
     arrange(fault, int(number))
-    run_command(pipeline.run, pipeline.Settings(**values))
+    try:
+        run_command(pipeline.run, pipeline.Settings(**values))
+    except typer.Exit as end:  # inside a command, typer itself turns it into the exit code
+        sys.exit(end.exit_code)
 
 
 if __name__ == "__main__":

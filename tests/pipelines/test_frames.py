@@ -7,6 +7,7 @@ import pytest
 
 import keras_rnnkit as rk
 from keras_rnnkit.data.moving_shapes import MOTIONS, moving_shapes
+from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.runs.errors import RunError
 from keras_rnnkit.runs.streamed import check_streamed
 from keras_rnnkit.settings import SettingsError
@@ -109,5 +110,5 @@ def test_a_model_that_sees_the_future_does_not_stream():
 
     x = keras.Input((None, 3), name="frames")
     model = keras.Model(x, keras.layers.Conv1D(2, 3, padding="same")(x))
-    with pytest.raises(rk.ExportError, match="sees later steps"):
+    with pytest.raises(ExportError, match="sees later steps"):
         rk.export_bundle(model, "unused", modes=["stream"])

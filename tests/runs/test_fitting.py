@@ -53,7 +53,7 @@ class SpoilWeights(keras.callbacks.Callback):
             self.model.set_weights([self.scale * (1 + weight) for weight in self.model.get_weights()])
 
 
-def train(out, *callbacks, data="data", **changes):
+def train(out, *callbacks, data="data", ends=None, **changes):
     """A run of two epochs of six batches. Returns the model with the best weights, and the logs."""
     settings = Settings(**{"out": out, "epochs": 2, "units": 4, "dropout": 0.5, "patience": 0, **changes})
     with Run(settings, "test") as run:
@@ -63,7 +63,13 @@ def train(out, *callbacks, data="data", **changes):
         model = keras.Sequential([keras.Input((None,), dtype="int32"), *layers, keras.layers.Dense(5)])
         rows, loss = Rows(X, X, 4), rk.training.NextToken()
         history = run.fit(
-            model, rows, loss=loss, validation_data=(X, X), tokens=24, callbacks=lambda done: list(callbacks)
+            model,
+            rows,
+            loss=loss,
+            validation_data=(X, X),
+            tokens=24,
+            ends=ends,
+            callbacks=lambda done: list(callbacks),
         )
         run.restore(model)
         run.complete({})
@@ -198,6 +204,21 @@ def test_lines_fit_into_80_columns_and_a_file_gets_no_escape_codes(tmp_path, cap
     train(tmp_path, epochs=1)
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("report")]
     assert lines and max(map(len, lines)) <= 80 and "\x1b" not in "".join(lines)
+
+
+def test_a_training_that_has_ended_early_is_not_continued(tmp_path, capsys):
+    """Its run is interrupted later, such as in the export: resumed, it has the weights that it had."""
+    ends = lambda losses: "That is enough." if len(losses) == 2 else None  # noqa: E731
+    weights, history = train(tmp_path, epochs=5, ends=ends)
+    assert len(history) == 2 and "That is enough.\n" in capsys.readouterr().out
+    again, history = train(tmp_path, epochs=5, ends=ends, resume=True)
+    assert len(history) == 2 and same(again, weights)
+    _, history = train(tmp_path / "patient", epochs=9, learning_rate=1e-9, patience=1)
+    count = len(history)
+    assert (
+        count < 9
+        and len(train(tmp_path / "patient", epochs=9, learning_rate=1e-9, patience=1, resume=True)[1]) == count
+    )
 
 
 def test_the_best_epoch_is_a_number_even_after_one_that_is_not(tmp_path):

@@ -125,7 +125,7 @@ def test_a_sample_that_fails_does_not_end_the_training(data, tmp_path, capsys, m
     def fail(*arguments, **options):
         raise ValueError("no sample")
 
-    monkeypatch.setattr(words, "continuation", fail)
+    monkeypatch.setattr("keras_rnnkit.runs.samples.continuation", fail)
     words.run(small(data, tmp_path, sample_every=1e-9))
     assert capsys.readouterr().out.count("No more samples: writing one failed (ValueError('no sample')).") == 1
 

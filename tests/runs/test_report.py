@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from keras_rnnkit.runs.degenerate import degenerate, repetitive
-from keras_rnnkit.runs.page import write_page
+from keras_rnnkit.runs.page import table_of, width_of, write_page
+from keras_rnnkit.runs.reporting import figure_of
 
 RECORD = {
     "begun": "2026-01-01 10:00:00",
@@ -59,3 +60,18 @@ def test_samples_that_are_empty_or_repeat_are_told():
     assert "is empty" in repetitive("  \n ")
     assert "repeats 'the'" in repetitive("the " * 20)
     assert repetitive("the cat sat on the mat and the dog on the log") is None
+
+
+@pytest.mark.parametrize(("width", "kind"), [(6.6, "picture"), (9, "picture wide")])
+def test_wide_pictures_are_scrolled_on_a_phone_and_narrow_ones_fit(width, kind, tmp_path):
+    figure = figure_of(width, 1)
+    figure.savefig(tmp_path / "curves.png", dpi=150)
+    assert width_of((tmp_path / "curves.png").read_bytes()) == pytest.approx(width, rel=0.01)
+    page = write_page(tmp_path, "words", RECORD, {}, [("curves.png", "Loss.")])
+    assert f'<div class="{kind}">' in page.read_text()
+
+
+def test_dicts_of_dicts_are_tables_and_other_values_are_rows():
+    text = table_of({"count": 3, "grid": {"<a>": {"x": 1.23456}}, "mixed": {"a": {"x": 1}, "b": 2}})
+    assert "<h3>grid</h3><table><tr><th></th><th>x</th></tr><tr><td>&lt;a&gt;</td><td>1.235</td></tr></table>" in text
+    assert text.startswith("<table><tr><td>count</td><td>3</td></tr>") and "a: x: 1, b: 2" in text

@@ -41,7 +41,7 @@ def test_padding_does_not_count(rng):
 
 
 def test_points_are_drawn_from_the_density():
-    row = np.array([0.0, np.log(3), -1, 1, 2, 3, -1, 0, -2, -1, 0, 1, 9, 0, 0], np.float32)  # two distributions
+    row = np.array([0.0, np.log(3), -1, 1, 2, 3, -3, -3, -2, -2, 0, 1, 9, 0, 0], np.float32)  # two distributions
     moves, pens = drawn_point(np.repeat(row[None], 20000, 0), np.random.default_rng(0), temperature=1.0)
     second = moves[:, 0] > 0.4
     assert second.mean() == pytest.approx(0.75, abs=0.05) and (pens == 0).mean() > 0.99

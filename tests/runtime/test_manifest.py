@@ -9,7 +9,8 @@ import pytest
 import keras_rnnkit as rk
 from keras_rnnkit.inspection import lines
 from keras_rnnkit.runtime import BundleError
-from keras_rnnkit.runtime.manifest import LARGEST, parsed
+from keras_rnnkit.runtime.manifest import LARGEST, TRANSLATION, parsed
+from keras_rnnkit.runtime.schema import SchemaError
 
 JUNK = [None, True, -1, 1.5, 10**30, float("inf"), "", "\ud800", "../x", [], [[[]]], {}, {"a": {"b": []}}]
 
@@ -134,6 +135,26 @@ def test_names_of_files_that_are_none(copy, name):
         (copy / "manifest.json").write_text(json.dumps(manifest))
         with pytest.raises(BundleError, match="lies outside of the bundle|must be the path of a file in the bundle"):
             rk.runtime.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("source", "text"),
+        ("source_shape", [None, 0, 3]),
+        ("source_tokens", 0),
+        ("limit", 0),
+        ("begin", -1),
+        ("end", 1.5),
+        ("tokens", 0),
+    ],
+)
+def test_a_translation_that_cannot_be_read(name, value):
+    facts = {"source": "features", "source_tokens": None, "source_shape": [None, 1, None], "limit": None}
+    facts |= {"begin": 0, "end": 3, "tokens": 1}
+    TRANSLATION(facts, "translation")
+    with pytest.raises(SchemaError, match=f"translation.{name}"):
+        TRANSLATION(facts | {name: value}, "translation")
 
 
 def test_a_file_listed_twice(copy):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from keras_rnnkit.runtime import Graph
+from keras_rnnkit.runtime import Bundle, Graph
+from keras_rnnkit.runtime.graph import DTYPES
+from keras_rnnkit.serving.models.datatypes import NAMES
 from keras_rnnkit.serving.models.intervals import series_outputs
 from keras_rnnkit.text import TextError, Vocabulary
 from keras_rnnkit.text.vocabulary import RESERVED, UNKNOWN
-
-if TYPE_CHECKING:
-    from keras_rnnkit.serving.models.served_model import ServedModel
 
 BEGINNINGS = ("The ", "Once upon a time", "to be", "the", "a")
 """Prompts that a model of text may know; the first that its vocabulary can spell is the example."""
@@ -21,41 +20,47 @@ SENTENCES = ("samedi 21 novembre 2026", "21/11/2026", "Guten Morgen", "good morn
 """The same for sources of translations."""
 
 
-def description(model: ServedModel) -> dict[str, Any]:
+def description(bundle: Bundle) -> dict[str, Any]:
     """The fields of `/v2/models` that the protocol's metadata lack."""
-    vocabulary, sources = model.vocabulary, model.bundle.manifest.get("translation")
-    graphs = model.bundle.manifest["graphs"]
+    vocabulary, sources, graphs = bundle.vocabulary, bundle.manifest.get("translation"), bundle.manifest["graphs"]
+    stream = stream_of(bundle)
     return {
-        "kind": kind_of(model),
-        "interval": interval_of(model),
-        "sequences": model.sequence is not None,
-        "streams": model.step is not None,
+        "kind": kind_of(bundle),
+        "interval": interval_of(bundle),
+        "sequences": "sequence" in graphs,
+        "streams": stream is not None,
         "tokens": len(vocabulary) if vocabulary is not None else None,
         "unit": vocabulary.unit.name if vocabulary is not None else None,
-        "states": states_of(model.step.graph) if model.step is not None else [],
+        "states": states_of(stream) if stream is not None else [],
         "source": {"kind": sources["source"], "shape": sources["source_shape"][1:]} if sources else None,
-        "example": example_of(model),
+        "example": example_of(bundle),
         "layers": layers_of(graphs),
         "size": sum(graph["size"] for graph in graphs.values()),
     }
 
 
-def kind_of(model: ServedModel) -> str:
+def stream_of(bundle: Bundle) -> Graph | None:
+    return bundle.step if "stream" in bundle.manifest["graphs"] else None
+
+
+def kind_of(bundle: Bundle) -> str:
     """Which view of the page shows the model: "text", "translation", "captions", "series" or "tensors"."""
-    if model.translator is not None:
-        return kind_of_translator(model)
-    if model.vocabulary is not None and model.step is not None:
+    if bundle.manifest.get("translation"):
+        return kind_of_translator(bundle)
+    stream = stream_of(bundle)
+    if bundle.vocabulary is not None and stream is not None:
         return "text"
-    return "series" if model.step is not None and continues_itself(model.step.graph) else "tensors"
+    return "series" if stream is not None and continues_itself(stream) else "tensors"
 
 
-def interval_of(model: ServedModel) -> float | None:
+def interval_of(bundle: Bundle) -> float | None:
     """The level of the intervals that forecasts of a series have, if they have any."""
-    return series_outputs(model.graph.outputs).level if kind_of(model) == "series" else None
+    stream = stream_of(bundle)
+    return series_outputs(stream.outputs).level if stream is not None and kind_of(bundle) == "series" else None
 
 
-def kind_of_translator(model: ServedModel) -> str:
-    sources = model.bundle.sources
+def kind_of_translator(bundle: Bundle) -> str:
+    sources = bundle.sources
     if sources.facts["source"] == "image":
         return "captions"
     return "translation" if sources.vocabulary is not None else "tensors"
@@ -91,13 +96,13 @@ def layers_of(graphs: dict[str, Any]) -> list[dict[str, str]]:
     return [{"layer": name, "operator": operator} for name, operator in layers.items()]
 
 
-def example_of(model: ServedModel) -> str | None:
+def example_of(bundle: Bundle) -> str | None:
     """A text that the model can read, or None where it reads no text."""
-    if model.translator is not None:
-        vocabulary = model.bundle.sources.vocabulary
-        limit = model.bundle.sources.facts["limit"]
+    if bundle.manifest.get("translation"):
+        vocabulary = bundle.sources.vocabulary
+        limit = bundle.sources.facts["limit"]
         return readable(vocabulary, SENTENCES, limit) if vocabulary is not None else None
-    return readable(model.vocabulary, BEGINNINGS) if model.vocabulary is not None else None
+    return readable(bundle.vocabulary, BEGINNINGS) if bundle.vocabulary is not None else None
 
 
 def readable(vocabulary: Vocabulary, texts: tuple[str, ...], limit: int | None = None) -> str:
@@ -116,3 +121,30 @@ def readable(vocabulary: Vocabulary, texts: tuple[str, ...], limit: int | None =
             return text
     frequent = [token for token in vocabulary.tokens if token not in RESERVED]
     return vocabulary.unit.join(frequent[:3])
+
+
+def tensors_of(bundle: Bundle) -> dict[str, Any]:
+    """The inputs and outputs of the graph that a request of plain tensors runs, as the protocol describes them."""
+    graphs = bundle.manifest["graphs"]
+    graph = bundle.graph(next((mode for mode in ("sequence", "stream", "generate") if mode in graphs), "sequence"))
+    results = {value.name: value for value in graph.session.get_outputs()}
+    return {
+        "inputs": [
+            {"name": name, "datatype": NAMES[graph.kinds[name]], "shape": open_shape(graph.shapes[name])}
+            for name in graph.inputs
+            if graph.shapes[name] or not bundle.manifest.get("translation")  # numbers of the loop have their defaults
+        ],
+        "outputs": [
+            {"name": n, "datatype": NAMES[DTYPES[results[n].type]], "shape": open_shape(results[n].shape)}
+            for n in graph.outputs
+        ],
+    }
+
+
+def open_shape(shape: list[Any]) -> list[int]:
+    """-1 for what is free.
+
+    >>> open_shape(["batch", "time", 3])
+    [-1, -1, 3]
+    """
+    return [size if isinstance(size, int) else -1 for size in shape]

@@ -12,12 +12,11 @@ import numpy as np
 
 from keras_rnnkit import runtime
 from keras_rnnkit.runtime import BundleError, Graph
-from keras_rnnkit.runtime.graph import DTYPES
 from keras_rnnkit.serving.errors import malformed, too_large
 from keras_rnnkit.serving.models.batcher import Arrays, Batcher
 from keras_rnnkit.serving.models.cost import Cost, cost_of
-from keras_rnnkit.serving.models.datatypes import BY_NAME, NAMES
-from keras_rnnkit.serving.models.description import description
+from keras_rnnkit.serving.models.datatypes import BY_NAME
+from keras_rnnkit.serving.models.description import description, tensors_of
 from keras_rnnkit.serving.models.sessions import Sessions
 from keras_rnnkit.serving.models.translator import cost_of_translator, translation_steps
 from keras_rnnkit.serving.models.workers import Workers
@@ -154,26 +153,11 @@ class ServedModel:
 
     def described(self) -> dict[str, Any]:
         """The model's metadata, as the protocol has them."""
-        graph = self.graph
-        kinds = {value.name: value for value in graph.session.get_outputs()}
-        return {
-            "name": self.name,
-            "versions": [VERSION],
-            "platform": PLATFORM,
-            "inputs": [
-                {"name": n, "datatype": NAMES[graph.kinds[n]], "shape": open_shape(graph.shapes[n])}
-                for n in graph.inputs
-                if graph.shapes[n] or self.translator is None  # numbers of the loop have their defaults
-            ],
-            "outputs": [
-                {"name": n, "datatype": NAMES[DTYPES[kinds[n].type]], "shape": open_shape(kinds[n].shape)}
-                for n in graph.outputs
-            ],
-        }
+        return {"name": self.name, "versions": [VERSION], "platform": PLATFORM, **tensors_of(self.bundle)}
 
     def detailed(self) -> dict[str, Any]:
         """The metadata, and what the page shows besides."""
-        return {**self.metadata, **description(self)}
+        return {**self.metadata, **description(self.bundle)}
 
 
 def large(inputs: Arrays) -> bool:
@@ -198,12 +182,3 @@ def opened(folder: Path, settings: Settings, providers: list[str] | None) -> run
         if settings.quantized is None:
             raise
         return runtime.load(folder, None, settings.threads, providers)
-
-
-def open_shape(shape: list[Any]) -> list[int]:
-    """-1 for what is free.
-
-    >>> open_shape(["batch", "time", 3])
-    [-1, -1, 3]
-    """
-    return [size if isinstance(size, int) else -1 for size in shape]

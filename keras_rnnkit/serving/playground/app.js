@@ -4,7 +4,7 @@ import { announce } from "./parts/announce.js";
 import { addressOf, card } from "./parts/cards.js";
 import { element } from "./parts/dom.js";
 import { facts, purpose } from "./models/model.js";
-import { isProtected, serverModels, signIn, signOut } from "./models/server_model.js";
+import { allModels, isProtected, signIn, signOut } from "./models/source.js";
 import { CaptionsView } from "./views/captions.js";
 import { SeriesView } from "./views/series.js";
 import { TensorsView } from "./views/tensors.js";
@@ -52,7 +52,7 @@ function heading(description) {
 
 async function load() {
   try {
-    models = await serverModels();
+    models = await allModels();
   } catch (error) {
     if (error.status === 401) askForToken();
     else complain(error.message);

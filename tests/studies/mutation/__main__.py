@@ -22,7 +22,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 from tests.studies.mutation import report, runner
 from tests.studies.mutation.sample import Mutant, sample
-from tests.studies.mutation.tests_of import all_tests, first_tests
+from tests.studies.mutation.tests_of import first_tests, tests_elsewhere, tests_of_folder
 
 ROOT = Path(__file__).parents[3]
 LIMIT = 600  # seconds of CPU time for tests of the unchanged package
@@ -54,8 +54,8 @@ def run(options) -> None:
             continue
         if result is None:
             study.run(number, mutant, first_tests(mutant.path, tree))
-        elif result["result"] == "passed" and options.again:
-            study.run(number, mutant, all_tests(mutant.path, tree))
+        elif result["result"] == "passed" and options.again and mutant.name not in report.EQUIVALENT:
+            study.run_again(number, mutant)
 
 
 class Study:
@@ -66,8 +66,8 @@ class Study:
         self.results, self.unchanged = folder / "results.jsonl", folder / "unchanged.json"
         self.seconds: dict[str, float] = json.loads(self.unchanged.read_text()) if self.unchanged.exists() else {}
 
-    def run(self, number: int, mutant: Mutant, tests: list[str]) -> None:
-        """Run the tests on a mutant in their order until one fails, and write down how that ends."""
+    def run(self, number: int, mutant: Mutant, tests: list[str]) -> str:
+        """Run the tests on a mutant in their order until one fails; write down how that ends, and return it."""
         jax = "jax" in mutant.path
         limit = round(30 + 3 * sum(self.seconds_unchanged(test, jax) for test in tests))
         with runner.replaced(self.tree / mutant.path, mutant.source(self.tree)):
@@ -75,6 +75,14 @@ class Study:
         line = {"number": number, "name": mutant.name, **asdict(outcome), "change": mutant.difference(self.tree)}
         with self.results.open("a") as sink:
             sink.write(json.dumps(line) + "\n")
+        return outcome.result
+
+    def run_again(self, number: int, mutant: Mutant) -> None:
+        """Run all tests of the mutant's folder, and those of other folders if it passes them."""
+        result = self.run(number, mutant, tests_of_folder(mutant.path, self.tree))
+        elsewhere = tests_elsewhere(mutant.path, self.tree)
+        if result == "passed" and elsewhere:
+            self.run(number, mutant, elsewhere)
 
     def seconds_unchanged(self, test: str, jax: bool) -> float:
         name = f"{test} (JAX)" if jax else test

@@ -84,8 +84,8 @@ OTHERS = {
         "tests/export/test_generate.py",
         "tests/export/test_seq2seq.py",
     ),
-    "data": ("tests/training/test_training.py", "tests/training/test_resume.py", "tests/pipelines"),
-    "training": ("tests/layers/test_training.py", "tests/pipelines"),
+    "data": ("tests/training/test_training.py", "tests/training/test_resume.py"),
+    "training": ("tests/layers/test_training.py",),
     "runtime": (
         "tests/test_cli_inference.py",
         "tests/export/test_runtime.py",
@@ -106,14 +106,18 @@ def first_tests(path: str, tree: Path) -> list[str]:
     return [*examples, *(CLOSEST.get(module) or named or CLOSEST[folder])]
 
 
-def all_tests(path: str, tree: Path) -> list[str]:
-    """`first_tests`, the other tests of the folder, and those elsewhere that use the folder."""
-    module, folder = names(path)
+def tests_of_folder(path: str, tree: Path) -> list[str]:
+    """`first_tests`, and the other tests of the folder."""
+    _, folder = names(path)
     first = first_tests(path, tree)
-    if "jax" in path:
-        return first
-    others = files_of((folder_of_tests(folder), *OTHERS.get(module, OTHERS[folder])), tree)
-    return list(dict.fromkeys([*first, *others]))
+    return first if "jax" in path else list(dict.fromkeys([*first, *files_of((folder_of_tests(folder),), tree)]))
+
+
+def tests_elsewhere(path: str, tree: Path) -> list[str]:
+    """The tests of other folders that use the folder."""
+    module, folder = names(path)
+    tests = files_of(OTHERS.get(module, OTHERS[folder]), tree) if "jax" not in path else []
+    return [test for test in tests if test not in tests_of_folder(path, tree)]
 
 
 def folder_of_tests(folder: str) -> str:

@@ -1,0 +1,38 @@
+"""`rnnkit web`: bundles as a page that needs no server of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_rnnkit.cli.refusals import need, refuse
+
+
+def web(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE... OUT", help="Bundles, and last the folder to write.")
+    ],
+    ort: Annotated[
+        Path, typer.Option(help="The npm package onnxruntime-web; `npm install onnxruntime-web` fetches it.")
+    ] = Path("node_modules/onnxruntime-web"),
+    quantized: Annotated[
+        str | None, typer.Option(help="Take the graphs with such weights, int8 or float16, where a bundle has them.")
+    ] = None,
+) -> None:
+    """Write a folder with bundles and a page that runs them in the browser, for any web server or file host."""
+    need("serve", "onnxruntime")
+    from keras_rnnkit.web.errors import SiteError
+    from keras_rnnkit.web.site import build
+
+    if len(folders) < 2:
+        refuse("rnnkit web takes one bundle or more, and the folder to write. Received: one folder.")
+    *bundles, out = folders
+    try:
+        site = build(bundles, out, ort, quantized)
+    except SiteError as error:
+        refuse(str(error))
+    for name, count in site.sizes.items():
+        typer.echo(f"{count / 1e6:8.2f} MB  {name}")
+    typer.echo(f"\nSee it:   python -m http.server -d {site.folder}\nthen open http://localhost:8000/")

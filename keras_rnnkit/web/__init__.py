@@ -1,0 +1,1 @@
+"""Bundles in a browser without a server: a JavaScript runtime, and a folder of files that any web server can serve."""

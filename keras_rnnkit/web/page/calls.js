@@ -1,0 +1,54 @@
+/** Calls to the worker that runs the models: an answer, or several that come one after the other. */
+
+const worker = new Worker(new URL("../../worker.js", import.meta.url), { type: "module" });
+const waiting = new Map();
+let calls = 0;
+
+worker.onmessage = ({ data: { call, ...message } }) => waiting.get(call)?.(message);
+worker.onerror = (event) => {
+  const error = `The models cannot run here: ${event.message ?? "their program could not be loaded"}.`;
+  for (const answer of [...waiting.values()]) answer({ error });
+};
+
+const stopped = () => new DOMException("Stopped", "AbortError");
+
+/** The messages that answer a call; the worker ends the call when the signal is aborted. */
+async function* answers(method, parameters, signal) {
+  if (signal?.aborted) throw stopped();
+  const call = ++calls;
+  const queue = [];
+  let wake = () => {};
+  waiting.set(call, (message) => {
+    queue.push(message);
+    wake();
+  });
+  const end = () => {
+    worker.postMessage({ call, stop: true });
+    queue.push({ stop: true });
+    wake();
+  };
+  signal?.addEventListener("abort", end);
+  worker.postMessage({ call, method, parameters });
+  try {
+    for (;;) {
+      if (!queue.length) await new Promise((resolve) => (wake = resolve));
+      const message = queue.shift();
+      if (message.stop) throw stopped();
+      if (message.error) throw new Error(message.error);
+      if ("value" in message) yield message.value;
+      if (message.done) return;
+    }
+  } finally {
+    signal?.removeEventListener("abort", end);
+    if (waiting.delete(call)) worker.postMessage({ call, stop: true });
+  }
+}
+
+/** What the worker answers. */
+export async function ask(method, parameters, signal) {
+  for await (const value of answers(method, parameters, signal)) return value;
+  return undefined;
+}
+
+/** What the worker answers, piece by piece. */
+export const asked = answers;

@@ -1,0 +1,147 @@
+/** The worker that runs the models of the page: onnxruntime-web and the runtime of keras-rnnkit. */
+
+import * as ort from "./ort/ort.wasm.min.mjs";
+import { Beam, Greedy, Sampling, load } from "./rnnkit/rnnkit.js";
+import { activations } from "./rnnkit/page/activations.js";
+import { forecast } from "./rnnkit/page/forecast.js";
+
+ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
+ort.env.wasm.numThreads = 1;
+
+const KINDS = { float32: "FP32", float64: "FP64", int8: "INT8", int16: "INT16", int32: "INT32", int64: "INT64" };
+Object.assign(KINDS, { uint8: "UINT8", uint16: "UINT16", uint32: "UINT32", uint64: "UINT64", bool: "BOOL" });
+const bundles = new Map();
+const streams = new Map();
+const stopped = new Set();
+
+function bundle(name) {
+  if (!bundles.has(name)) {
+    const opening = descriptions().then((all) => {
+      const { folder, quantized } = all.find((each) => each.name === name);
+      return load(new URL(folder, import.meta.url), { ort, quantized });
+    });
+    opening.catch(() => bundles.delete(name));
+    bundles.set(name, opening);
+  }
+  return bundles.get(name);
+}
+
+const descriptions = async () => (await fetch(new URL("./models.json", import.meta.url))).json();
+
+/** Tensors as the page has them, {name, datatype, shape, data}, and as the runtime has them. */
+const toTensors = (graph, inputs) =>
+  Object.fromEntries(inputs.map(({ name, shape, data }) => [name, graph.checked(name, { type: "", dims: shape, data: plain(graph, name, data) })]));
+const plain = (graph, name, data) => (graph.allKinds[name] === "bool" ? data : Float64Array.from(data));
+
+function toPage(graph, results) {
+  const tensors = graph.outputs.length === 1 ? { [graph.outputs[0]]: results } : results;
+  return Object.entries(tensors).map(([name, { type, dims, data }]) => ({
+    name,
+    datatype: KINDS[type],
+    shape: dims,
+    data: Array.from(data, (number) => (type === "bool" ? Boolean(number) : Number(number))),
+  }));
+}
+
+/** The strategy that the fields of the page ask for. */
+function strategyOf({ temperature = 1, top_k: topK = 0, top_p: topP = 1, beam = 1, length_penalty: lengthPenalty = 0 }) {
+  if (beam > 1) return new Beam({ width: beam, lengthPenalty });
+  return temperature === 0 ? new Greedy() : new Sampling({ temperature, topK, topP });
+}
+
+const END = "<eos>";
+const settings = (model, { max_tokens: steps = 100, seed = 0 }) => ({ steps, seed, end: model.vocabulary?.number(END) ?? null });
+
+const METHODS = {
+  async predict(name, inputs) {
+    const model = await bundle(name);
+    const graph = await model.graph("sequence");
+    return toPage(graph, await model.predict(toTensors(graph, inputs)));
+  },
+
+  async stream(name) {
+    const key = `${name}/${streams.size}`;
+    streams.set(key, await (await bundle(name)).stream());
+    return key;
+  },
+
+  async push(key, inputs) {
+    const stream = streams.get(key);
+    return toPage(stream.graph, await stream.push(toTensors(stream.graph, inputs)));
+  },
+
+  async close(key) {
+    streams.delete(key);
+    return null;
+  },
+
+  async generate(name, prompt, options) {
+    const model = await bundle(name);
+    const { tokens, scores, lengths } = await model.generate(prompt, { ...settings(model, options), strategy: strategyOf(options) });
+    return tokens[0].map((row, k) => ({ text: model.text(row.slice(0, lengths[0][k])), score: scores[0][k], attention: null }));
+  },
+
+  async *tokens(name, prompt, options) {
+    const model = await bundle(name);
+    let [tokens, written] = [[], ""];
+    for await (const token of model.tokens(prompt, { ...settings(model, options), strategy: strategyOf(options) })) {
+      tokens = [...tokens, token];
+      const text = model.text(tokens); // of words and pieces of words, the space between two belongs to the second
+      yield text.slice(written.length);
+      written = text;
+    }
+  },
+
+  async translate(name, source, { max_tokens: steps = 100, beam = 0, ...options }) {
+    const model = await bundle(name);
+    const strategy = beam > 0 ? { strategy: strategyOf({ beam, ...options }) } : {};
+    const found = await model.translate(typeof source === "string" ? source : pixels(source), { steps, ...strategy });
+    const words = (text) => (typeof text === "string" ? text : []);
+    return found.map(({ text, score, tokens, attention }) => ({
+      text,
+      score,
+      attention: attention && {
+        source: typeof source === "string" ? pieces(model.sourceVocabulary, model.sourceVocabulary.encode(words(source))) : [],
+        target: model.vocabulary ? pieces(model.vocabulary, tokens) : tokens.map(String),
+        weights: attention,
+      },
+    }));
+  },
+
+  async forecast(name, series, steps) {
+    return forecast(await (await bundle(name)).graph("stream"), series, steps);
+  },
+
+  async activations(name, text, state) {
+    return activations(await bundle(name), text, state);
+  },
+};
+
+const pieces = (vocabulary, tokens) => tokens.map((token) => vocabulary.decode([token]) || vocabulary.tokens[token]);
+
+/** An image as the model reads it: numbers from 0 to 255, [height, width, channels]. */
+const pixels = ({ shape, data }) => ({ type: "", dims: shape, data });
+
+onmessage = async ({ data: { call, method, parameters, stop } }) => {
+  if (stop) {
+    stopped.add(call);
+    return;
+  }
+  try {
+    const answer = METHODS[method](...parameters);
+    if (answer[Symbol.asyncIterator]) {
+      for await (const value of answer) {
+        if (stopped.has(call)) return;
+        postMessage({ call, value });
+        await new Promise((resolve) => setTimeout(resolve)); // lets a message to stop come in
+      }
+      postMessage({ call, done: true });
+    } else {
+      postMessage({ call, value: await answer, done: true });
+    }
+  } catch (error) {
+    postMessage({ call, error: error.message ?? String(error) });
+  } finally {
+    stopped.delete(call);
+  }
+};

@@ -1,0 +1,191 @@
+"""A folder with bundles, the JavaScript runtime and a page: any web server can serve it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keras_rnnkit import runtime
+from keras_rnnkit.runtime import Bundle, BundleError
+from keras_rnnkit.serving.models.description import description, tensors_of
+from keras_rnnkit.web.errors import SiteError
+
+HERE = Path(__file__).parent
+PLAYGROUND = HERE.parent / "serving/playground"
+LISTING = "files.json"
+"""The list of the files of a page of ours, by which a later one knows what it may replace."""
+ORT_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+AT_THE_ROOT = ("index.html", "worker.js", "service_worker.js")
+BESIDE_THE_RUNTIME = ("activations.js", "forecast.js", "offline.js")
+INSTEAD_OF_THE_SERVER = ("source.js", "local_model.js", "calls.js")
+SERVER_ONLY = re.compile(r"docs\.html|sign_in\.html|index\.html|interface/.*|styles/interface\.css")
+
+
+class Site(NamedTuple):
+    """What was written. models: the names; sizes: bytes of the page, of onnxruntime-web and of each model."""
+
+    folder: Path
+    models: list[str]
+    sizes: dict[str, int]
+
+
+def build(
+    bundles: Sequence[str | os.PathLike], out: str | os.PathLike, ort: Path, quantized: str | None = None
+) -> Site:
+    """Write the folder; nothing is there before everything is.
+
+    Arguments:
+        bundles: folders that `export_bundle` wrote.
+        out: the folder to write. One that an earlier call wrote is replaced; any other that is not empty is refused.
+        ort: the npm package onnxruntime-web, a folder.
+        quantized: "int8" or "float16", for the graphs with such weights, where a bundle has them.
+    """
+    out = Path(out)
+    check_replaceable(out)
+    opened = named([loaded(Path(folder), quantized) for folder in bundles])
+    with beside(out) as folder:
+        copy_page(folder)
+        copy_onnxruntime(folder, ort)
+        descriptions = [copy_model(folder, name, bundle) for name, bundle in opened.items()]
+        (folder / "models.json").write_text(json.dumps(descriptions, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_listing(folder)
+        sizes = {
+            "page": size(folder) - size(folder / "ort") - size(folder / "models"),
+            "onnxruntime": size(folder / "ort"),
+        }
+        sizes |= {name: size(folder / "models" / name) for name in opened}
+    return Site(out, list(opened), sizes)
+
+
+def loaded(folder: Path, quantized: str | None) -> Bundle:
+    """The bundle, with the weights that were asked for where it has them."""
+    try:
+        bundle = runtime.load(folder)
+        has = any(quantized in graph["quantized"] for graph in bundle.manifest["graphs"].values())
+        return runtime.load(folder, quantized=quantized) if quantized and has else bundle
+    except BundleError as error:
+        raise SiteError(str(error)) from None
+
+
+def named(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
+    """The bundles by the names of their folders. One called bundle, as in a run, has that of its parent."""
+    found: dict[str, Bundle] = {}
+    for bundle in bundles:
+        folder = bundle.folder.absolute()
+        name = folder.parent.name if folder.name == "bundle" else folder.name
+        if not re.fullmatch(r"[\w.-]+", name) or name in found:
+            why = "is there twice" if name in found else "cannot be part of an address"
+            raise SiteError(f"The name {name!r} of a bundle {why}. Received: {str(folder)!r}. Rename the folder.")
+        found[name] = bundle
+    if not found:
+        raise SiteError("There must be one bundle or more. Received: none.")
+    return found
+
+
+def copy_page(folder: Path) -> None:
+    for path in PLAYGROUND.rglob("*.*"):
+        part = path.relative_to(PLAYGROUND)
+        if path.suffix in (".js", ".css") and not SERVER_ONLY.fullmatch(part.as_posix()):
+            copy(path, folder / "playground" / part)
+    for path in [HERE / "rnnkit.js", *(HERE / "runtime").glob("*.js")]:
+        copy(path, folder / "rnnkit" / path.relative_to(HERE))
+    for names, place in (
+        (AT_THE_ROOT, ""),
+        (BESIDE_THE_RUNTIME, "rnnkit/page"),
+        (INSTEAD_OF_THE_SERVER, "playground/models"),
+    ):
+        for name in names:
+            copy(HERE / "page" / name, folder / place / name)
+
+
+def copy_onnxruntime(folder: Path, ort: Path) -> None:
+    place = next((path for path in (ort / "dist", ort) if (path / ORT_FILES[0]).is_file()), None)
+    missing = [name for name in ORT_FILES if place is None or not (place / name).is_file()]
+    if place is None or missing:
+        raise SiteError(
+            f"The folder {str(ort)!r} is not the npm package onnxruntime-web: it has no {missing[0]!r}. "
+            "Fetch the package with `npm install onnxruntime-web` and give node_modules/onnxruntime-web."
+        )
+    for name in ORT_FILES:
+        copy(place / name, folder / "ort" / name)
+
+
+def copy_model(folder: Path, name: str, bundle: Bundle) -> dict[str, Any]:
+    """Copy the files that the runtime reads, and describe the model for the page."""
+    graphs = bundle.manifest["graphs"].values()
+    files = [graph["quantized"].get(bundle.quantized, graph)["file"] for graph in graphs]
+    files += [bundle.manifest[key] for key in ("vocabulary", "source_vocabulary") if bundle.manifest[key]]
+    for file in ["manifest.json", *files]:
+        copy(bundle.folder / file, folder / "models" / name / file)
+    written = sum((folder / "models" / name / file).stat().st_size for file in files)
+    facts = {**tensors_of(bundle), **description(bundle), "size": written}
+    return {"name": name, "folder": f"models/{name}/", "quantized": bundle.quantized, **facts}
+
+
+def write_listing(folder: Path) -> None:
+    """The files, for the service worker to keep, under a version that changes with any of them."""
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    digest = hashlib.sha256()
+    for name in files:
+        digest.update(name.encode() + b"\0" + hashlib.sha256((folder / name).read_bytes()).digest())
+    listing = {"version": f"rnnkit-{digest.hexdigest()[:16]}", "bytes": size(folder), "files": files}
+    (folder / LISTING).write_text(json.dumps(listing, indent=1), encoding="utf-8")
+
+
+def copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def check_replaceable(out: Path) -> None:
+    """SiteError unless the folder is new, empty, or of an earlier call, with nothing of anybody else's in it."""
+    if not out.absolute().parent.is_dir():
+        raise SiteError(f"There is no folder {str(out.absolute().parent)!r} to write {out.name!r} to. Make it first.")
+    if out.is_file():
+        raise SiteError(f"The path names a file. Received: {str(out)!r}. Give a folder.")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    others = foreign_files(out)
+    if others:
+        raise SiteError(
+            f"The folder {str(out)!r} has files that `rnnkit web` did not write, such as {others[0]!r}. "
+            "Give a new folder."
+        )
+
+
+def foreign_files(out: Path) -> list[str]:
+    there = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir())
+    try:
+        listed = {*json.loads((out / LISTING).read_text(encoding="utf-8"))["files"], LISTING}
+    except (OSError, ValueError, KeyError, TypeError):
+        return there
+    return [name for name in there if name not in listed]
+
+
+@contextmanager
+def beside(out: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `out` when the block ends well, and vanishes when it does not."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.absolute().parent))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        earlier = folder.with_suffix(".old")
+        if out.is_dir():
+            out.rename(earlier)
+        folder.rename(out)
+        shutil.rmtree(earlier, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

@@ -1,0 +1,221 @@
+"""The page of `rnnkit web`: no server of ours, the models in the browser, the numbers of Python."""
+
+import functools
+import http.server
+import json
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+import keras_rnnkit as rk
+from keras_rnnkit.decoding import Beam, Greedy, Sampling
+from keras_rnnkit.web.errors import SiteError
+from keras_rnnkit.web.site import build
+from tests.serving.page.browser import browsing
+from tests.serving.page.bundles import KINDS
+from tests.web.test_javascript import onnxruntime_web
+
+ORT = onnxruntime_web()
+pytestmark = pytest.mark.skipif(
+    ORT is None, reason="run `npm install --no-save onnxruntime-web`, or set RNNKIT_ORT to its folder, to test the page"
+)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("web") / "site"
+    build([folder / name for name in sorted(KINDS)], out, ORT)
+    return out
+
+
+@pytest.fixture(scope="module")
+def server(site):
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def local_tab(browser_exists, server, tmp_path_factory):
+    with browsing(f"localhost:{server.server_port}", tmp_path_factory.mktemp("profile")) as page:
+        page.emulate(1280, "light")
+        page.open()
+        page.wait("document.querySelectorAll('#cards a').length > 0")
+        yield page
+
+
+@pytest.fixture
+def local(local_tab):
+    local_tab.complaints()
+    yield local_tab
+    assert local_tab.complaints() == []
+
+
+def asked(page, model, call):
+    """What a call of a local model answers; `model` is its name in the code."""
+    answer = page.driver.execute_async_script(
+        "const [name, done] = arguments;"
+        "import('./playground/models/local_model.js').then(async ({ allModels }) => {"
+        "  const model = (await allModels()).find((each) => each.description.name === name);"
+        f"  return done({{ value: await {call} }});"
+        "}).catch((error) => done({ error: error.message }));",
+        model,
+    )
+    assert "error" not in answer, answer
+    return answer["value"]
+
+
+def test_whole_sequences(local, folder, rng):
+    inputs = {"sensors": rng.normal(size=(2, 5, 3)), "station": rng.normal(size=(2, 4))}
+    inputs = {name: array.astype("float32") for name, array in inputs.items()}
+    tensors = [
+        {"name": n, "datatype": "FP32", "shape": list(x.shape), "data": x.ravel().tolist()} for n, x in inputs.items()
+    ]
+    (output,) = asked(local, "faults", f"model.predict({json.dumps(tensors)})")
+    expected = rk.runtime.load(folder / "faults").predict(inputs)
+    assert output["shape"] == list(expected.shape)
+    np.testing.assert_allclose(output["data"], expected.ravel(), atol=1e-5)
+
+
+def test_text_token_for_token(local, folder):
+    bundle = rk.runtime.load(folder / "writer")
+    for seed in range(3):
+        for options, strategy in (
+            ({"temperature": 0.7, "top_k": 5}, Sampling(0.7, 5)),
+            ({"temperature": 0}, Greedy()),
+            ({"temperature": 1, "top_p": 0.8}, Sampling(1.0, None, 0.8)),
+        ):
+            call = json.dumps({"max_tokens": 20, "seed": seed, **options})
+            loop = f"for await (const piece of model.tokens('to be', {call})) all.push(piece);"
+            pieces = asked(local, "writer", f"(async () => {{ const all = []; {loop} return all }})()")
+            assert "".join(pieces) == bundle.text(bundle.generate("to be", 20, strategy, seed=seed))
+    hypotheses = asked(local, "writer", "model.generate('to be', { max_tokens: 9, beam: 3 })")
+    expected = bundle.generate("to be", 9, Beam(3))
+    assert [h["text"] for h in hypotheses] == [bundle.text(row) for row in expected.tokens[0]]
+
+
+def test_translations_and_captions_with_attention(local, folder):
+    bundle = rk.runtime.load(folder / "translator")
+    found = asked(local, "translator", "model.translate('abcd', { max_tokens: 6 })")
+    expected = bundle.translate("abcd", 6, best=9)
+    assert [t["text"] for t in found] == [t.text for t in expected]
+    assert found[0]["attention"]["source"] == ["a", "b", "c", "d"]
+    np.testing.assert_allclose(found[0]["attention"]["weights"], expected[0].attention, atol=1e-5)
+    image = np.random.default_rng(1).integers(0, 256, size=(12, 12, 3))
+    pixels = f"{{ shape: [12, 12, 3], data: Uint8Array.from({image.ravel().tolist()}) }}"
+    captions = asked(local, "captioner", f"model.translate({pixels}, {{ max_tokens: 5 }})")
+    expected = rk.runtime.load(folder / "captioner").translate(image.astype("float32"), 5, best=9)
+    assert [caption["text"] for caption in captions] == [caption.text for caption in expected]
+
+
+def test_forecasts_and_states(local, folder):
+    series = np.sin(np.arange(12) / 2)[:, None].tolist()
+    found = asked(local, "tides", f"model.forecast({series}, 4)")
+    stream, chunk, values = rk.runtime.load(folder / "tides").stream(), np.array([series], "float32"), []
+    for _ in range(4):
+        results = stream.push(chunk)
+        chunk = results["forecast"][:, -1:]
+        values.append(chunk[0, 0].tolist())
+    np.testing.assert_allclose(found["values"], values, atol=1e-5)
+    assert found["interval"]["level"] == 0.9
+    widths = np.subtract(found["interval"]["upper"], found["interval"]["lower"])
+    assert (widths > 0).all()
+    answer = "({ tokens: a.tokens, first: a.tokens.map((_, t) => a.value(t, 0)) })"
+    states = asked(local, "writer", f"model.activations('to be', 'state_0').then((a) => {answer})")
+    stream, expected = rk.runtime.load(folder / "writer").stream(), []
+    for token in rk.runtime.load(folder / "writer").vocabulary.encode("to be"):
+        stream.push(np.array([[token]]))
+        expected.append(stream.snapshot()["state_0"][0, 0])
+    assert states["tokens"] == list("to be")
+    np.testing.assert_allclose(states["first"], expected, atol=1e-5)
+
+
+def test_every_view_shows_its_model(local):
+    for name in KINDS:
+        local.choose(name)
+    local.choose("writer")
+    local.press("Write")
+    local.wait("document.querySelector('.text').innerText.length > 20")
+
+
+def test_no_request_leaves_the_host(local):
+    local.open()
+    local.wait("document.querySelectorAll('#cards a').length > 0")
+    hosts = local.value(
+        "[...new Set(performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin))]"
+    )
+    assert hosts == [local.value("location.origin")]
+
+
+def test_it_works_without_its_server_once_it_was_loaded(folder, browser_exists, site, tmp_path):
+    handler = functools.partial(Quiet, directory=str(site))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with browsing(f"localhost:{server.server_port}", tmp_path / "profile") as page:
+        page.emulate(1280, "light")
+        page.open()
+        page.wait("document.querySelector('#local').innerText.includes('can be used without a network')")
+        server.shutdown()
+        server.server_close()
+        page.choose("writer")
+        page.press("Write")
+        page.wait("document.querySelector('.text').innerText.length > 20")
+
+
+def test_a_changed_model_is_a_sentence_on_the_page(folder, browser_exists, site, tmp_path):
+    broken = shutil.copytree(site, tmp_path / "broken")
+    graph = broken / "models/faults/sequence.onnx"
+    content = bytearray(graph.read_bytes())
+    content[len(content) // 2] ^= 1
+    graph.write_bytes(content)
+    handler = functools.partial(Quiet, directory=str(broken))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with browsing(f"localhost:{server.server_port}", tmp_path / "profile") as page:
+            page.emulate(1280, "light")
+            page.choose("faults")
+            page.press("Run")
+            assert "is not the one that was exported" in page.problem()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_screenshots_for_a_person_to_look_at(local, width, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp() / "screenshots"
+    folder.mkdir(exist_ok=True)
+    local.emulate(width, "light")
+    for name in ("writer", "tides"):
+        local.choose(name)
+        local.screenshot(folder / f"local-{name}-{width}.png")
+        assert local.value("document.documentElement.scrollWidth") <= width
+    local.emulate(1280, "light")
+
+
+def test_a_folder_of_anybody_else_stays_as_it_is(folder, site, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "precious.txt").write_text("mine")
+    with pytest.raises(SiteError, match="did not write, such as 'precious.txt'"):
+        build([folder / "waves"], other, ORT)
+    assert (other / "precious.txt").read_text() == "mine" and not list(tmp_path.glob(".*.part"))
+    build([folder / "waves"], tmp_path / "site", ORT)
+    again = build([folder / "tides"], tmp_path / "site", ORT)
+    assert again.models == ["tides"] and not (tmp_path / "site/models/waves").exists()
+    with pytest.raises(SiteError, match="is not the npm package onnxruntime-web"):
+        build([folder / "waves"], tmp_path / "new", tmp_path)
+    with pytest.raises(SiteError, match="There is no bundle"):
+        build([tmp_path], tmp_path / "new", ORT)
+    with pytest.raises(SiteError, match="is there twice"):
+        build([folder / "waves", folder / "waves"], tmp_path / "new", ORT)
+    assert not (tmp_path / "new").exists()
