@@ -11,7 +11,7 @@ from keras_rnnkit.cli.training import load_pipeline
 MORE = {
     "language_model": {"learning_rate": 0.02},
     "translation": {"compare": True, "feeding": True},
-    "captioning": {"compare": True},
+    "captioning": {"compare": True, "test_count": 40, "units": 12, "beam": 3},
 }
 """Settings by which the smoke run of a pipeline shows more than --smoke alone does."""
 

@@ -65,8 +65,8 @@ def test_it_goes_on_where_it_stopped(flags, tmp_path):
 
 def test_scenes_are_captioned_in_three_ways(smoke_run):
     folder, settings, metrics = smoke_run("captioning")
-    assert metrics["same_in_keras"] == {"greedy": settings.test_count, "beam 2": settings.test_count}
-    ways = ("attention, greedy", "attention, beam 2", "condition, greedy", "initial, greedy")
+    assert metrics["same_in_keras"] == {"greedy": settings.test_count, "beam 3": settings.test_count}
+    ways = ("attention, greedy", "attention, beam 3", "condition, greedy", "initial, greedy")
     assert all(set(metrics[way]) == {"exact", "exact, seen", "exact, unseen", "bleu", "chrf"} for way in ways)
     names = {path.name for path in (folder / "report").iterdir()}
     assert names == {"index.html", "metrics.json", "curves.png", "captions.png", "attention.png"}
