@@ -1,7 +1,7 @@
 """s_t = a_t * s_{t-1} + b_t over whole sequences, with its gradient: the one line of a linear cell that needs a loop.
 
-The gradient is a recurrence of the same kind from the last step to the first. Both are written here once, each as the
-gradient of the other. How they are run is a matter of the backend and the device:
+The gradient is a recurrence of the same kind from the last step to the first. How both are run is a matter of the
+backend and the device:
 
 - TensorFlow on a CPU: a loop, which XLA compiles in training. A step is one pass over a row of numbers.
 - TensorFlow on a GPU: in about log2(T) passes over the whole sequence, in which spans of steps are joined to spans of
@@ -38,33 +38,66 @@ class LinearRecurrence:
         def run(a, b, first):
             s = self.engine.forward(self, a, b, first)
 
-            def gradient(*arguments, upstream=None):
-                g = self.solve_back(a, arguments[0] if upstream is None else upstream)
-                before = kops.concatenate([first[None], s[:-1]], axis=0)
-                return self.times(self.conjugate(before), g), g, self.times(self.conjugate(a[0]), g[0])
+            def gradient(*d, upstream=None):
+                return self.way_back(a, b, first, s, one_of(d, upstream))
 
             return s, gradient
 
         return keras.ops.custom_gradient(run)(a, b, first)
 
-    def solve_back(self, a, d):
-        """g_t = d_t + conj(a_{t+1}) * g_{t+1}: what reaches the state of each step from all steps after it."""
+    def way_back(self, a, b, first, s, d):
+        """The gradients of a, b and first, from those of the states. It has a gradient too, for second derivatives.
 
-        def run(a, d):
+        g_t = d_t + conj(a_{t+1}) * g_{t+1} is what reaches the state of each step from all steps after it.
+        """
+        before = kops.concatenate([first[None], s[:-1]], axis=0)
+
+        def run(a, b, first, d):
             g = self.engine.backward(self, self.conjugate(a), d)
 
-            def gradient(*arguments, upstream=None):
-                u = arguments[0] if upstream is None else upstream
-                v = self.solve(a, u, kops.zeros_like(u[0]))
-                d_a = self.times(self.conjugate(v[:-1]), g[1:])
-                return kops.concatenate([kops.zeros_like(a[:1]), d_a], axis=0), v
+            def gradient(*upstream_of_each, upstream=None):
+                d_a, d_b, d_first = several_of(upstream_of_each, upstream)
+                of_before = self.times(g, self.conjugate(d_a))
+                of_g = self.times(before, d_a) + d_b
+                of_g = kops.concatenate([of_g[:1] + self.times(a[:1], d_first[None]), of_g[1:]], axis=0)
+                through_g, of_d = self.gradient_of_g(a, g, of_g)
+                zero = kops.zeros_like(d_first)
+                of_s = kops.concatenate([of_before[1:], zero[None]], axis=0)
+                through_s, of_b, of_first = self.products(
+                    a, before, self.engine.backward(self, self.conjugate(a), of_s)
+                )
+                own = self.times(g[:1], self.conjugate(d_first)[None])
+                of_a = through_g + through_s
+                of_a = kops.concatenate([of_a[:1] + own, of_a[1:]], axis=0)
+                return of_a, of_b, of_first + of_before[0], of_d
 
-            return g, gradient
+            return self.products(a, before, g), gradient
 
-        return keras.ops.custom_gradient(run)(a, d)
+        return keras.ops.custom_gradient(run)(a, b, first, d)
+
+    def products(self, a, before, g):
+        """The gradients of a, b and first, from what reaches each state."""
+        return self.times(self.conjugate(before), g), g, self.times(self.conjugate(a[0]), g[0])
+
+    def gradient_of_g(self, a, g, u):
+        """The gradients of a and d where those of g are u: a recurrence forward, since g is one backward."""
+        v = self.engine.forward(self, a, u, kops.zeros_like(u[0]))
+        d_a = self.times(self.conjugate(v[:-1]), g[1:])
+        return kops.concatenate([kops.zeros_like(a[:1]), d_a], axis=0), v
 
     def conjugate(self, a):
         if not self.is_complex:
             return a
         real, imaginary = kops.split(a, 2)
         return kops.concatenate([real, -imaginary])
+
+
+def one_of(d, upstream):
+    """The gradient of a single result, as the backends hand it over: by position, or by name."""
+    return d[0] if upstream is None else upstream
+
+
+def several_of(d, upstream):
+    """The gradients of some results: of each by position, or all of them as one argument."""
+    d = d if upstream is None else (upstream,)
+    return d[0] if len(d) == 1 else d

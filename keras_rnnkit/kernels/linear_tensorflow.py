@@ -54,6 +54,7 @@ def compiled(recurrence, arrays, backwards: bool):
     """The loop under XLA, in float32 at least: a sum over thousands of steps loses its small parts in 16 bits."""
     steps, dtype = arrays[0], arrays[0].dtype
     length = steps.shape[0]
+    arrays = [tf.stop_gradient(x) for x in arrays]  # the gradient is ours: a second tape could not derive one of XLA's
     if dtype in HALF_PRECISION:
         arrays = [tf.cast(x, tf.float32) for x in arrays]
     program = programs(recurrence.is_complex)[backwards]
