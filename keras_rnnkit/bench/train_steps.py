@@ -13,6 +13,9 @@ import numpy as np
 from keras_rnnkit.kernels import loop_choice
 
 Gradients = list[np.ndarray]
+RATE = 0.1
+RATE_OF_CHECK = 1e4
+"""Learning rate of the single step whose movement is compared: weights move by more than their own rounding."""
 
 
 class Step(NamedTuple):
@@ -115,15 +118,16 @@ def fit_step(layer, units: int, batch: int, steps: int, tokens: int, count: int)
             keras.layers.Dense(tokens),
         ]
     )
-    model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(keras.optimizers.SGD(RATE), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     rng = np.random.default_rng(0)
     start = [0.1 * rng.normal(size=w.shape).astype("float32") for w in model.get_weights()]
     text = rng.integers(0, tokens, size=(batch * count, steps + 1)).astype("int32")
     x, y = text[:, :-1], text[:, 1:]
 
-    def moved(rows: int) -> Gradients:
+    def moved(rows: int, rate: float) -> Gradients:
         model.set_weights(start)
+        model.optimizer.learning_rate = rate
         model.fit(x[:rows], y[:rows], batch_size=batch, shuffle=False, verbose=0)
         return [after - before for after, before in zip(model.get_weights(), start, strict=True)]
 
-    return Step(lambda: moved(len(x)), lambda: moved(batch))
+    return Step(lambda: moved(len(x), RATE), lambda: moved(batch, RATE_OF_CHECK))

@@ -8,7 +8,7 @@ import pytest
 
 from keras_rnnkit.bench import activation_memory, first_step, train
 from keras_rnnkit.bench.settings import TrainBench
-from keras_rnnkit.bench.train_rows import Row, rows
+from keras_rnnkit.bench.train_rows import LONG, Row, rows
 from keras_rnnkit.bench.train_steps import Step
 from keras_rnnkit.settings import SettingsError
 from tests.test_cli import rnnkit
@@ -118,6 +118,13 @@ def test_the_memory_of_long_sequences(monkeypatch):
     (row,) = result.rows
     assert row.name.startswith("long LSTM") and row.errors["ours, checkpoint"] < 1e-5 and "checkpoint" in str(row.times)
     assert any("a long sequence, ours, checkpoint: 18 MB" in line for line in train.lines(result))
+
+
+@pytest.mark.study
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="memory of a process of TensorFlow")
+def test_checkpointed_training_needs_a_tenth_of_the_memory():
+    """A segment whose arrays outlive it, through a slice or a product that waits, shows here and nowhere else."""
+    assert activation_memory.megabytes("ours, checkpoint", LONG) < 0.1 * activation_memory.megabytes("ours", LONG)
 
 
 def test_repeats_must_be_positive():
