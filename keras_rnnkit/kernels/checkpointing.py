@@ -67,7 +67,7 @@ def one_segment_at_a_time(carry, weights):
 
         return [tf.identity(x) for x in arrays], gradient
 
-    arrays = run(*carry, *weights)
+    arrays = run(*map(tf.convert_to_tensor, (*carry, *weights)))  # in eager calls weights are variables
     return list(arrays[: len(carry)]), list(arrays[len(carry) :])
 
 

@@ -60,7 +60,16 @@ def test_the_formula_equals_the_tape(make, arguments, rng):
 
 def test_cells_with_a_formula():
     written = {name for name, make in TABLE.items() if has_written_gradient(make())}
-    plain = {"vanilla", "vanilla-relu-identity", "lstm", "lstm-no-bias", "gru", "gru-no-bias", "gru-reset-before"}
+    plain = {
+        "indrnn",
+        "vanilla",
+        "vanilla-relu-identity",
+        "lstm",
+        "lstm-no-bias",
+        "gru",
+        "gru-no-bias",
+        "gru-reset-before",
+    }
     assert written == plain
 
 

@@ -32,6 +32,8 @@ CALLS = {
     "exp": lambda ops: ops.exp(X),
     "log": lambda ops: ops.log(X * X + 1),
     "sqrt": lambda ops: ops.sqrt(X * X + 1),
+    "sin": lambda ops: ops.sin(X),
+    "cos": lambda ops: ops.cos(X),
     "erf": lambda ops: ops.erf(X),
     "abs": lambda ops: ops.abs(X),
     "maximum": lambda ops: ops.maximum(X, 0.1),
