@@ -41,8 +41,8 @@ class BundleReport:
     @property
     def error(self) -> float | None:
         """The largest of all graphs."""
-        errors = [report.error for report in (*self.reports.values(), self.saved_model) if report and report.error]
-        return max(errors, default=None)
+        reports = [report for report in (*self.reports.values(), self.saved_model) if report]
+        return max((report.error for report in reports if report.error is not None), default=None)
 
     def with_paths_in(self, folder: Path) -> BundleReport:
         """The same report with the paths of the files inside `folder`."""

@@ -1,5 +1,6 @@
 """Bundles: everything a server needs, whole or not there, and what it says of itself is true."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -28,6 +29,13 @@ def written(tmp_path_factory):
     model, folder = reader(), tmp_path_factory.mktemp("bundles") / "reader"
     stages = []
     return model, folder, rk.export_bundle(model, folder, progress=stages.append), stages
+
+
+def test_no_error_at_all_is_an_error_of_zero(written):
+    report = written[2]
+    exact = {mode: dataclasses.replace(each, error=0.0) for mode, each in report.reports.items()}
+    assert dataclasses.replace(report, reports=exact, saved_model=None).error == 0.0
+    assert dataclasses.replace(report, reports={}, saved_model=None).error is None
 
 
 def test_the_manifest_describes_every_file(written):
