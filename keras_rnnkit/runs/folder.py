@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from keras_rnnkit.runs import lock
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text.files import replacing
 
@@ -82,6 +83,7 @@ class RunFolder:
             inner = RunFolder(self.path / name)
             if (inner.path / RECORD).exists():
                 inner.clear()
+                remove(inner.path, (lock.NAME,))  # that of this folder may be held, and stays
                 remove_empty(inner.path)
 
 
