@@ -20,19 +20,10 @@ from keras_rnnkit.runs.drawing_pictures import completion_sheet, image_sheet, st
 from keras_rnnkit.runs.image_parts import ImageParts, read_parts
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.named_rows import NamedRows
-from keras_rnnkit.runs.position_cell import PositionCell
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.runs.shades import bits_of_pixels, drawn_rows, nearest_labels, pixel_arrays, row_arrays, shades_of
-from keras_rnnkit.runs.stroke_mixture import (
-    StrokeMixture,
-    drawn_strokes,
-    fed,
-    nats_without_memory,
-    start_of,
-    width_of,
-)
 from keras_rnnkit.runs.training_curves import plot_losses
 from keras_rnnkit.settings import SettingsError
 
@@ -161,6 +152,8 @@ def image_data(images: ImageParts, settings: Settings, arrays: Callable[..., Any
 
 def stroke_data(images: ImageParts, settings: Settings) -> Data:
     """Generated digits for drawing with a pen; the images are not used."""
+    from keras_rnnkit.runs.stroke_mixture import fed, nats_without_memory, start_of
+
     counts = {"train": settings.strokes, "valid": max(1, settings.strokes // 10), "test": max(1, settings.strokes // 5)}
     parts = {name: strokes(count, settings.seed * 3 + i) for i, (name, count) in enumerate(counts.items())}
     ready = {}
@@ -188,6 +181,9 @@ def one_hot(numbers: np.ndarray, labels: int) -> np.ndarray:
 def build(settings: Settings, images: ImageParts, way: str):
     """What came before, [B, T] or [B, T, ...], and the label [B, L] to a distribution of what comes next."""
     import keras
+
+    from keras_rnnkit.runs.position_cell import PositionCell
+    from keras_rnnkit.runs.stroke_mixture import width_of
 
     s, layers = settings, keras.layers
     label = keras.Input((len(SHAPES) if way == "strokes" else len(images.labels),), name="label")
@@ -223,12 +219,19 @@ def train(model, data: Data, settings: Settings, run: Run, way: str) -> list[dic
     return run.fit(
         model,
         NamedRows(*data.train, settings.batch, settings.seed),
-        loss=StrokeMixture() if way == "strokes" else rk.training.NextToken(),
+        loss=loss_of(way),
         validation_data=data.valid,
         validation_batch_size=settings.batch,
         tokens=settings.batch * data.train[1].shape[1],
         suffix=suffix_of(way, settings),
     )
+
+
+def loss_of(way: str):
+    """Minus the log-likelihood of what comes next."""
+    from keras_rnnkit.runs.stroke_mixture import StrokeMixture
+
+    return StrokeMixture() if way == "strokes" else rk.training.NextToken()
 
 
 def suffix_of(way: str, settings: Settings) -> str:
@@ -253,7 +256,7 @@ def judge(models, data: dict[str, Data], run: Run) -> dict[str, Any]:
     for way, model in models.items():
         of_strokes, (x, y) = way == "strokes", data[way].test
         unit, scale = ("nats a point", 1.0) if of_strokes else ("bits a pixel", 1 / math.log(2))
-        loss = StrokeMixture() if of_strokes else rk.training.NextToken()
+        loss = loss_of(way)
         own, baseline = float(loss(y, model.predict(x, batch_size=128, verbose=0))) * scale, data[way].baseline * scale
         words = f"{own:.4f} {unit}; {baseline:.4f} by " + (
             "the number of the point" if of_strokes else "the pixel's place"
@@ -293,6 +296,8 @@ def export(model, settings: Settings, run: Run, way: str):
 
 def draw(bundle, images: ImageParts, settings: Settings, way: str):
     """Drawings of every label by a bundle: shades [L, N, S, S], or for each label its strokes."""
+    from keras_rnnkit.runs.stroke_mixture import drawn_strokes
+
     labels, s = len(SHAPES) if way == "strokes" else len(images.labels), settings
     label = one_hot(np.repeat(np.arange(labels), s.samples), labels)
     if way == "strokes":

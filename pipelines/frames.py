@@ -23,7 +23,6 @@ from keras_rnnkit.runs.clip_windows import (
     windows_of,
 )
 from keras_rnnkit.runs.degenerate import degenerate
-from keras_rnnkit.runs.each_frame import EachFrame
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.rows import Rows
@@ -181,6 +180,8 @@ def own(settings: Settings) -> dict[str, list[Clip]]:
 def build(settings: Settings, labels: int, memory: str):
     """Frames [B, T, size, size, 3] with values 0 to 255 to probabilities of the labels [B, T, labels]."""
     import keras
+
+    from keras_rnnkit.runs.each_frame import EachFrame
 
     frames = keras.Input((None, settings.size, settings.size, 3), name="frames")
     x = EachFrame(network(settings.size, settings.embedding), name="each_frame")(frames)

@@ -16,7 +16,6 @@ import keras_rnnkit as rk
 from keras_rnnkit.data.patches import patches_at, random_order, row_order, scan_order
 from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.glimpse_pictures import glimpse_sheet, plot_accuracy
-from keras_rnnkit.runs.glimpse_reader import GlimpseReader, looked, small_network
 from keras_rnnkit.runs.image_parts import ImageParts, read_parts
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.rows import Rows
@@ -130,6 +129,8 @@ def run(settings: Settings) -> dict[str, Any]:
 
 def build(settings: Settings, data: ImageParts, way: str):
     """Images [B, S, S] to probabilities of the labels after each glimpse; of the convolutional network, to one."""
+    from keras_rnnkit.runs.glimpse_reader import GlimpseReader, small_network
+
     s, size, labels = settings, data.size, len(data.labels)
     if way == "cnn":
         return small_network(labels, size, s.dropout, s.seed)
@@ -254,6 +255,8 @@ def export(model, data: ImageParts, settings: Settings, run: Run):
 
 def looked_again(bundle, model, expected, data: ImageParts, run: Run) -> dict[str, Any]:
     """The test images through the bundle, glimpse by glimpse: whether it looks and decides as Keras does."""
+    from keras_rnnkit.runs.glimpse_reader import looked
+
     streamed = looked(bundle, data.test[0], model.patch, model.glimpses, model.order)
     same = (streamed["places"] == expected["places"]).all(1)
     difference = check_streamed([expected["label"][same]], [streamed["label"][same]])

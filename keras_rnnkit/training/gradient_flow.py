@@ -187,9 +187,14 @@ def step_by_step(layer: Any, states: list[Any]) -> Callable:
             # An LSTM computes h from c. As copies they are independent of each other, as the parts of a state must be.
             state = tree.map_structure(tf.identity, computed)
             copies = zip(tree.flatten(computed), tree.flatten(state), strict=True)
-            outputs.append(next((copy for part, copy in copies if part is output), output))
+            copy = next((copy for part, copy in copies if part is output), None)
             state = list(state) if isinstance(state, list | tuple) else [state]
-            states.append(state)
+            if copy is None:  # an output that is none of the states is how the last step reaches the loss
+                copy = tf.identity(output)
+                states.append([*state, copy])
+            else:
+                states.append(state)
+            outputs.append(copy)
         return outputs[-1], keras.ops.stack(outputs, axis=1), state
 
     return inner_loop

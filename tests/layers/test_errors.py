@@ -25,7 +25,7 @@ class Unregistered(keras.layers.Layer):
 CASES = {
     "rank": (lambda: rk.LSTM(4)(np.ones((2, 5))), r"\[batch, time, features\].*\(2, 5\).*Embedding.*x\[..., None\]"),
     "width": (lambda: gru()(np.ones((2, 5, 7))), r"built for 3 features.*Received: 7 features.*\[batch, time, 3\]"),
-    "kernel": (lambda: rk.GRU(4, kernel="fast"), r"kernel='fast'.*'auto', 'cudnn', 'hoisted', 'scan'"),
+    "kernel": (lambda: rk.GRU(4, kernel="fast"), r"kernel='fast'.*'auto', 'cudnn', 'parallel', 'hoisted', 'scan'"),
     "kernel-set": (lambda: setattr(gru(), "kernel", "best"), r"kernel='best'.*Expected one of"),
     "units-zero": (lambda: rk.LSTM(0), r"`units` must be a positive integer.*units=0.*units=64"),
     "units-negative": (lambda: rk.cells.GRUCell(-3), r"positive integer.*units=-3"),
