@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import h5py  # type: ignore[import-untyped]
+import h5py
 import keras
 
 from keras_rnnkit import cells
