@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from rich.table import Table
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.errors import TrainingDiverged
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings, option
 from keras_rnnkit.settings import SettingsError
@@ -165,7 +166,7 @@ def measure(task, settings: Settings, run: Run) -> dict[str, Any]:
 
 def train_all(name: str, task, found: dict[str, Any], settings: Settings, run: Run) -> dict[str, list[float]]:
     """Train every network on a task; the validation losses of its epochs, by network."""
-    from keras_rnnkit.runs.gradient_study import built, norms, trained
+    from keras_rnnkit.runs.gradient_study import built, norms
 
     losses, batches = {}, getattr(settings, f"{name}_batches")
     units = settings.units if name == "adding" else settings.copying_units
@@ -173,10 +174,21 @@ def train_all(name: str, task, found: dict[str, Any], settings: Settings, run: R
         run.console.print(f"\n{task.name}: {network}")
         model = built(task, networks_of(settings)[network], settings, network, units)
         rate = settings.learning_rate / (10 if network in VANILLA else 1)
-        losses[network] = trained(model, task, batches, run, suffix_of(name, network), learning_rate=rate)
-        if name == "adding":
+        losses[network] = learned(model, task, batches, run, suffix_of(name, network), learning_rate=rate)
+        if name == "adding" and losses[network]:
             found["norms after training"][network] = norms(model, task, settings)
     return losses
+
+
+def learned(model, task, batches: int, run: Run, suffix: str, **changes: Any) -> list[float]:
+    """The validation losses of a training. None where it diverged: a finding of this study, and no reason to end it."""
+    from keras_rnnkit.runs.gradient_study import trained
+
+    try:
+        return trained(model, task, batches, run, suffix, **changes)
+    except TrainingDiverged as error:
+        run.console.print(str(error))
+        return []
 
 
 def suffix_of(task: str, network: str) -> str:
@@ -189,7 +201,7 @@ def suffix_of(task: str, network: str) -> str:
 
 def compare(settings: Settings, run: Run) -> dict[str, Any]:
     """First weights, and layers that are trained one after the other: gradients before training, losses by epoch."""
-    from keras_rnnkit.runs.gradient_study import built, norms, trained
+    from keras_rnnkit.runs.gradient_study import built, norms
     from keras_rnnkit.runs.memory_networks import STARTS
     from keras_rnnkit.runs.memory_tasks import adding
 
@@ -201,7 +213,7 @@ def compare(settings: Settings, run: Run) -> dict[str, Any]:
         found["start norms"][name] = norms(model, task, settings)
         rate = settings.learning_rate / (10 if name.startswith("tanh") else 1)
         changes = {"learning_rate": rate, "epochs": epochs}
-        losses = trained(model, task, settings.adding_batches, run, f"_start_{number}", **changes)
+        losses = learned(model, task, settings.adding_batches, run, f"_start_{number}", **changes)
         found["start losses"][name] = losses
     for name, build in DEEP.items():
         run.console.print(f"\n{task.name}: {name}")
@@ -237,12 +249,15 @@ def judge(tasks, found: dict[str, Any], losses: dict[str, dict[str, list[float]]
     reaches = {name: reach(norms) for name, norms in found["norms"].items()}
     metrics: dict[str, Any] = {"reach": reaches}
     for key, task in tasks.items():
-        best = {network: min(epochs) for network, epochs in losses[key].items()}
+        best = {network: min(epochs, default=None) for network, epochs in losses[key].items()}
         metrics[key] = {"task": task.name, "unit": task.unit, "baseline": task.baseline, "target": task.target}
-        metrics[key] |= {"loss": best, "solved": [name for name, loss in best.items() if loss < task.target]}
+        metrics[key] |= {
+            "loss": best,
+            "solved": [name for name, loss in best.items() if loss is not None and loss < task.target],
+        }
         run.console.print(table_of(task, metrics[key], reaches))
     if "start losses" in found:
-        metrics["starts"] = {name: epochs[-1] for name, epochs in found["start losses"].items()}
+        metrics["starts"] = {name: epochs[-1] for name, epochs in found["start losses"].items() if epochs}
         metrics["start task"] = found["start task"].name
     return metrics
 
@@ -255,7 +270,8 @@ def table_of(task, metrics: dict[str, Any], reaches: dict[str, int]) -> Table:
     )
     for network, loss in metrics["loss"].items():
         verdict = "solved" if network in metrics["solved"] else "not solved"
-        table.add_row(network, f"lag {reaches[network]}", f"{loss:.4f}", verdict)
+        number = "diverged" if loss is None else f"{loss:.4f}"
+        table.add_row(network, f"lag {reaches[network]}", number, verdict)
     return table
 
 
@@ -267,7 +283,8 @@ def results(metrics: dict[str, Any]) -> dict[str, Any]:
     for task in (metrics["adding"], metrics["copying"]):
         for name, loss in task["loss"].items():
             verdict = "solved" if name in task["solved"] else "not solved"
-            rows[f"{task['task']}, {name}: best {task['unit']} on held-out sequences"] = f"{loss:.4f}, {verdict}"
+            number = "diverged" if loss is None else f"{loss:.4f}"
+            rows[f"{task['task']}, {name}: best {task['unit']} on held-out sequences"] = f"{number}, {verdict}"
     for name, loss in metrics.get("starts", {}).items():
         rows[f"{metrics['start task']}, {name}: last MSE"] = f"{loss:.4f}"
     return rows
