@@ -45,14 +45,9 @@ def lstm(units: int, **arguments: Any) -> Any:
     return rk.LSTM(units, return_sequences=True, unit_forget_bias=False, **arguments)
 
 
-def vanilla(units: int, initializer: Any, activation: str = "tanh", **arguments: Any) -> Any:
+def vanilla(units: int, initializer: Any, activation: str = "tanh") -> Any:
     """A vanilla network with a recurrent matrix of its own."""
-    return rk.VanillaRNN(units, activation, recurrent_initializer=initializer, return_sequences=True, **arguments)
-
-
-def identity_relu(units: int) -> Any:
-    """The network of Le (2015). Its states only add up: without small first weights, as there, its loss explodes."""
-    return vanilla(units, "identity", "relu", kernel_initializer=keras.initializers.RandomNormal(stddev=0.001))
+    return rk.VanillaRNN(units, activation, recurrent_initializer=initializer, return_sequences=True)
 
 
 def residual_stack(units: int, layers: int = 2) -> list[Any]:
@@ -64,7 +59,7 @@ def residual_stack(units: int, layers: int = 2) -> list[Any]:
 NETWORKS: dict[str, Build] = {
     "linear": lambda units, steps: [vanilla(units, "orthogonal", "linear")],
     "tanh": lambda units, steps: [vanilla(units, "orthogonal")],
-    "relu": lambda units, steps: [identity_relu(units)],
+    "relu": lambda units, steps: [vanilla(units, "identity", "relu")],
     "lstm": lambda units, steps: [lstm(units, bias_initializer=chrono(units, steps))],
     "gru": lambda units, steps: [rk.GRU(units, return_sequences=True)],
     "layernorm_lstm": lambda units, steps: [rk.Recurrent(rk.cells.LayerNormLSTMCell(units), return_sequences=True)],
