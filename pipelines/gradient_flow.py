@@ -114,12 +114,12 @@ def run(settings: Settings) -> dict:
     """tasks -> measure -> train -> measure again -> compare -> judge -> export -> report"""
     with Run(settings, "gradient_flow") as run:
         tasks = read(settings, run)
-        found = measure(tasks["adding"], settings, run)
-        losses = {name: train_all(name, task, found, settings, run) for name, task in tasks.items()}
-        found |= compare(settings, run) if settings.starts else {}
-        metrics = judge(tasks, found, losses, run)
+        measurements = measure(tasks["adding"], settings, run)
+        losses = {name: train_all(name, task, measurements, settings, run) for name, task in tasks.items()}
+        measurements |= compare(settings, run) if settings.starts else {}
+        metrics = judge(tasks, measurements, losses, run)
         metrics |= export(tasks["adding"], settings, run)
-        report(tasks, found, losses, metrics, settings)
+        report(tasks, measurements, losses, metrics, settings)
         return run.complete(metrics, PICTURES, results=results(metrics))
 
 
@@ -152,19 +152,19 @@ def measure(task, settings: Settings, run: Run) -> dict[str, Any]:
     from keras_rnnkit.runs import gradient_study
     from keras_rnnkit.training.gradient_flow import warning
 
-    found: dict[str, Any] = gradient_study.measured(task, networks_of(settings), settings)
+    measurements: dict[str, Any] = gradient_study.measured(task, networks_of(settings), settings)
     run.console.print(f"\ngradients of untrained networks, {task.name}")
-    for name, norms in found["norms"].items():
+    for name, norms in measurements["norms"].items():
         run.console.print(f"  {name}: {warning(norms) or 'gradients reach the first step.'}", markup=False)
-    found["clipping"] = gradient_study.clipped_and_not(task, settings, batches=min(60, settings.adding_batches))
-    found["norms after training"] = {}
-    return found
+    measurements["clipping"] = gradient_study.clipped_and_not(task, settings, batches=min(60, settings.adding_batches))
+    measurements["norms after training"] = {}
+    return measurements
 
 
 # ---------------------------------------------------------------------- training
 
 
-def train_all(name: str, task, found: dict[str, Any], settings: Settings, run: Run) -> dict[str, list[float]]:
+def train_all(name: str, task, measurements: dict[str, Any], settings: Settings, run: Run) -> dict[str, list[float]]:
     """Train every network on a task; the validation losses of its epochs, by network."""
     from keras_rnnkit.runs.gradient_study import built, norms
 
@@ -176,7 +176,7 @@ def train_all(name: str, task, found: dict[str, Any], settings: Settings, run: R
         rate = settings.learning_rate / (10 if network in VANILLA else 1)
         losses[network] = learned(model, task, batches, run, suffix_of(name, network), learning_rate=rate)
         if name == "adding" and losses[network]:
-            found["norms after training"][network] = norms(model, task, settings)
+            measurements["norms after training"][network] = norms(model, task, settings)
     return losses
 
 
@@ -206,19 +206,19 @@ def compare(settings: Settings, run: Run) -> dict[str, Any]:
     from keras_rnnkit.runs.memory_tasks import adding
 
     task, epochs = adding(max(4, settings.adding_steps // 2)), min(2, settings.epochs)
-    found: dict[str, Any] = {"start task": task, "start norms": {}, "start losses": {}}
+    measurements: dict[str, Any] = {"start task": task, "start norms": {}, "start losses": {}}
     for number, (name, build) in enumerate(STARTS.items()):
         run.console.print(f"\n{task.name}: {name}")
         model = built(task, build, settings)
-        found["start norms"][name] = norms(model, task, settings)
+        measurements["start norms"][name] = norms(model, task, settings)
         rate = settings.learning_rate / (10 if name.startswith("tanh") else 1)
         changes = {"learning_rate": rate, "epochs": epochs}
         losses = learned(model, task, settings.adding_batches, run, f"_start_{number}", **changes)
-        found["start losses"][name] = losses
+        measurements["start losses"][name] = losses
     for name, build in DEEP.items():
         run.console.print(f"\n{task.name}: {name}")
-        found["start losses"][name] = build(task, settings.adding_batches, run)
-    return found
+        measurements["start losses"][name] = build(task, settings.adding_batches, run)
+    return measurements
 
 
 def at_once(task, batches: int, run: Run) -> list[float]:
@@ -242,11 +242,11 @@ DEEP = {"three GRU layers at once": at_once, "three GRU layers, one after the ot
 # ---------------------------------------------------------------------- evaluation
 
 
-def judge(tasks, found: dict[str, Any], losses: dict[str, dict[str, list[float]]], run: Run) -> dict[str, Any]:
+def judge(tasks, measurements: dict[str, Any], losses: dict[str, dict[str, list[float]]], run: Run) -> dict[str, Any]:
     """How far the gradients of each network reach, and whether it solves the tasks; tables on the console."""
     from keras_rnnkit.training.gradient_flow import reach
 
-    reaches = {name: reach(norms) for name, norms in found["norms"].items()}
+    reaches = {name: reach(norms) for name, norms in measurements["norms"].items()}
     metrics: dict[str, Any] = {"reach": reaches}
     for key, task in tasks.items():
         best = {network: min(epochs, default=None) for network, epochs in losses[key].items()}
@@ -256,9 +256,9 @@ def judge(tasks, found: dict[str, Any], losses: dict[str, dict[str, list[float]]
             "solved": [name for name, loss in best.items() if loss is not None and loss < task.target],
         }
         run.console.print(table_of(task, metrics[key], reaches))
-    if "start losses" in found:
-        metrics["starts"] = {name: epochs[-1] for name, epochs in found["start losses"].items() if epochs}
-        metrics["start task"] = found["start task"].name
+    if "start losses" in measurements:
+        metrics["starts"] = {name: epochs[-1] for name, epochs in measurements["start losses"].items() if epochs}
+        metrics["start task"] = measurements["start task"].name
     return metrics
 
 
@@ -309,25 +309,25 @@ def export(task, settings: Settings, run: Run) -> dict[str, Any]:
 # ---------------------------------------------------------------------- report
 
 
-def report(tasks, found: dict[str, Any], losses, metrics: dict[str, Any], settings: Settings) -> None:
+def report(tasks, measurements: dict[str, Any], losses, metrics: dict[str, Any], settings: Settings) -> None:
     """metrics.json and the pictures."""
     from keras_rnnkit.runs import gradient_pictures as pictures
 
     folder = settings.out / "report"
     write_numbers(folder, metrics, losses, settings)
-    after = {"before training": found["norms"], "after training to add": found["norms after training"]}
+    after = {"before training": measurements["norms"], "after training to add": measurements["norms after training"]}
     pictures.plot_norms(after, folder / "gradients.png")
-    pictures.plot_products(found["products"], folder / "products.png")
-    pictures.plot_spectra(found["spectra"], folder / "spectra.png")
-    pictures.plot_clipping(found["clipping"], folder / "clipping.png")
+    pictures.plot_products(measurements["products"], folder / "products.png")
+    pictures.plot_spectra(measurements["spectra"], folder / "spectra.png")
+    pictures.plot_clipping(measurements["clipping"], folder / "clipping.png")
     panels = {
         task.name: panel(task, losses[name], getattr(settings, f"{name}_batches")) for name, task in tasks.items()
     }
     pictures.plot_learning(panels, folder / "learning.png")
-    if "start norms" in found:
-        task = found["start task"]
-        chart = panel(task, found["start losses"], settings.adding_batches)
-        pictures.plot_starts(f"before training, {task.name}", found["start norms"], chart, folder / "starts.png")
+    if "start norms" in measurements:
+        task = measurements["start task"]
+        chart = panel(task, measurements["start losses"], settings.adding_batches)
+        pictures.plot_starts(f"before training, {task.name}", measurements["start norms"], chart, folder / "starts.png")
 
 
 def panel(task, losses: dict[str, list[float]], batches: int) -> dict[str, Any]:

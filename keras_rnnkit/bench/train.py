@@ -24,7 +24,7 @@ EXACT = 1e-5
 """Differences of gradients, as shares of the largest gradient, up to which they are taken for rounding."""
 
 TIMES_STOCK = 3.0
-"""How many times as far as stock Keras a contender may be from the gradients in float64, where stock is off by more."""
+"""A contender may be this many times as far from the float64 gradients as stock Keras is."""
 
 
 @dataclass(frozen=True)

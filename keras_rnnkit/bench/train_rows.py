@@ -127,19 +127,19 @@ class Data:
 def rows(settings: TrainBench) -> list[Row]:
     """All rows; `quick` takes one tiny shape for each layer."""
     shapes, cell_shapes = ([QUICK], [QUICK]) if settings.quick else (SHAPES, CELL_SHAPES)
-    make, found = LayerRows(settings).row, []
+    make, table = LayerRows(settings).row, []
     layers = {"LSTM": (L.LSTM, rk.LSTM, 4), "GRU": (L.GRU, rk.GRU, 3), "VanillaRNN": (L.SimpleRNN, rk.VanillaRNN, 1)}
     for name, (stock, ours, gates) in layers.items():
-        found += [make(name, shape, returning(stock), returning(ours), gates) for shape in shapes]
+        table += [make(name, shape, returning(stock), returning(ours), gates) for shape in shapes]
     for name, (cell, gates) in cells().items():
-        found += [make(name, s, in_layer(L.RNN, cell), in_layer(rk.Recurrent, cell), gates) for s in cell_shapes]
+        table += [make(name, s, in_layer(L.RNN, cell), in_layer(rk.Recurrent, cell), gates) for s in cell_shapes]
     for name in ("LSTM", "GRU"):
         stock, ours, gates = layers[name]
-        found.append(make(f"masked {name}", shapes[0], returning(stock), returning(ours), gates, masked=True))
+        table.append(make(f"masked {name}", shapes[0], returning(stock), returning(ours), gates, masked=True))
     if settings.memory:
-        found.append(make(LONG_NAME, QUICK if settings.quick else LONG, returning(L.LSTM), returning(rk.LSTM), 4))
+        table.append(make(LONG_NAME, QUICK if settings.quick else LONG, returning(L.LSTM), returning(rk.LSTM), 4))
     plain = settings.dtype == "float32" and not settings.jit
-    return [*found, fit_row(settings.quick)] if plain else found
+    return [*table, fit_row(settings.quick)] if plain else table
 
 
 def cells() -> dict[str, tuple[Any, int]]:

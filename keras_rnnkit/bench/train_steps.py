@@ -98,9 +98,9 @@ def float64_arrays():
 def with_graph_loop(step, make) -> Step:
     """The step of our layer with the graph loop, which is chosen when the step is traced: at its first run."""
     with mock.patch.object(loop_choice, "SHORTEST_COMPILED", 10**9):
-        found = step(make)
-        found.run()
-    return found
+        graph_step = step(make)
+        graph_step.run()
+    return graph_step
 
 
 def fit_step(layer, units: int, batch: int, steps: int, tokens: int, count: int) -> Step:

@@ -6,7 +6,7 @@ import keras
 
 from keras_rnnkit.cells.arguments import positive_number
 from keras_rnnkit.cells.base import GatedCell
-from keras_rnnkit.cells.slopes import slope
+from keras_rnnkit.cells.vanilla import VanillaCell
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
@@ -43,17 +43,10 @@ class IndRNNCell(GatedCell):
     def recur(self, ops, w, h):
         return h * w.recurrent_kernel
 
-    def gates(self, ops, w, z, r, state):
-        h, state, _ = self.gates_saved(ops, w, z, r, state)
-        return h, state
-
-    def gates_saved(self, ops, w, z, r, state):
-        h = ops.activation(self.activation, z + r)
-        return h, [h], []
-
-    def gates_backward(self, ops, w, saved, before, after, d_state):
-        d = d_state[0] * slope(ops, self.activation, after[0])
-        return d, d, [None]
+    # As in the plain network. They stand here because kernels take a written-out gradient from the class itself only.
+    gates = VanillaCell.gates
+    gates_saved = VanillaCell.gates_saved
+    gates_backward = VanillaCell.gates_backward
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")

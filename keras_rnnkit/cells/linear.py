@@ -44,7 +44,7 @@ class LinearCell(Cell):
     gate_count = 1
 
     complex_state = False
-    """Whether states and a_t are complex numbers: their real parts first, then their imaginary parts."""
+    """Whether states and a_t hold complex numbers, as arrays of all real parts followed by all imaginary parts."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class LinearCell(Cell):
 
     @property
     def is_linear(self) -> bool:
-        """Whether a_t and b_t depend on the input alone. A cell with an option to read the state says so here."""
+        """Whether a_t and b_t depend on the input alone; False in a cell whose gates were set to read the state."""
         return True
 
     def coefficients(self, ops, w, z):
@@ -110,13 +110,13 @@ class LinearCell(Cell):
         the coefficients, and the recurrence need not know of them.
         """
         if valid is not None:
-            a, b = ops.where(valid, a, self.one(ops, a)), ops.where(valid, b, ops.zeros_like(b))
+            a, b = ops.where(valid, a, self.identity_like(ops, a)), ops.where(valid, b, ops.zeros_like(b))
         if reset is not None:
             b = ops.where(reset, self.times(ops, a, ops.zeros_like(a) + start) + b, b)
             a = ops.where(reset, ops.zeros_like(a), a)
         return a, b
 
-    def one(self, ops, like):
+    def identity_like(self, ops, like):
         """The number 1, real or complex, in the shape of `like`."""
         if not self.complex_state:
             return ops.zeros_like(like) + 1.0

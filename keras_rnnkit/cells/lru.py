@@ -25,7 +25,8 @@ class LRUCell(LinearCell):
     Shapes: x_t [B, D], y_t [B, U], state [B, 2S]: the real parts first. Weights: kernel B [D, 2S], output_kernel C
     [2S, U], nu_log and theta_log and gamma_log [S], skip d [U] or skip_kernel [D, U].
 
-    Arguments, besides those of `LinearCell` (it has no bias):
+    Arguments, besides those of `LinearCell` (there is no bias; B and C start as in the paper, so kernel_initializer is
+    that of skip_kernel):
         units: width U of the output.
         state_units: number S of complex numbers. Left out, as many as units.
         min_radius, max_radius: |lambda| starts between them, evenly over that ring; near one for long memory.
@@ -57,9 +58,9 @@ class LRUCell(LinearCell):
 
     def build(self, input_shape):
         features, size = input_shape[-1], self.state_units
-        seeds = [keras.random.SeedGenerator(self.seed) for _ in range(2)]
-        radius = keras.random.uniform((size,), self.min_radius**2, self.max_radius**2, dtype="float32", seed=seeds[0])
-        phase = keras.random.uniform((size,), 0.0, self.max_phase, dtype="float32", seed=seeds[1])
+        seeds = keras.random.SeedGenerator(self.seed)  # one for both: two of the same seed would draw the same numbers
+        radius = keras.random.uniform((size,), self.min_radius**2, self.max_radius**2, dtype="float32", seed=seeds)
+        phase = keras.random.uniform((size,), 0.0, self.max_phase, dtype="float32", seed=seeds)
         decay = -0.5 * keras.ops.log(keras.ops.clip(radius, 1e-8, 1.0 - 1e-7))
         self.nu_log = self.add_constant("nu_log", keras.ops.log(decay))
         self.theta_log = self.add_constant("theta_log", keras.ops.log(keras.ops.maximum(phase, 1e-8)))

@@ -50,7 +50,7 @@ class RGLRUCell(LinearCell):
         return keras.ops.cast(keras.ops.log(a) - keras.ops.log1p(-a), dtype)
 
     def project(self, ops, w, x):
-        """What the two gates get, and the input: [..., 3U]."""
+        """The inputs of the two gates, followed by x_t itself: [..., 3U]."""
         return ops.concatenate([super().project(ops, w, x), x])
 
     def coefficients(self, ops, w, z):

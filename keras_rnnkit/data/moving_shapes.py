@@ -13,7 +13,7 @@ MOTIONS = ("still", "left", "right", "bouncing")
 
 STILL, LEFT, RIGHT, BOUNCING = range(len(MOTIONS))
 TEMPO_CHANGE = 0.07
-"""How often a moving shape stops, and a shape that stands starts, at each frame."""
+"""The probability, at each frame, that a moving shape stops or that a resting shape starts to move."""
 
 
 class MovingShapes(NamedTuple):
@@ -92,7 +92,7 @@ def rendered(random: np.random.Generator, places: list[int], radius: float, size
 
 
 def coverage(shape: str, radius: float, height: float, size: int) -> np.ndarray:
-    """How much of each pixel a shape covers, 0 to 1; frames are cut from this canvas [size, 2 size]."""
+    """The share of each pixel that a shape covers, from 0 to 1, on a canvas [size, 2 size] that frames are cut from."""
     from PIL import Image, ImageDraw
 
     scale = 4  # drawn larger, so that edges are smooth

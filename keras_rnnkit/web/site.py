@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_rnnkit import runtime
+from keras_rnnkit.export.saving.folder_swap import put_in_place
 from keras_rnnkit.runtime import Bundle, BundleError
-from keras_rnnkit.serving.models.description import description, tensors_of
+from keras_rnnkit.serving.models.description import description, end_of_text, tensors_of
 from keras_rnnkit.web.errors import SiteError
 
 HERE = Path(__file__).parent
@@ -127,7 +128,13 @@ def copy_model(folder: Path, name: str, bundle: Bundle) -> dict[str, Any]:
         copy(bundle.folder / file, folder / "models" / name / file)
     written = sum((folder / "models" / name / file).stat().st_size for file in files)
     facts = {**tensors_of(bundle), **description(bundle), "size": written}
-    return {"name": name, "folder": f"models/{name}/", "quantized": bundle.quantized, **facts}
+    return {
+        "name": name,
+        "folder": f"models/{name}/",
+        "quantized": bundle.quantized,
+        "end": end_of_text(bundle),
+        **facts,
+    }
 
 
 def write_listing(folder: Path) -> None:
@@ -181,11 +188,9 @@ def beside(out: Path) -> Iterator[Path]:
     try:
         yield folder
         folder.chmod(0o755)
-        earlier = folder.with_suffix(".old")
-        if out.is_dir():
-            out.rename(earlier)
-        folder.rename(out)
-        shutil.rmtree(earlier, ignore_errors=True)
+        earlier = put_in_place(folder, out)
+        if earlier is not None:
+            shutil.rmtree(earlier, ignore_errors=True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

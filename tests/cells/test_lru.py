@@ -34,6 +34,7 @@ def test_rates_start_in_the_ring_and_inputs_are_normalised():
     assert 0.4 <= radius.min() < 0.42 and 0.88 < radius.max() <= 0.9 + 1e-6
     assert np.mean(radius**2) == pytest.approx((0.4**2 + 0.9**2) / 2, abs=0.01)  # even over the ring's area
     assert 0.29 < phase.max() <= 0.3
+    assert abs(np.corrcoef(radius**2, phase)[0, 1]) < 0.1  # drawn one after the other, not from one seed twice
     np.testing.assert_allclose(np.exp(np.array(cell.gamma_log)), np.sqrt(1 - radius**2), rtol=1e-4)
 
 

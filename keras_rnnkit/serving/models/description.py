@@ -12,7 +12,7 @@ from keras_rnnkit.runtime.graph import DTYPES
 from keras_rnnkit.serving.models.datatypes import NAMES
 from keras_rnnkit.serving.models.intervals import series_outputs
 from keras_rnnkit.text import TextError, Vocabulary
-from keras_rnnkit.text.vocabulary import RESERVED, UNKNOWN
+from keras_rnnkit.text.vocabulary import END, RESERVED, UNKNOWN
 
 BEGINNINGS = ("The ", "Once upon a time", "to be", "the", "a")
 """Prompts that a model of text may know; the first that its vocabulary can spell is the example."""
@@ -37,6 +37,15 @@ def description(bundle: Bundle) -> dict[str, Any]:
         "layers": layers_of(graphs),
         "size": sum(graph["size"] for graph in graphs.values()),
     }
+
+
+def end_of_text(bundle: Bundle) -> int | None:
+    """The token that ends a generation, if one does: a model of lines may go on after the end of one."""
+    if bundle.vocabulary is None or stream_of(bundle) is None:
+        return None
+    alone = "generate" not in bundle.manifest["graphs"]
+    ends = alone or bundle.graph("generate").facts.get("end") is not None
+    return bundle.vocabulary.number(END) if ends else None
 
 
 def stream_of(bundle: Bundle) -> Graph | None:

@@ -16,13 +16,12 @@ from keras_rnnkit.serving.errors import malformed, too_large
 from keras_rnnkit.serving.models.batcher import Arrays, Batcher
 from keras_rnnkit.serving.models.cost import Cost, cost_of
 from keras_rnnkit.serving.models.datatypes import BY_NAME
-from keras_rnnkit.serving.models.description import description, tensors_of
+from keras_rnnkit.serving.models.description import description, end_of_text, tensors_of
 from keras_rnnkit.serving.models.sessions import Sessions
 from keras_rnnkit.serving.models.translator import cost_of_translator, translation_steps
 from keras_rnnkit.serving.models.workers import Workers
 from keras_rnnkit.serving.observability.metrics import Metrics
 from keras_rnnkit.serving.settings import Settings
-from keras_rnnkit.text.vocabulary import END
 
 VERSION = "1"
 PLATFORM = "onnxruntime_onnx"
@@ -48,7 +47,7 @@ class ServedModel:
             )
         self.vocabulary = self.bundle.vocabulary
         self.labels = self.vocabulary.tokens if self.vocabulary is not None else None
-        self.end = self.end_of_text()
+        self.end = end_of_text(self.bundle)
         self.retired: str | None = None  # why no new request comes here, once that is so
         self.metadata = self.described()
         self.details = self.detailed()
@@ -62,14 +61,6 @@ class ServedModel:
     def translator_of(self, mode: str) -> Batcher:
         graph = self.bundle.graph(mode)
         return self.batcher(mode, cost_of_translator(graph), translation_steps(graph))
-
-    def end_of_text(self) -> int | None:
-        """The token that ends a generation, if one does: a model of lines may go on after the end of one."""
-        if self.vocabulary is None or self.step is None:
-            return None
-        alone = "generate" not in self.bundle.manifest["graphs"]
-        ends = alone or self.bundle.graph("generate").facts.get("end") is not None
-        return self.vocabulary.number(END) if ends else None
 
     @property
     def graph(self) -> Graph:

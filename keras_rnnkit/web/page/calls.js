@@ -36,7 +36,10 @@ async function* answers(method, parameters, signal) {
       if (message.stop) throw stopped();
       if (message.error) throw new Error(message.error);
       if ("value" in message) yield message.value;
-      if (message.done) return;
+      if (message.done) {
+        waiting.delete(call);
+        return;
+      }
     }
   } finally {
     signal?.removeEventListener("abort", end);

@@ -20,11 +20,11 @@ export class LocalModel {
   }
 
   generate(prompt, { signal, ...options }) {
-    return ask("generate", [this.name, prompt, options], signal);
+    return ask("generate", [this.name, prompt, { ...options, end: this.description.end }], signal);
   }
 
   tokens(prompt, { signal, ...options }) {
-    return asked("tokens", [this.name, prompt, options], signal);
+    return asked("tokens", [this.name, prompt, { ...options, end: this.description.end }], signal);
   }
 
   translate(source, { signal, ...options } = {}) {

@@ -12,6 +12,7 @@ const KINDS = { float32: "FP32", float64: "FP64", int8: "INT8", int16: "INT16", 
 Object.assign(KINDS, { uint8: "UINT8", uint16: "UINT16", uint32: "UINT32", uint64: "UINT64", bool: "BOOL" });
 const bundles = new Map();
 const streams = new Map();
+let opened = 0;
 const stopped = new Set();
 
 function bundle(name) {
@@ -49,8 +50,7 @@ function strategyOf({ temperature = 1, top_k: topK = 0, top_p: topP = 1, beam = 
   return temperature === 0 ? new Greedy() : new Sampling({ temperature, topK, topP });
 }
 
-const END = "<eos>";
-const settings = (model, { max_tokens: steps = 100, seed = 0 }) => ({ steps, seed, end: model.vocabulary?.number(END) ?? null });
+const settings = ({ max_tokens: steps = 100, seed = 0, end = null }) => ({ steps, seed, end });
 
 const METHODS = {
   async predict(name, inputs) {
@@ -60,7 +60,7 @@ const METHODS = {
   },
 
   async stream(name) {
-    const key = `${name}/${streams.size}`;
+    const key = (opened += 1);
     streams.set(key, await (await bundle(name)).stream());
     return key;
   },
@@ -77,14 +77,14 @@ const METHODS = {
 
   async generate(name, prompt, options) {
     const model = await bundle(name);
-    const { tokens, scores, lengths } = await model.generate(prompt, { ...settings(model, options), strategy: strategyOf(options) });
+    const { tokens, scores, lengths } = await model.generate(prompt, { ...settings(options), strategy: strategyOf(options) });
     return tokens[0].map((row, k) => ({ text: model.text(row.slice(0, lengths[0][k])), score: scores[0][k], attention: null }));
   },
 
   async *tokens(name, prompt, options) {
     const model = await bundle(name);
     let [tokens, written] = [[], ""];
-    for await (const token of model.tokens(prompt, { ...settings(model, options), strategy: strategyOf(options) })) {
+    for await (const token of model.tokens(prompt, { ...settings(options), strategy: strategyOf(options) })) {
       tokens = [...tokens, token];
       const text = model.text(tokens); // of words and pieces of words, the space between two belongs to the second
       yield text.slice(written.length);
