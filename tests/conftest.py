@@ -5,6 +5,10 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The processes of pytest-xdist share the cores already. More threads of TensorFlow would wait for one another.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
 import numpy as np
 import pytest
 

@@ -135,11 +135,11 @@ def test_a_layer_that_keras_does_not_track_is_not_taken_for_another(tmp_path):
     assert "Keras does not track it; make it an attribute" in report.rows[1].reason
 
 
+MODES = ("sequence", "stream")
 OURS = ("constant_0", "state_0", "next_state_0", "gru/Shape_0", "rnnkit_input_0000", "rnnkit_output_0000")
 
 
-@pytest.mark.parametrize("mode", ["sequence", "stream"])
-@pytest.mark.parametrize("name", OURS)
+@studied("name, mode", itertools.product(OURS, MODES), zip(OURS, itertools.cycle(MODES)))
 def test_an_input_may_be_called_like_something_of_ours(tmp_path, name, mode):
     model = randomised(sequential(L.Masking(), L.GRU(4, name="gru", return_sequences=True), L.Dense(2, name="y")))
     report = rk.export_onnx(model, tmp_path / "model.onnx", mode=mode, input_names=[name])

@@ -22,8 +22,8 @@ finally:
 """
 
 
-QUICK = ("tensorflow", "lstm_test or bidirectional_test or stacked_rnn_cells_test")
-"""A layer, a wrapper and cells. All files take half a minute, on JAX minutes, most of it tracing."""
+QUICK = ("tensorflow", "lstm_test or stacked_rnn_cells_test")
+"""A layer and cells. All files take half a minute, on JAX minutes, most of it tracing."""
 
 
 @studied("backend, files", [QUICK, *((backend, "") for backend in NOT_APPLICABLE)], [QUICK])
