@@ -5,7 +5,6 @@ python pipelines/gradient_flow.py --units 64 --adding-steps 200
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,10 +13,10 @@ from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs.errors import TrainingDiverged
+from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings, option
 from keras_rnnkit.settings import SettingsError
-from keras_rnnkit.text.files import replacing
 
 NAMES = ("linear", "tanh", "relu", "lstm", "gru", "layernorm_lstm", "residual")
 VANILLA = ("linear", "tanh", "relu")
@@ -313,8 +312,7 @@ def report(tasks, measurements: dict[str, Any], losses, metrics: dict[str, Any],
     """metrics.json and the pictures."""
     from keras_rnnkit.runs import gradient_pictures as pictures
 
-    folder = settings.out / "report"
-    write_numbers(folder, metrics, losses, settings)
+    folder = write_metrics(settings, metrics, losses)
     after = {"before training": measurements["norms"], "after training to add": measurements["norms after training"]}
     pictures.plot_norms(after, folder / "gradients.png")
     pictures.plot_products(measurements["products"], folder / "products.png")
@@ -333,14 +331,6 @@ def report(tasks, measurements: dict[str, Any], losses, metrics: dict[str, Any],
 def panel(task, losses: dict[str, list[float]], batches: int) -> dict[str, Any]:
     """What a chart of the losses of a task shows."""
     return {"losses": losses, "batches": batches, "unit": task.unit, "baseline": task.baseline, "target": task.target}
-
-
-def write_numbers(folder: Path, metrics: dict[str, Any], losses, settings: Settings) -> None:
-    """Write metrics.json."""
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {**metrics, "settings": settings.as_json, "losses": losses}
-    with replacing(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def main(settings: Settings) -> None:

@@ -21,7 +21,8 @@ from keras_rnnkit.runs.classification import (
     temperature_of,
 )
 from keras_rnnkit.runs.labelled_texts import LabelledData, read_texts, vectors_of
-from keras_rnnkit.runs.loss_curves import plot_losses, write_numbers
+from keras_rnnkit.runs.loss_curves import plot_losses
+from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.runs.text_report import always_the_same, coloured, results, table_of, to_show
@@ -241,8 +242,8 @@ def report(
     from keras_rnnkit.runs.classification_pictures import plot_confusion, plot_reliability
     from keras_rnnkit.runs.word_effects import plot_effects
 
-    folder, names, truth = settings.out / "report", data.names.tokens, data.labels["test"]
-    write_numbers(folder, metrics, settings, histories)
+    folder = write_metrics(settings, metrics, histories)
+    names, truth = data.names.tokens, data.labels["test"]
     plot_losses({name: ("nats", history) for name, history in histories.items()}, folder / "curves.png")
     plot_confusion(confusion(truth, probabilities.argmax(1), len(names)), names, folder / "confusion.png")
     plot_reliability(reliability(probabilities, truth), folder / "calibration.png")

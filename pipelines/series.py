@@ -18,7 +18,8 @@ from keras_rnnkit.runs.forecast_data import pairs_of, read_series, training_wind
 from keras_rnnkit.runs.forecast_judging import Forecasts, backtested, growth_table, no_better, one_step, one_step_table
 from keras_rnnkit.runs.forecast_parts import ScaledSeries
 from keras_rnnkit.runs.forecast_scores import coverage_by_step, steps_to_show
-from keras_rnnkit.runs.loss_curves import plot_losses, write_numbers
+from keras_rnnkit.runs.loss_curves import plot_losses
+from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.rows import Rows
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
@@ -239,8 +240,7 @@ def judge(bundles: Bundles, small, data: ScaledSeries, settings: Settings, run: 
 
 def report(metrics: dict, forecasts: Forecasts, histories: dict, data: ScaledSeries, settings: Settings) -> None:
     """Write metrics.json and the pictures; those of forecasts show the first series."""
-    folder, split = settings.out / "report", data.splits[0]
-    write_numbers(folder, metrics, settings, histories)
+    folder, split = write_metrics(settings, metrics, histories), data.splits[0]
     losses = {"RNN": "nats" if settings.output == "gaussian" else "quantile loss", "MLP": "squared error"}
     plot_losses({name: (losses[name], history) for name, history in histories.items()}, folder / "curves.png")
     count = len(split.origins)
