@@ -1,5 +1,6 @@
 """Names: outputs come back under their own, layers are told apart by identity, and no name of a model meets ours."""
 
+import itertools
 from collections import OrderedDict
 
 import keras
@@ -16,6 +17,7 @@ from keras_rnnkit.export.reading.signature import distinct, keyed_names
 from keras_rnnkit.export.writing.emitter import subgraphs
 from keras_rnnkit.export.writing.renaming import give_way, tensor_names
 from keras_rnnkit.layers.traversal import inner_layers
+from tests.covering import studied
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 

@@ -43,10 +43,13 @@ export class LocalModel {
 
 /** The models beside this page. */
 export async function allModels() {
+  if (typeof WebAssembly !== "object") {
+    throw new Error("This browser has no WebAssembly, which the models need. Use a current Chrome, Edge, Firefox or Safari, and allow it there.");
+  }
   const response = await fetch(new URL("../../models.json", import.meta.url));
   if (!response.ok) throw new Error(`The page has no list of models: the server answered ${response.status} for models.json.`);
-  if (typeof WebAssembly !== "object") {
-    throw new Error("This browser has no WebAssembly, which the models need. Use a current Chrome, Edge, Firefox or Safari.");
-  }
-  return (await response.json()).map((description) => new LocalModel(description));
+  const descriptions = await response.json().catch((error) => {
+    throw new Error(`The list of models, models.json, cannot be read: ${error.message}. Build the page again.`);
+  });
+  return descriptions.map((description) => new LocalModel(description));
 }

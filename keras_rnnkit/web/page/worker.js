@@ -1,12 +1,19 @@
 /** The worker that runs the models of the page: onnxruntime-web and the runtime of keras-rnnkit. */
 
-import * as ort from "./ort/ort.wasm.min.mjs";
 import { Beam, Greedy, Sampling, load } from "./rnnkit/rnnkit.js";
 import { activations } from "./rnnkit/page/activations.js";
 import { forecast } from "./rnnkit/page/forecast.js";
 
-ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
-ort.env.wasm.numThreads = 1;
+/** onnxruntime-web, from the files that the page sends in its first message. */
+let begin;
+const onnxruntime = new Promise((resolve) => (begin = resolve)).then(async (files) => {
+  const script = (name) => URL.createObjectURL(new Blob([files[name]], { type: "text/javascript" }));
+  const ort = await import(script("ort.wasm.min.mjs"));
+  ort.env.wasm.wasmPaths = { mjs: script("ort-wasm-simd-threaded.mjs") };
+  ort.env.wasm.wasmBinary = files["ort-wasm-simd-threaded.wasm"];
+  ort.env.wasm.numThreads = 1;
+  return ort;
+});
 
 const KINDS = { float32: "FP32", float64: "FP64", int8: "INT8", int16: "INT16", int32: "INT32", int64: "INT64" };
 Object.assign(KINDS, { uint8: "UINT8", uint16: "UINT16", uint32: "UINT32", uint64: "UINT64", bool: "BOOL" });
@@ -17,7 +24,7 @@ const stopped = new Set();
 
 function bundle(name) {
   if (!bundles.has(name)) {
-    const opening = descriptions().then((all) => {
+    const opening = Promise.all([onnxruntime, descriptions()]).then(([ort, all]) => {
       const { folder, quantized } = all.find((each) => each.name === name);
       return load(new URL(folder, import.meta.url), { ort, quantized });
     });
@@ -122,7 +129,11 @@ const pieces = (vocabulary, tokens) => tokens.map((token) => vocabulary.decode([
 /** An image as the model reads it: numbers from 0 to 255, [height, width, channels]. */
 const pixels = ({ shape, data }) => ({ type: "", dims: shape, data });
 
-onmessage = async ({ data: { call, method, parameters, stop } }) => {
+onmessage = async ({ data: { call, method, parameters, stop, onnxruntime: files } }) => {
+  if (files) {
+    begin(files);
+    return;
+  }
   if (stop) {
     stopped.add(call);
     return;
