@@ -40,7 +40,7 @@ def faulty(name, fault, out, **changes):
     """The process of a run to which a fault happened."""
     arguments = ["-m", "tests.pipelines.faulty", name, fault, str(FAULTS.get(fault, 1))]
     settings = json.dumps(settings_of(name, out, **changes))
-    return python(*arguments, settings, cwd=ROOT)
+    return python(*arguments, settings, cwd=ROOT, with_keras=True)
 
 
 def undisturbed(name, out, **changes):

@@ -143,7 +143,7 @@ def test_settings_that_make_no_sense(text, tmp_path, changes, sentence):
 
 def command(*arguments):
     path = ROOT / "pipelines" / "language_model.py"
-    return python(path, *arguments)
+    return python(path, *arguments, with_keras=True)
 
 
 def test_help_loads_no_framework():

@@ -53,7 +53,7 @@ def arguments(folder, name, kill_at=0, resumed=False):
 
 def train(*runs):
     """A new process that trains, once for each four arguments."""
-    return python("-W", "ignore", "-c", TRAIN, *itertools.chain.from_iterable(runs))
+    return python("-W", "ignore", "-c", TRAIN, *itertools.chain.from_iterable(runs), with_keras=True)
 
 
 def test_killed_and_resumed_is_uninterrupted(tmp_path):
