@@ -4,10 +4,11 @@ import itertools
 import json
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 
-from keras_rnnkit.training.checkpoint import CheckpointError, check, resume
+from keras_rnnkit.training.checkpoint import Checkpoint, CheckpointError, check, resume
 from tests.forking import python
 
 TRAIN = """
@@ -76,8 +77,18 @@ def test_a_checkpoint_of_other_settings_is_refused():
         CheckpointError, match="of other settings: cell was 'gru' and is 'lstm', layers was None and is 2"
     ):
         check(known, {"units": 5, "cell": "lstm", "layers": 2}, "a.ckpt")
+    check(known, {"cell": "gru", "units": 5}, "a.ckpt")
     with pytest.raises(CheckpointError, match="another version"):
         check({"format": 9}, {}, "a.ckpt")
+
+
+def test_after_an_epoch_training_continues_with_the_next(tmp_path):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    keeper = Checkpoint(tmp_path / "a.ckpt", {})
+    model.fit(np.ones((2, 1)), np.ones((2, 1)), epochs=2, callbacks=[keeper], verbose=0)
+    place = resume(model, tmp_path / "a.ckpt", {})
+    assert (place["epoch"], place["batch"], len(place["history"])) == (2, 0, 2)
 
 
 class Model:
