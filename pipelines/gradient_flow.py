@@ -91,7 +91,8 @@ class Settings(TrainingSettings):
 
     @property
     def names(self) -> list[str]:
-        return names_in(self.networks)
+        """The networks that are compared; --find-rate searches for the one that is exported."""
+        return [EXPORTED] if self.find_rate else names_in(self.networks)
 
     def names_for(self, task: str) -> list[str]:
         """The networks that learn a task."""
