@@ -113,7 +113,7 @@ def run(settings: Settings) -> dict[str, Any]:
         bundle = export(models["recurrent"], data, settings, run)
         metrics |= streamed(bundle, predicted["recurrent"], data, run)
         report(settings, metrics, histories, predicted, data)
-        return run.complete(metrics, PICTURES)
+        return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 # ---------------------------------------------------------------------- data
@@ -272,6 +272,15 @@ def judge(models, data: Data, run: Run) -> tuple[dict[str, Any], dict[str, list[
     return metrics, predicted
 
 
+def results(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of the report, by what they are of."""
+    of = f"{metrics['test frames']:,} frames of the test clips"
+    names = {
+        name: f"{name}, {of}" for name in ("right", "right, by label", "right, frame by frame through onnxruntime")
+    }
+    return {names.get(name, name): value for name, value in metrics.items() if name != "test frames"}
+
+
 def export(model, data: Data, settings: Settings, run: Run):
     """A bundle for whole clips, and for a stream of frames. It is checked on frames of the validation clips too."""
     folder, frames = settings.out / "bundle", data.valid[0][:16].astype("float32")
@@ -287,7 +296,7 @@ def streamed(bundle, expected: list[np.ndarray], data: Data, run: Run) -> dict[s
     probabilities = of_equal_length(lambda x: step_by_step(bundle, x), data.test)
     difference = check_streamed(expected, probabilities)
     accuracy = float(np.mean(np.concatenate(probabilities).argmax(-1) == np.concatenate(data.targets)))
-    run.say("streamed", f"{accuracy:6.2%} right frame by frame, largest difference from Keras {difference:.1e}")
+    run.say("streamed", f"{accuracy:6.2%} of them right frame by frame, largest difference from Keras {difference:.1e}")
     return {"right, frame by frame through onnxruntime": accuracy, "largest difference from Keras": difference}
 
 
