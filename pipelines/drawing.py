@@ -115,10 +115,10 @@ def run(settings: Settings) -> dict[str, Any]:
     with Run(settings, "drawing") as run:
         images = read_parts(settings, run)
         data = {way: drawing_data(way, images, settings) for way in settings.ways}
-        models, histories = {}, {}
-        for way in settings.ways:
-            histories[way] = train(build(settings, images, way), data[way], settings, run, way)
-            models[way] = best_model(settings, images, way, run)
+        histories = {way: train(build(settings, images, way), data[way], settings, run, way) for way in settings.ways}
+        models = {
+            way: run.best_model(build, settings, images, way, suffix=suffix_of(way, settings)) for way in settings.ways
+        }
         metrics = judge(models, data, run)
         bundles = {way: export(model, settings, run, way) for way, model in models.items()}
         drawings = {way: draw(bundle, images, settings, way) for way, bundle in bundles.items()}
@@ -190,14 +190,6 @@ def loss_of(way: str):
 def suffix_of(way: str, settings: Settings) -> str:
     """The files and the bundle of the chosen way have names without a suffix."""
     return "" if way == settings.way else f"_{way}"
-
-
-def best_model(settings: Settings, images: ImageParts, way: str, run: Run):
-    """A float32 model with the best weights."""
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    return run.restore(build(settings, images, way), suffix_of(way, settings))
 
 
 # ---------------------------------------------------------------------- judging

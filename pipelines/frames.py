@@ -104,11 +104,14 @@ def run(settings: Settings) -> dict[str, Any]:
     """data -> models -> train -> judge -> export -> stream -> report"""
     with Run(settings, "frames") as run:
         data = read(settings, run)
-        models, histories = {}, {}
-        for memory in settings.memories:
-            model = build(settings, len(data.labels), memory)
-            histories[memory] = train(model, data, settings, run, suffix_of(memory))
-            models[memory] = best_model(settings, data, memory, run)
+        labels, memories = len(data.labels), settings.memories
+        histories = {
+            memory: train(build(settings, labels, memory), data, settings, run, suffix_of(memory))
+            for memory in memories
+        }
+        models = {
+            memory: run.best_model(build, settings, labels, memory, suffix=suffix_of(memory)) for memory in memories
+        }
         metrics, predicted = judge(models, data, run)
         bundle = export(models["recurrent"], data, settings, run)
         metrics |= streamed(bundle, predicted["recurrent"], data, run)
@@ -236,14 +239,6 @@ def train(model, data: Data, settings: Settings, run: Run, suffix: str) -> list[
 def suffix_of(memory: str) -> str:
     """The exported model has files without a suffix."""
     return "" if memory == "recurrent" else f"_{memory}"
-
-
-def best_model(settings: Settings, data: Data, memory: str, run: Run):
-    """A float32 model with the best weights."""
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    return run.restore(build(settings, len(data.labels), memory), suffix_of(memory))
 
 
 # ---------------------------------------------------------------------- judging

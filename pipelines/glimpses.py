@@ -113,10 +113,10 @@ def run(settings: Settings) -> dict[str, Any]:
     """data -> models -> train -> judge -> export -> look again with the bundle -> report"""
     with Run(settings, "glimpses") as run:
         data = read_parts(settings, run)
-        models, histories = {}, {}
-        for way in settings.ways:
-            histories[way] = train(build(settings, data, way), data, settings, run, way)
-            models[way] = best_model(settings, data, way, run)
+        histories = {way: train(build(settings, data, way), data, settings, run, way) for way in settings.ways}
+        models = {
+            way: run.best_model(build, settings, data, way, suffix=suffix_of(way, settings)) for way in settings.ways
+        }
         metrics, results = judge(models, data, settings, run)
         bundle = export(models[settings.way], data, settings, run)
         metrics |= looked_again(bundle, models[settings.way], results[settings.way], data, run)
@@ -187,14 +187,6 @@ def train(model, data: ImageParts, settings: Settings, run: Run, way: str) -> li
 def suffix_of(way: str, settings: Settings) -> str:
     """The exported model has files without a suffix."""
     return "" if way == settings.way else f"_{way}"
-
-
-def best_model(settings: Settings, data: ImageParts, way: str, run: Run):
-    """A float32 model with the best weights."""
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    return run.restore(build(settings, data, way), suffix_of(way, settings))
 
 
 # ---------------------------------------------------------------------- judging
