@@ -227,7 +227,8 @@ def judge(model, bundle, bag, data: LabelledData, run: Run) -> tuple[dict, np.nd
         "texts judged": len(truth),
     }
     run.console.print(table_of(metrics))
-    run.say("probable", f"the probabilities are wrong by {metrics['calibration error']:.1%} on average")
+    error = f"wrong by {metrics['calibration error']:.1%} on average"
+    run.say("probable", f"the probabilities of the answers to {len(truth):,} test texts are {error}")
     run.note(always_the_same(answers[RNN], names))
     return metrics, probabilities
 

@@ -15,7 +15,16 @@ import keras_rnnkit as rk
 from keras_rnnkit.runs import forecast_pictures
 from keras_rnnkit.runs.forecast_bundles import Bundles, inputs_of, interval_factors, largest_difference
 from keras_rnnkit.runs.forecast_data import pairs_of, read_series, training_windows, validation_streams
-from keras_rnnkit.runs.forecast_judging import Forecasts, backtested, growth_table, no_better, one_step, one_step_table
+from keras_rnnkit.runs.forecast_judging import (
+    Forecasts,
+    always_the_same,
+    backtested,
+    growth_table,
+    no_better,
+    one_step,
+    one_step_table,
+    results,
+)
 from keras_rnnkit.runs.forecast_parts import ScaledSeries
 from keras_rnnkit.runs.forecast_scores import coverage_by_step, steps_to_show
 from keras_rnnkit.runs.loss_curves import plot_losses
@@ -135,7 +144,7 @@ def run(settings: Settings) -> dict:
         bundles = export(model, data, settings, run)
         metrics, forecasts = judge(bundles, small, data, settings, run)
         report(metrics, forecasts, histories, data, settings)
-        return run.complete(metrics, PICTURES)
+        return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 # ---------------------------------------------------------------------- model
@@ -215,23 +224,24 @@ def export(model, data: ScaledSeries, settings: Settings, run: Run) -> Bundles:
 def judge(bundles: Bundles, small, data: ScaledSeries, settings: Settings, run: Run) -> tuple[dict, Forecasts]:
     """A rolling-origin backtest: forecasts after every step of the test parts, by the bundles and by simple rules."""
     forecasts = backtested(bundles.next, bundles.ahead, small, data, settings)
-    errors = forecasts.errors()
-    run.console.print(growth_table(errors, settings))
+    errors, count = forecasts.errors(), int(np.isfinite(forecasts.truth[:, 0]).sum())
+    run.console.print(growth_table(errors, count, settings))
     coverage = float(coverage_by_step(forecasts.next[..., 0], forecasts.next[..., 2], forecasts.truth[:, :1])[0])
     covered = coverage_by_step(forecasts.ahead[..., 0], forecasts.ahead[..., 2], forecasts.truth)
     inside, steps = f"share of values inside of the {settings.interval:.0%} interval", steps_to_show(settings.horizon)
     metrics: dict[str, Any] = {
         f"{inside}, one step ahead": coverage,
         f"{inside}, by steps ahead": {str(k): float(covered[k - 1]) for k in steps},
-        "forecasts judged": int(np.isfinite(forecasts.truth[:, 0]).sum()),
+        "forecasts judged": count,
         "one step ahead": one_step(forecasts, data, settings),
         "root mean squared error by steps ahead": {
             name: {str(k): float(values[k - 1]) for k in steps} for name, values in errors.items()
         },
     }
-    run.console.print(one_step_table(metrics["one step ahead"]))
-    run.say("interval", f"{coverage:.1%} of the test values are inside of the {settings.interval:.0%} interval")
+    run.console.print(one_step_table(metrics["one step ahead"], count))
+    run.say("interval", f"{coverage:.1%} of {count:,} test values are inside of the {settings.interval:.0%} interval")
     run.note(no_better(errors))
+    run.note(always_the_same(forecasts))
     return metrics, forecasts
 
 

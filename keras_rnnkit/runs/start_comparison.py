@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras_rnnkit as rk
-from keras_rnnkit.runs.gradient_study import built, layer_by_layer, learned, norms, trained
+from keras_rnnkit.runs.gradient_study import built, layer_by_layer, learned, norms
 from keras_rnnkit.runs.memory_networks import STARTS
 from keras_rnnkit.runs.memory_tasks import adding
 from keras_rnnkit.runs.run import Run
@@ -32,7 +32,7 @@ def compared_starts(settings: Any, run: Run) -> dict[str, Any]:
 def at_once(task, batches: int, run: Run) -> list[float]:
     """Three GRU layers, trained together for three epochs."""
     model = built(task, lambda units, steps: [rk.GRU(units, return_sequences=True) for _ in range(3)], run.settings)
-    return trained(model, task, batches, run, "_start_deep", epochs=3)
+    return learned(model, task, batches, run, "_start_deep", epochs=3)
 
 
 def one_by_one(task, batches: int, run: Run) -> list[float]:

@@ -99,6 +99,27 @@ def test_every_pipeline_survives(name, fault, tmp_path, whole):
 
 @pytest.mark.study
 @pytest.mark.parametrize("name", pipeline_names())
+def test_every_pipeline_survives_one_fault_after_another(name, tmp_path, whole):
+    """All faults in one folder, each in a process that continues what the one before it left: the cheapest study."""
+    happened = []
+    for fault in FAULTS:
+        resumed = {"resume": True} if (tmp_path / "run.json").exists() else {}
+        done = faulty(name, fault, tmp_path, **resumed)
+        if done.returncode == 0:  # there was less left to do than the fault needs, such as an epoch
+            continue
+        happened.append(fault)
+        assert RunFolder(tmp_path).record["status"] != "complete", done.stdout
+        assert done.returncode == -9 if fault.startswith("kill") else "Traceback" not in done.stderr, done.stderr
+    assert {"kill in an epoch", "kill in validation", "kill while exporting", "full disk while exporting"} <= {
+        *happened
+    }
+    assert comparable(undisturbed(name, tmp_path, resume=True)) == comparable(whole(name)[1])
+    assert same(best_weights(tmp_path), best_weights(whole(name)[0]))
+    assert RunFolder(tmp_path).record["status"] == "complete" and not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("name", pipeline_names())
 def test_every_pipeline_is_resumed_twice(name, tmp_path, whole):
     for fault in ("kill in an epoch", "kill in validation"):
         faulty(name, fault, tmp_path, **({"resume": True} if (tmp_path / "run.json").exists() else {}))
