@@ -178,10 +178,12 @@ TABLE = {
     "a weight of a linear cell": Row("linear", s.constants_of_shape(3, 2 * U), "layer 'linear'"),
     "factor and summand of a linear cell swapped": Row("linear", s.swap_inputs("Scan", 1, 2), "layer 'linear'"),
     "the product of a linear cell": Row("linear", s.inside_loops(s.other_operator("Mul", "Add")), "layer 'linear'"),
-    "a weight of a convolution": Row("windows", s.constants_of_shape(3), "layer 'windows'"),
+    "a weight of a convolution": Row("windows", s.weight("Mul", 0, within="windows"), "layer 'windows'"),
     "a window that forgets": Row("windows", s.copy_of("state_0", "next_state_0"), "steps"),
     "a weight of a matrix memory": Row("windows", s.constants_of_shape(3, 4 * U + 4), "layer 'matrix'"),
-    "exponents of a matrix memory": Row("windows", s.inside_loops(s.other_operator("Max", "Min")), "layer 'matrix'"),
+    "exponents of a matrix memory": Row(
+        "windows", s.inside_loops(s.other_operator("Exp", "Sigmoid")), "layer 'matrix'"
+    ),
     "memory and normaliser of a matrix swapped": Row("windows", s.swap_outputs("matrix", "next_state_2"), "."),
     "initial states swapped": Row("starts", s.swap_inputs("LSTM", 5, 6), "layer 'started'"),
     "resets dropped": Row("resets", s.behind_node("Unsqueeze", "restarted/", "And", False), "layer 'restarted'"),
