@@ -6,7 +6,6 @@ python pipelines/drawing.py --data folder --size 12
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,14 +15,16 @@ import numpy as np
 import keras_rnnkit as rk
 from keras_rnnkit.data.strokes import SHAPES, strokes
 from keras_rnnkit.runs.degenerate import degenerate
-from keras_rnnkit.runs.drawing_pictures import completion_sheet, image_sheet, stroke_sheet
+from keras_rnnkit.runs.drawing_data import DrawingData, drawing_data
+from keras_rnnkit.runs.drawing_pictures import image_sheet, stroke_sheet
+from keras_rnnkit.runs.drawn import completions, draw
 from keras_rnnkit.runs.image_parts import ImageParts, read_parts
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.named_rows import NamedRows
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
-from keras_rnnkit.runs.shades import bits_of_pixels, drawn_rows, nearest_labels, pixel_arrays, row_arrays, shades_of
+from keras_rnnkit.runs.shades import nearest_labels, shades_of
 from keras_rnnkit.runs.training_curves import plot_losses
 from keras_rnnkit.settings import SettingsError
 
@@ -113,7 +114,7 @@ def run(settings: Settings) -> dict[str, Any]:
     """data -> models -> train -> judge -> export -> draw -> report"""
     with Run(settings, "drawing") as run:
         images = read_parts(settings, run)
-        data = {way: DATA[way](images, settings) for way in settings.ways}
+        data = {way: drawing_data(way, images, settings) for way in settings.ways}
         models, histories = {}, {}
         for way in settings.ways:
             histories[way] = train(build(settings, images, way), data[way], settings, run, way)
@@ -124,55 +125,6 @@ def run(settings: Settings) -> dict[str, Any]:
         metrics |= recognized(drawings, images, settings, run)
         report(settings, metrics, histories, drawings, bundles, images)
         return run.complete(metrics, PICTURES)
-
-
-# ---------------------------------------------------------------------- data
-
-
-@dataclass(frozen=True)
-class Data:
-    """Inputs by name and targets of each part, and what a model without memory needs for a target of the test."""
-
-    train: tuple[dict[str, np.ndarray], np.ndarray]
-    valid: tuple[dict[str, np.ndarray], np.ndarray]
-    test: tuple[dict[str, np.ndarray], np.ndarray]
-    baseline: float
-    """Nats of a pixel or a point."""
-
-
-def image_data(images: ImageParts, settings: Settings, arrays: Callable[..., Any]) -> Data:
-    """Images for drawing pixel by pixel or row by row."""
-    parts, levels = {"train": images.train, "valid": images.valid, "test": images.test}, settings.levels
-    shades = {name: shades_of(x, levels) for name, (x, _) in parts.items()}
-    ready = {
-        name: arrays(shades[name], one_hot(numbers, len(images.labels)), levels) for name, (_, numbers) in parts.items()
-    }
-    return Data(**ready, baseline=math.log(2) * bits_of_pixels(shades["train"], shades["test"], levels))
-
-
-def stroke_data(images: ImageParts, settings: Settings) -> Data:
-    """Generated digits for drawing with a pen; the images are not used."""
-    from keras_rnnkit.runs.stroke_mixture import fed, nats_without_memory, start_of
-
-    counts = {"train": settings.strokes, "valid": max(1, settings.strokes // 10), "test": max(1, settings.strokes // 5)}
-    parts = {name: strokes(count, settings.seed * 3 + i) for i, (name, count) in enumerate(counts.items())}
-    ready = {}
-    for name, (moves, pens, numbers) in parts.items():
-        points = np.concatenate([np.repeat(start_of(1)[None], len(moves), 0), fed(moves, pens)[:, :-1]], axis=1)
-        targets = np.concatenate([moves, pens[..., None].astype("float32")], axis=-1)
-        ready[name] = {"points": points, "label": one_hot(numbers, len(SHAPES))}, targets
-    return Data(**ready, baseline=nats_without_memory(parts["train"][:2], parts["test"][:2]))
-
-
-DATA: dict[str, Callable[[ImageParts, Settings], Data]] = {
-    "pixels": lambda images, settings: image_data(images, settings, pixel_arrays),
-    "rows": lambda images, settings: image_data(images, settings, row_arrays),
-    "strokes": stroke_data,
-}
-
-
-def one_hot(numbers: np.ndarray, labels: int) -> np.ndarray:
-    return np.eye(labels, dtype=np.float32)[numbers]
 
 
 # ---------------------------------------------------------------------- model
@@ -213,7 +165,7 @@ def build(settings: Settings, images: ImageParts, way: str):
 # ---------------------------------------------------------------------- training
 
 
-def train(model, data: Data, settings: Settings, run: Run, way: str) -> list[dict[str, float]]:
+def train(model, data: DrawingData, settings: Settings, run: Run, way: str) -> list[dict[str, float]]:
     """The logs of every epoch; the best weights are kept in a file."""
     run.console.print(f"\n{NAMES[way]}: {model.count_params():,} weights")
     return run.fit(
@@ -250,7 +202,7 @@ def best_model(settings: Settings, images: ImageParts, way: str, run: Run):
 # ---------------------------------------------------------------------- judging
 
 
-def judge(models, data: dict[str, Data], run: Run) -> dict[str, Any]:
+def judge(models, data: dict[str, DrawingData], run: Run) -> dict[str, Any]:
     """What each model needs for a pixel or a point of the test data, beside a model without memory."""
     metrics: dict[str, Any] = {}
     for way, model in models.items():
@@ -294,30 +246,6 @@ def export(model, settings: Settings, run: Run, way: str):
     return rk.runtime.load(folder)
 
 
-def draw(bundle, images: ImageParts, settings: Settings, way: str):
-    """Drawings of every label by a bundle: shades [L, N, S, S], or for each label its strokes."""
-    from keras_rnnkit.runs.stroke_mixture import drawn_strokes
-
-    labels, s = len(SHAPES) if way == "strokes" else len(images.labels), settings
-    label = one_hot(np.repeat(np.arange(labels), s.samples), labels)
-    if way == "strokes":
-        drawn = drawn_strokes(bundle, label, 40, s.seed, s.temperature)
-        return [drawn[i * s.samples : (i + 1) * s.samples] for i in range(labels)]
-    if way == "rows":
-        drawn = drawn_rows(bundle, label, images.size, s.levels, s.seed, s.temperature)
-    else:
-        drawn = drawn_pixels(bundle, np.full((len(label), 1), s.levels), label, images.size, settings)
-    return drawn.reshape(labels, s.samples, images.size, images.size)
-
-
-def drawn_pixels(bundle, beginning: np.ndarray, label: np.ndarray, size: int, settings: Settings) -> np.ndarray:
-    """Drawings [N, S, S] that begin with START and some pixels [N, 1 + n], in one run of the graph."""
-    steps = size**2 + 1 - beginning.shape[1]
-    options = {"temperature": settings.temperature, "seed": settings.seed, "label": label}
-    tokens = bundle.generate(beginning, steps=steps, **options).tokens
-    return np.concatenate([beginning[:, 1:], tokens], axis=1).reshape(-1, size, size)
-
-
 # ---------------------------------------------------------------------- report
 
 
@@ -341,18 +269,6 @@ def report(settings: Settings, metrics, histories, drawings, bundles, images: Im
         rows = [int(np.argmax(numbers == number)) for number in range(len(SHAPES))]
         examples = [np.column_stack([moves[row], pens[row]])[pens[row] >= 0] for row in rows]
         stroke_sheet(drawings["strokes"], examples, folder / "strokes.png")
-
-
-def completions(bundle, images: ImageParts, settings: Settings, path: Path, count: int = 10, tries: int = 5) -> None:
-    """Draw the lower halves of test images whose upper halves the model was shown."""
-    rows = np.unique(images.test[1], return_index=True)[1][:count]  # an image of each label
-    shades, numbers = shades_of(images.test[0][rows], settings.levels), images.test[1][rows]
-    half = shades[:, : images.size // 2].reshape(len(shades), -1)
-    beginning = np.concatenate([np.full((len(half), 1), settings.levels), half], axis=1)
-    label = one_hot(numbers, len(images.labels))
-    drawn = drawn_pixels(bundle, np.repeat(beginning, tries, 0), np.repeat(label, tries, 0), images.size, settings)
-    drawn = drawn.reshape(len(half), tries, images.size, images.size)
-    completion_sheet(shades, drawn, [images.labels[number] for number in numbers], settings.levels, path)
 
 
 def main(settings: Settings) -> None:

@@ -97,14 +97,14 @@ class RecalledProducts(Products):
     def matmul(self, a, b):
         if id(b) not in self.places:
             return kops.matmul(a, b)
-        index, matrix = len(self.found), self.transposed[self.places[id(b)]]
+        index, matrix = len(self.found), self.transposed[self.places[id(b)]] if self.transposed else None
         self.found.append(None)
 
         @tf.custom_gradient
         def recalled(a):
             def gradient(d):
                 self.found[index] = d
-                return tf.matmul(d, matrix)
+                return tf.matmul(d, b, transpose_b=True) if matrix is None else tf.matmul(d, matrix)
 
             return tf.identity(self.kept[index][1]), gradient
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.errors import TrainingDiverged
 from keras_rnnkit.runs.jacobians import jacobian_products, recurrent_spectra, singular_values
 from keras_rnnkit.runs.memory_networks import Build, vanilla
 from keras_rnnkit.runs.memory_tasks import Generated, Task, model_of
@@ -73,6 +74,15 @@ def trained(model: Any, task: Task, batches: int, run: Run, suffix: str, **chang
     )
     run.restore(model, suffix)
     return [row["val_loss"] for row in history]
+
+
+def learned(model, task, batches: int, run: Run, suffix: str, **changes: Any) -> list[float]:
+    """The validation losses of a training. None where it diverged: a finding of this study, and no reason to end it."""
+    try:
+        return trained(model, task, batches, run, suffix, **changes)
+    except TrainingDiverged as error:
+        run.console.print(str(error))
+        return []
 
 
 def layer_by_layer(task: Task, batches: int, run: Run, layers: int) -> list[float]:

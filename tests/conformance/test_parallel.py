@@ -10,12 +10,13 @@ import keras_rnnkit as rk
 from keras_rnnkit.kernels import linear_recurrence, loop_choice
 from tests.conformance import reference
 from tests.conformance.table import MASKS, RESETS, TABLE, arrays, built, flags, sequences, starts
+from tests.conformance.test_agreement import is_parallel
 from tests.conformance.test_compiled_loops import agree, compiled, graph_of
 from tests.conformance.test_gradients import gradients
 from tests.covering import studied
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loops of TensorFlow")
-LINEAR = [name for name in TABLE if isinstance(TABLE[name](), rk.cells.LinearCell) and TABLE[name]().is_linear]
+PARALLEL = [name for name in TABLE if is_parallel(name)]
 DTYPE, TOLERANCE = ("float64", 1e-10) if keras.backend.backend() == "tensorflow" else ("float32", 1e-4)
 
 
@@ -28,14 +29,18 @@ def of_both_kernels(layer, arguments, training=True, **options):
 
 
 @studied(
-    "name, time", itertools.product(LINEAR, [5, 18]), [*((name, 5) for name in LINEAR), ("min-gru", 18), ("lru", 18)]
+    "name, time",
+    itertools.product(PARALLEL, [5, 18]),
+    [*((name, 5) for name in PARALLEL), *((name, 18) for name in ("min-gru", "lru", "mlstm"))],
 )
 def test_gradients_are_those_of_the_plain_loop(name, time, rng):
     """5 steps run as a graph, 18 are compiled."""
-    layer = built(name, rng, DTYPE, learn_initial_state=True)
+    layer = built(name, rng, DTYPE, learn_initial_state=is_parallel(name, resets=True))
     arguments = [sequences(rng, DTYPE, time=time), *starts(layer.cell, rng, DTYPE)]
-    mask, reset = rng.random((3, time)) < 0.7, rng.random((3, time)) < 0.2
-    agree(*of_both_kernels(layer, arguments, mask=mask, reset_mask=reset), TOLERANCE)
+    steps = {"mask": rng.random((3, time)) < 0.7}
+    if layer.learn_initial_state:
+        steps["reset_mask"] = rng.random((3, time)) < 0.2
+    agree(*of_both_kernels(layer, arguments, **steps), TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ["min-gru", "lru", "qrnn-ifo"])
@@ -50,7 +55,8 @@ def test_outputs_of_masked_steps_after_a_reset(name, rng):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in ("min-gru", "lru") else [pytest.mark.study]) for name in LINEAR]
+    "name",
+    [pytest.param(name, marks=[] if name in ("min-gru", "lru", "mlstm") else [pytest.mark.study]) for name in PARALLEL],
 )
 def test_ten_thousand_steps(name, rng):
     """Nothing overflows or drifts, with a memory of thousands of steps."""

@@ -77,6 +77,11 @@ def scanned():
     return sequential(rk.Recurrent(cell, return_sequences=True, name="scanned"), L.Dense(2, name="head"))
 
 
+def convolved_memory():
+    cells = {"windows": rk.cells.ConvolutionCell(3), "matrix": rk.cells.MLSTMCell(U, heads=2)}
+    return sequential(*(rk.Recurrent(cell, return_sequences=True, name=name) for name, cell in cells.items()))
+
+
 def wide():
     return sequential(L.LSTM(24, return_sequences=True, name="reader"), L.Dense(3, name="head"))
 
@@ -92,6 +97,7 @@ MODELS: dict[str, tuple[Callable[[], keras.Model], dict]] = {
     ),
     "scan": (scanned, {}),
     "linear": (lambda: sequential(rk.Recurrent(rk.cells.MinGRUCell(U), return_sequences=True, name="linear")), {}),
+    "windows": (convolved_memory, {"mode": "stream"}),
     "starts": (both_starts, {}),
     "resets": (restarted, {}),
     "both ways": (lambda: sequential(L.Bidirectional(L.GRU(U, return_sequences=True), name="both")), {}),
@@ -171,6 +177,11 @@ TABLE = {
     "a weight of a linear cell": Row("linear", s.constants_of_shape(3, 2 * U), "layer 'linear'"),
     "factor and summand of a linear cell swapped": Row("linear", s.swap_inputs("Scan", 1, 2), "layer 'linear'"),
     "the product of a linear cell": Row("linear", s.inside_loops(s.other_operator("Mul", "Add")), "layer 'linear'"),
+    "a weight of a convolution": Row("windows", s.constants_of_shape(3), "layer 'windows'"),
+    "a window that forgets": Row("windows", s.copy_of("state_0", "next_state_0"), "steps"),
+    "a weight of a matrix memory": Row("windows", s.constants_of_shape(3, 4 * U + 4), "layer 'matrix'"),
+    "exponents of a matrix memory": Row("windows", s.inside_loops(s.other_operator("Max", "Min")), "layer 'matrix'"),
+    "memory and normaliser of a matrix swapped": Row("windows", s.swap_outputs("matrix", "next_state_2"), "."),
     "initial states swapped": Row("starts", s.swap_inputs("LSTM", 5, 6), "layer 'started'"),
     "resets dropped": Row("resets", s.behind_node("Unsqueeze", "restarted/", "And", False), "layer 'restarted'"),
     "resets one step late": Row("resets", s.shift_input("reset", 1), "layer 'restarted'"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.drawn import drawn_pixels
 from keras_rnnkit.runs.folder import RunFolder
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
@@ -16,7 +17,7 @@ def test_the_bundle_draws_and_completes(smoke_run):
     folder, settings, _ = smoke_run("drawing")
     bundle = rk.runtime.load(folder / "bundle")
     label, beginning = np.eye(10, dtype=np.float32)[[3, 4]], np.array([[4, 0, 1, 2], [4, 3, 2, 1]])
-    drawn = drawing.drawn_pixels(bundle, beginning, label, 8, settings)
+    drawn = drawn_pixels(bundle, beginning, label, 8, settings)
     assert drawn.shape == (2, 8, 8) and drawn.max() < 4 and drawn[:, 0, :3].tolist() == [[0, 1, 2], [3, 2, 1]]
     names = {"samples.png", "completions.png", "curves.png", "index.html", "metrics.json"}
     assert names == {path.name for path in (folder / "report").iterdir()}

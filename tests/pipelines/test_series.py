@@ -7,6 +7,8 @@ import pytest
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs import forecast_judging
+from keras_rnnkit.runs.forecast_data import trend_warning
+from keras_rnnkit.runs.forecast_parts import Split
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import series
@@ -54,7 +56,7 @@ def test_push_todays_value_get_tomorrows(tmp_path):
     """The bundle as the server reads it: one input, a forecast and the bounds of its interval, of the same shape."""
     metrics = series.run(Settings(out=tmp_path, compare=False, **{**SMALL, "window": 32}))
     bundle = rk.runtime.load(tmp_path / "bundle")
-    split = series.Split.of(rk.data.noisy_sine(), 0.2, 0.296, 32, 4)
+    split = Split.of(rk.data.noisy_sine(), 0.2, 0.296, 32, 4)
     stream, forecasts = bundle.stream(), []
     for value in split.series.values[:-1]:
         forecasts.append(stream.push([[[value]]]))
@@ -92,8 +94,8 @@ def test_wrong_data_leave_an_earlier_run_as_it_is(shops, tmp_path):
 
 def test_a_trend_is_told():
     climbing = rk.data.Series("climbing", np.arange(100.0))
-    assert "--difference lets it read" in series.warning([series.Split.of(climbing, 0.2, 0.2, 8, 4)])
-    assert series.warning([series.Split.of(rk.data.noisy_sine(), 0.1, 0.296, 128, 64)]) is None
+    assert "--difference lets it read" in trend_warning([Split.of(climbing, 0.2, 0.2, 8, 4)])
+    assert trend_warning([Split.of(rk.data.noisy_sine(), 0.1, 0.296, 128, 64)]) is None
 
 
 def test_a_model_that_is_no_better_than_the_last_value_is_told():
