@@ -18,6 +18,7 @@ from keras_rnnkit.export.saving.folder_swap import put_in_place
 from keras_rnnkit.runtime import Bundle, BundleError
 from keras_rnnkit.serving.models.description import description, end_of_text, tensors_of
 from keras_rnnkit.web.errors import SiteError
+from keras_rnnkit.web.kinds import local_kind
 from keras_rnnkit.web.onnxruntime import RuntimeFile, in_the_folder, integrity_of, on_the_network
 
 HERE = Path(__file__).parent
@@ -26,7 +27,10 @@ LISTING = "files.json"
 """The list of the files of a page of ours, by which a later one knows what it may replace."""
 KEEPER = "service_worker.js"
 """The script that keeps the files, so it is none of those that are kept."""
-BESIDE_THE_RUNTIME = ("activations.js", "forecast.js", "offline.js", "onnxruntime.js", "whole.js")
+BESIDE_THE_RUNTIME = (
+    *("activations.js", "completion.js", "forecast.js", "images.js"),
+    *("offline.js", "onnxruntime.js", "whole.js"),
+)
 INSTEAD_OF_THE_SERVER = ("source.js", "local_model.js", "calls.js")
 SERVER_ONLY = re.compile(r"docs\.html|sign_in\.html|index\.html|interface/.*|styles/interface\.css")
 
@@ -111,6 +115,8 @@ def copy_page(folder: Path) -> None:
     ):
         for name in names:
             copy(HERE / "page" / name, folder / place / name)
+    for path in (HERE / "page/views").glob("*.js"):
+        copy(path, folder / "playground/views" / path.name)
 
 
 def copy_onnxruntime(folder: Path, package: Path | None) -> list[RuntimeFile]:
@@ -145,6 +151,7 @@ def copy_model(folder: Path, name: str, bundle: Bundle) -> dict[str, Any]:
         copy(bundle.folder / file, folder / "models" / name / file)
     written = sum((folder / "models" / name / file).stat().st_size for file in files)
     facts = {**tensors_of(bundle), **description(bundle), "size": written}
+    facts |= local_kind(bundle, facts["kind"])
     return {
         "name": name,
         "folder": f"models/{name}/",
