@@ -19,6 +19,7 @@ from keras_rnnkit.runs.drawing_data import DrawingData, drawing_data
 from keras_rnnkit.runs.drawing_pictures import image_sheet, stroke_sheet
 from keras_rnnkit.runs.drawn import completions, degenerate_strokes, draw
 from keras_rnnkit.runs.image_parts import ImageParts, read_parts
+from keras_rnnkit.runs.lone_bundle import fitting_options, opened
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.named_rows import NamedRows
 from keras_rnnkit.runs.recurrent import layer_of
@@ -77,6 +78,7 @@ class Settings(TrainingSettings):
         *("strokes", "mixtures", "samples", "valid_count", "test_count", "batch", "checkpoint_every"),
     )
     POSITIVE = (*TrainingSettings.POSITIVE, "temperature")
+    JUDGES_BUNDLES = True
     SMOKE = {
         "units": 8,
         "embedding": 8,
@@ -114,12 +116,15 @@ def run(settings: Settings) -> dict[str, Any]:
     """data -> models -> train -> judge -> export -> draw -> report"""
     with Run(settings, "drawing") as run:
         images = read_parts(settings, run)
+        if settings.bundle is not None:
+            return judge_bundle(settings.bundle, images, settings, run)
         data = {way: drawing_data(way, images, settings) for way in settings.ways}
         histories = {way: train(build(settings, images, way), data[way], settings, run, way) for way in settings.ways}
         models = {
             way: run.best_model(build, settings, images, way, suffix=suffix_of(way, settings)) for way in settings.ways
         }
-        metrics = judge(models, data, run)
+        predicted = {way: m.predict(data[way].test[0], batch_size=128, verbose=0) for way, m in models.items()}
+        metrics = judge(predicted, data, run)
         bundles = {way: export(model, settings, run, way) for way, model in models.items()}
         drawings = {way: draw(bundle, images, settings, way) for way, bundle in bundles.items()}
         metrics |= recognized(drawings, images, settings, run)
@@ -195,14 +200,14 @@ def suffix_of(way: str, settings: Settings) -> str:
 # ---------------------------------------------------------------------- judging
 
 
-def judge(models, data: dict[str, DrawingData], run: Run) -> dict[str, Any]:
+def judge(predicted, data: dict[str, DrawingData], run: Run) -> dict[str, Any]:
     """What each model needs for a pixel or a point of the test data, beside a model without memory."""
     metrics: dict[str, Any] = {}
-    for way, model in models.items():
-        of_strokes, (x, y) = way == "strokes", data[way].test
+    for way, outputs in predicted.items():
+        of_strokes, (_, y) = way == "strokes", data[way].test
         unit, scale = ("nats a point", 1.0) if of_strokes else ("bits a pixel", 1 / math.log(2))
         loss = loss_of(way)
-        own, baseline = float(loss(y, model.predict(x, batch_size=128, verbose=0))) * scale, data[way].baseline * scale
+        own, baseline = float(loss(y, outputs)) * scale, data[way].baseline * scale
         of = f"{len(y):,} generated test drawings" if of_strokes else f"{len(y):,} test images"
         alone = "the number of the point" if of_strokes else "the pixel's place"
         less = f"{baseline - own:.3f} less" if of_strokes else f"{1 - own / baseline:.1%} less"
@@ -277,6 +282,21 @@ def report(settings: Settings, metrics, histories, drawings, bundles, images: Im
         rows = [int(np.argmax(numbers == number)) for number in range(len(SHAPES))]
         examples = [np.column_stack([moves[row], pens[row]])[pens[row] >= 0] for row in rows]
         stroke_sheet(drawings["strokes"], examples, folder / "strokes.png")
+
+
+# ---------------------------------------------------------------------- a bundle without its run
+
+
+def judge_bundle(path: Path, images: ImageParts, settings: Settings, run: Run) -> dict[str, Any]:
+    """What can be said about a bundle alone: everything but its training."""
+    way, data = settings.way, drawing_data(settings.way, images, settings)
+    bundle = opened(path, list(data.test[0]), "drawing")
+    with fitting_options(path, "--data, --size, --levels and --mixtures"):
+        metrics = judge({way: bundle.predict(data.test[0])}, {way: data}, run)
+        drawings = {way: draw(bundle, images, settings, way)}
+    metrics |= recognized(drawings, images, settings, run)
+    report(settings, metrics, {}, drawings, {way: bundle}, images)
+    return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 def main(settings: Settings) -> None:

@@ -41,12 +41,12 @@ class Settings(TrainingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
     networks: Annotated[str, f"Those to compare, with commas: {', '.join(NAMES)}."] = ",".join(NAMES)
-    copying_networks: Annotated[str, "Those of them that learn to copy too."] = "linear,tanh,relu,lstm,gru"
+    copying_networks: Annotated[str, "Those of them that learn to copy too."] = "linear,tanh,lstm,gru"
     copying_units: Annotated[int, "Units of each layer of those that copy."] = 128
     adding_steps: Annotated[int, "Steps of the sequences whose two marked numbers are added."] = 200
     copying_steps: Annotated[int, "Steps for which ten symbols are kept before they are copied."] = 50
     adding_batches: Annotated[int, "Batches of an epoch of the adding task."] = 100
-    copying_batches: Annotated[int, "Batches of an epoch of the copying task."] = 100
+    copying_batches: Annotated[int, "Batches of an epoch of the copying task."] = 50
     batch: Annotated[int, "Sequences in a batch."] = 64
     held_out: Annotated[int, "Sequences for validation, of each task."] = 500
     units: Annotated[int, "Units of each layer of the networks that are measured, and add."] = 64

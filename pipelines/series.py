@@ -13,7 +13,7 @@ import numpy as np
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs import forecast_pictures
-from keras_rnnkit.runs.forecast_bundles import Bundles, inputs_of, interval_factors, largest_difference
+from keras_rnnkit.runs.forecast_bundles import Bundles, inputs_of, interval_factors, largest_difference, opened_bundles
 from keras_rnnkit.runs.forecast_data import pairs_of, read_series, training_windows, validation_streams
 from keras_rnnkit.runs.forecast_judging import (
     Forecasts,
@@ -89,6 +89,7 @@ class Settings(TrainingSettings):
 
     MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "compare", "season")
     COUNTS = ("layers", "units", "epochs", "steps_per_epoch", "window", "horizon", "season", "tau", "batch")
+    JUDGES_BUNDLES = True
     SMOKE = {"units": 4, "epochs": 1, "window": 32, "horizon": 4}
     BY_SOURCE = {
         "sine": {"valid_fraction": 0.1, "test_fraction": 0.296, "window": 128, "season": 628, "stretch": False},
@@ -138,6 +139,8 @@ def run(settings: Settings) -> dict:
     """data -> model -> train -> export -> judge -> report"""
     with Run(settings, "series") as run:
         data = read_series(settings, run)
+        if settings.bundle is not None:
+            return judge_bundle(settings.bundle, data, settings, run)
         model = build(settings, data)
         histories = {"RNN": train(model, data, settings, run)}
         small = compared(data, settings, run, histories) if settings.compare else None
@@ -252,7 +255,8 @@ def report(metrics: dict, forecasts: Forecasts, histories: dict, data: ScaledSer
     """Write metrics.json and the pictures; those of forecasts show the first series."""
     folder, split = write_metrics(settings, metrics, histories), data.splits[0]
     losses = {"RNN": "nats" if settings.output == "gaussian" else "quantile loss", "MLP": "squared error"}
-    plot_losses({name: (losses[name], history) for name, history in histories.items()}, folder / "curves.png")
+    if histories:
+        plot_losses({name: (losses[name], history) for name, history in histories.items()}, folder / "curves.png")
     count = len(split.origins)
     lower, forecast, upper = np.moveaxis(forecasts.next[:count, 0], -1, 0)
     outputs = {"lower": lower, "forecast": forecast, "upper": upper}
@@ -263,6 +267,17 @@ def report(metrics: dict, forecasts: Forecasts, histories: dict, data: ScaledSer
     forecast_pictures.plot_growth(forecasts.errors(), unit, folder / "growth.png")
     covered = coverage_by_step(forecasts.ahead[..., 0], forecasts.ahead[..., 2], forecasts.truth)
     forecast_pictures.plot_coverage(covered, settings.interval, folder / "coverage.png")
+
+
+# ---------------------------------------------------------------------- a bundle without its run
+
+
+def judge_bundle(path: Path, data: ScaledSeries, settings: Settings, run: Run) -> dict:
+    """What can be said about the two bundles alone: everything but their training."""
+    bundles = opened_bundles(path, data, settings)
+    metrics, forecasts = judge(bundles, None, data, settings, run)
+    report(metrics, forecasts, {}, data, settings)
+    return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 def main(settings: Settings) -> None:

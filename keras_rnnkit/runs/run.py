@@ -22,7 +22,7 @@ from keras_rnnkit.runs.interruption import Interruption
 from keras_rnnkit.runs.lock import FolderLock
 from keras_rnnkit.runs.packages import check_packages
 from keras_rnnkit.runs.settings import RunSettings
-from keras_rnnkit.runs.source import Source, source_of
+from keras_rnnkit.runs.source import BundleSource, Source, source_of
 from keras_rnnkit.settings import SettingsError
 
 PACKAGES = ("keras-rnnkit", "tensorflow", "keras", "numpy", "onnxruntime", "tf2onnx")
@@ -58,7 +58,7 @@ class Run:
         self.resumes = False
         self.notes: list[str] = []
         self.profile: dict[str, str] = {}
-        self.judged: Source | None = None
+        self.judged: Source | BundleSource | None = None
         self.lock: FolderLock | None = None
         self.began = time.perf_counter()
 
@@ -67,8 +67,10 @@ class Run:
 
         check_packages(self.settings.packages)
         check_claim(self.folder, self.settings, self.pipeline)
-        self.source = source_of(self.settings.continue_from, self.pipeline)
-        if self.settings.evaluate is not None:
+        self.source: Source | BundleSource | None = source_of(self.settings.continue_from, self.pipeline)
+        if self.settings.bundle is not None:
+            self.source = self.judged = BundleSource(self.settings.bundle)
+        elif self.settings.evaluate is not None:
             folder = run_folder_of(self.settings.evaluate)
             self.source = self.judged = source_of(folder, self.pipeline, "evaluate")
         self.interruption.__enter__()
@@ -120,13 +122,14 @@ class Run:
         self.say("data", description)
 
     def vocabulary(self, make: Callable[[], Any], name: str = "vocabulary") -> Any:
-        """The vocabulary to train with: the one of the run that this one continues from, otherwise a new one.
+        """The vocabulary to train with: that of the run or of the bundle that was named, otherwise a new one.
 
         Arguments:
             make: makes a new one.
             name: the name of the vocabulary, where there is more than one.
         """
-        return self.source.vocabularies[name] if self.source is not None else make()
+        kept = {} if self.source is None else self.source.vocabularies
+        return kept[name] if name in kept else make()
 
     def keep(self, vocabulary: Any, name: str = "vocabulary") -> None:
         """Write a vocabulary into the folder, for runs that continue from this one."""

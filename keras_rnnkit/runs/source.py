@@ -25,6 +25,21 @@ class Source:
         self.vocabularies = {path.stem: Vocabulary.load(path) for path in folder.glob("vocabulary*.json")}
 
 
+class BundleSource:
+    """A bundle that is judged alone: it has a vocabulary, and no weights for Keras.
+
+    Arguments:
+        folder: the folder of the bundle.
+    """
+
+    def __init__(self, folder: Path):
+        from keras_rnnkit.text import Vocabulary
+
+        self.folder = folder
+        self.weights: dict[str, list] = {}
+        self.vocabularies = {path.stem: Vocabulary.load(path) for path in folder.glob("vocabulary*.json")}
+
+
 def source_of(path: Path | None, pipeline: str, option: str = "continue-from") -> Source | None:
     """The run to continue from or to judge, None where a run begins with random weights."""
     if path is None:
