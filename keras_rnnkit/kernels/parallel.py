@@ -31,7 +31,7 @@ def refusal(layer, call: CallFlags) -> str | None:
 
 
 def remark(layer, call: CallFlags) -> str:
-    """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
+    """A sentence on how this kernel runs the layer, for tables such as `rk.explain`; may be empty."""
     return ""
 
 
