@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy
-from keras_rnnkit.runtime import InputError
+from keras_rnnkit.runtime import BundleError, InputError
 from keras_rnnkit.runtime.bundle_files import is_appearing, is_unfinished
 from keras_rnnkit.runtime.generation import lengths_feed
 from keras_rnnkit.runtime.inspection import surveyed
@@ -163,3 +163,10 @@ def test_numbers_in_the_file_are_no_others():
     ]
     model = helper.make_model(graph_with([INSIDE], [helper.make_sparse_tensor(INSIDE, INDICES, [3])], nodes))
     assert surveyed(memoryview(model.SerializeToString())) == ({""}, False)
+
+
+def test_a_bundle_without_a_decoder_has_no_sources():
+    bundle = object.__new__(rk.runtime.Bundle)
+    bundle.manifest, bundle.folder = {}, Path("words")
+    with pytest.raises(BundleError, match="The bundle 'words' holds no encoder and decoder"):
+        _ = bundle.sources
