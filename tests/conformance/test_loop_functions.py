@@ -53,7 +53,7 @@ def test_products_are_recalled_with_their_gradients():
     for factor, matrix in ((a, weights[1]), (a, other), (a, weights[0])):
         products.matmul(factor, matrix)
     assert products.order == [1, 0]  # products with anything but a weight are not kept
-    recalled = RecalledProducts(weights, [tf.transpose(w) for w in weights], products.kept)
+    recalled = RecalledProducts(weights, [tf.transpose(w) for w in weights], products.saved)
     with tf.GradientTape() as tape:
         tape.watch(a)
         y = 2.0 * recalled.matmul(a, weights[1])
@@ -85,3 +85,29 @@ def test_on_torch_auto_leaves_masks_to_the_loop(monkeypatch):
     assert cudnn.refused_by_call(layer, CallFlags(masked=False)) is None
     layer._kernel = "cudnn"
     assert cudnn.refused_by_call(layer, CallFlags(masked=True)) is None
+
+
+@tensorflow_only
+@pytest.mark.parametrize("masked", [False, True])
+def test_groups_of_an_unknown_number_of_rows(masked):
+    """Five rows in two groups of three: the second group computes a row of the first once more."""
+    import tensorflow as tf
+
+    from keras_rnnkit.kernels import row_groups
+
+    active = tf.constant(np.arange(4)[:, None] < [2, 4, 1, 3, 4]) if masked else None
+    sizes = []
+
+    @tf.function(input_signature=[tf.TensorSpec([4, None, 2]), tf.TensorSpec([None, 2])])
+    def run(x, h):
+        def run_rows(steps, carry, consts):
+            sizes.append(tf.shape(carry[0])[0])
+            return [steps["z"] + carry[0]]
+
+        (sums,) = row_groups.run(run_rows, {"z": x}, active, [h], {}, 2)
+        return sums, *sizes
+
+    x, h = np.arange(40.0, dtype="float32").reshape(4, 5, 2), np.arange(10.0, dtype="float32").reshape(5, 2)
+    sums, *rows = run(x, h)
+    np.testing.assert_array_equal(sums, x + h)
+    assert [int(n) for n in rows] == [3, 3]
