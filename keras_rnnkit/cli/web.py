@@ -15,8 +15,12 @@ def web(
         list[Path], typer.Argument(metavar="BUNDLE... OUT", help="Bundles, and last the folder to write.")
     ],
     ort: Annotated[
-        Path, typer.Option(help="The npm package onnxruntime-web; `npm install onnxruntime-web` fetches it.")
-    ] = Path("node_modules/onnxruntime-web"),
+        Path | None,
+        typer.Option(
+            help="Copy onnxruntime-web from this folder, such as node_modules/onnxruntime-web. Default: the page fetches "
+            "it from a public network, in a fixed version and checked by its hash."
+        ),
+    ] = None,
     quantized: Annotated[
         str | None, typer.Option(help="Take the graphs with such weights, int8 or float16, where a bundle has them.")
     ] = None,

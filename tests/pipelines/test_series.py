@@ -52,11 +52,11 @@ def test_series_of_a_file_with_covariates(shops, tmp_path):
     )
 
 
-def test_push_todays_value_get_tomorrows(tmp_path):
+def test_push_todays_value_get_tomorrows(smoke_run, tmp_path):
     """The bundle as the server reads it: one input, a forecast and the bounds of its interval, of the same shape."""
-    metrics = series.run(Settings(out=tmp_path, compare=False, **{**SMALL, "window": 32}))
-    bundle = rk.runtime.load(tmp_path / "bundle")
-    split = Split.of(rk.data.noisy_sine(), 0.2, 0.296, 32, 4)
+    folder, s, metrics = smoke_run("series")
+    bundle = rk.runtime.load(folder / "bundle")
+    split = Split.of(rk.data.noisy_sine(), s.valid_fraction, s.test_fraction, s.window, s.horizon)
     stream, forecasts = bundle.stream(), []
     for value in split.series.values[:-1]:
         forecasts.append(stream.push([[[value]]]))
@@ -65,9 +65,9 @@ def test_push_todays_value_get_tomorrows(tmp_path):
     truth, found = split.series.values[split.test_begin :], np.array([f["forecast"].item() for f in forecasts])
     error = np.mean((truth - found[split.test_begin - 1 :]) ** 2)
     assert error == pytest.approx(metrics["one step ahead"]["RNN"]["squared error"], rel=1e-4)
-    again = series.run(Settings(evaluate=tmp_path, out=tmp_path / "again"))
+    again = series.run(Settings(evaluate=folder, out=tmp_path / "again"))
     assert again["one step ahead"] == metrics["one step ahead"]
-    names = {path.name for path in (tmp_path / "report").iterdir()}
+    names = {path.name for path in (folder / "report").iterdir()}
     pictures = {"next.png", "ahead.png", "growth.png", "coverage.png", "series.png", "curves.png"}
     assert names == {"index.html", "metrics.json", *pictures}
 

@@ -165,7 +165,7 @@ def test_it_works_without_its_server_once_it_was_loaded(folder, browser_exists, 
     with browsing(f"localhost:{server.server_port}", tmp_path / "profile") as page:
         page.emulate(1280, "light")
         page.open()
-        page.wait("document.querySelector('#local').innerText.includes('can be used without a network')")
+        page.wait("document.querySelector('#offline').innerText.includes('can be used without a network')")
         server.shutdown()
         server.server_close()
         page.choose("writer")
