@@ -40,9 +40,9 @@ PICTURES = (
 class Settings(TrainingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
-    networks: Annotated[str, f"Those to compare, with commas: {', '.join(NAMES)}."] = ",".join(NAMES)
-    copying_networks: Annotated[str, "Those of them that learn to copy too."] = "linear,tanh,lstm,gru"
-    copying_units: Annotated[int, "Units of each layer of those that copy."] = 128
+    networks: Annotated[str, f"Networks to compare, with commas: {', '.join(NAMES)}."] = ",".join(NAMES)
+    copying_networks: Annotated[str, "Networks that learn to copy too, with commas."] = "linear,tanh,lstm,gru"
+    copying_units: Annotated[int, "Units of each layer of the networks that copy."] = 128
     adding_steps: Annotated[int, "Steps of the sequences whose two marked numbers are added."] = 200
     copying_steps: Annotated[int, "Steps for which ten symbols are kept before they are copied."] = 50
     adding_batches: Annotated[int, "Batches of an epoch of the adding task."] = 100

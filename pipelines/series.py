@@ -73,7 +73,7 @@ class Settings(TrainingSettings):
     output: Annotated[
         Literal["gaussian", "quantiles"], "What is learned: a normal distribution, or median and two quantiles."
     ] = "gaussian"
-    interval: Annotated[float, "What share of the values the interval is to have inside."] = 0.9
+    interval: Annotated[float, "Share of the values that the interval should contain."] = 0.9
     stretch: Annotated[
         bool | None, "Widen the interval until it covers its share of the validation part. Default: not for the sine."
     ] = None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.runs.drawn import drawn_pixels
+from keras_rnnkit.runs.drawn import degenerate_strokes, drawn_pixels
 from keras_rnnkit.runs.folder import RunFolder
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
@@ -70,6 +70,13 @@ def test_images_of_a_folder_and_wrong_ones(tmp_path):
     with pytest.raises(TextError, match="light/x.png' cannot be read as an image"):
         drawing.run(Settings(**settings, out=tmp_path / "other"))
     assert not (tmp_path / "other").exists()
+
+
+def test_drawings_that_are_empty_or_all_the_same_are_told():
+    point, line = np.zeros((1, 3)), np.ones((4, 3))
+    assert "3 of 4 drawings with a pen are empty" in degenerate_strokes({"strokes": [[point, point], [point, line]]})
+    assert "2 of 2 drawings with a pen are the same" in degenerate_strokes({"strokes": [[line], [line + 0.01]]})
+    assert degenerate_strokes({"strokes": [[line], [2 * line]]}) is None and degenerate_strokes({"pixels": 1}) is None
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,19 @@ def test_a_model_that_is_no_better_than_the_last_value_is_told():
     assert forecast_judging.no_better({**errors, "last value": np.array([3.0])}) is None
 
 
+def test_a_model_that_always_forecasts_the_same_is_told():
+    truth = np.arange(10.0)[:, None]
+
+    def note(values):
+        forecasts = {forecast_judging.FED_BACK: values}
+        return forecast_judging.always_the_same(
+            forecast_judging.Forecasts(forecasts, truth, truth, truth, np.ones((10, 1)))
+        )
+
+    assert note(truth) is None
+    assert "The 10 forecasts of the next value are all near 4" in note(np.full((10, 1), 4.0))
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

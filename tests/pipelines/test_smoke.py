@@ -8,6 +8,7 @@ import pytest
 import keras_rnnkit as rk
 from keras_rnnkit.cli.training import load_pipeline, pipeline_names
 from keras_rnnkit.settings import SettingsError
+from tests.covering import studied
 
 
 @pytest.mark.parametrize("name", pipeline_names())
@@ -31,7 +32,7 @@ def numbers(values, path=()):
 JUDGE_BUNDLES = [name for name in pipeline_names() if load_pipeline(name).Settings.JUDGES_BUNDLES]
 
 
-@pytest.mark.parametrize("name", JUDGE_BUNDLES)
+@studied("name", JUDGE_BUNDLES, ["frames", "series"])
 def test_a_bundle_without_its_run_is_judged_as_in_it(name, smoke_run, tmp_path):
     folder, _, metrics = smoke_run(name)
     for bundle in folder.glob("bundle*"):
