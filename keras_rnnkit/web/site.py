@@ -52,7 +52,7 @@ def build(
     """Write the folder; nothing is there before everything is.
 
     Arguments:
-        bundles: folders that `export_bundle` wrote.
+        bundles: folders that `export_bundle` wrote, or those of runs that have one in `bundle`.
         out: the folder to write. One that an earlier call wrote is replaced; any other that is not empty is refused.
         ort: the npm package onnxruntime-web, a folder, to copy its files from. None leaves them on a public network, from
             which the page fetches a fixed version and refuses any other.
@@ -60,7 +60,7 @@ def build(
     """
     out = Path(out)
     check_replaceable(out)
-    opened = named([loaded(Path(folder), quantized) for folder in bundles])
+    opened = named([loaded(bundle_in(Path(folder)), quantized) for folder in bundles])
     with beside(out) as folder:
         copy_page(folder)
         onnxruntime = copy_onnxruntime(folder, ort)
@@ -74,6 +74,12 @@ def build(
         }
         sizes |= {name: size(folder / "models" / name) for name in opened}
     return Site(out, list(opened), sizes)
+
+
+def bundle_in(folder: Path) -> Path:
+    """The bundle itself, or that of the run which is in this folder."""
+    is_run = not (folder / "manifest.json").exists() and (folder / "bundle/manifest.json").is_file()
+    return folder / "bundle" if is_run else folder
 
 
 def loaded(folder: Path, quantized: str | None) -> Bundle:

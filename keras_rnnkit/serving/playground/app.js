@@ -52,7 +52,7 @@ function showOverview() {
 /** How long a model in the browser took to load, in its heading, and the runtime beside the list of models. */
 function sayLoaded(head, { waited, opened }) {
   head.querySelector(".facts").append(element("li", {}, `Opened in ${Math.ceil(opened)} ms`));
-  if (waited >= 1 && at("loading")) at("loading").textContent = `onnxruntime-web was ready after ${(waited / 1000).toFixed(1)} s.`;
+  if (waited >= 50 && at("loading")) at("loading").textContent = `onnxruntime-web was ready after ${(waited / 1000).toFixed(1)} s.`;
 }
 
 const problemText = (sentence) => element("p", { className: "problem", role: "alert" }, sentence);

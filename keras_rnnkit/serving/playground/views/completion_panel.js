@@ -7,6 +7,8 @@ import { Runner } from "../parts/run.js";
 const COUNT = 3;
 const PAUSE = 700; // milliseconds without a key, after which a screen reader says the completions
 
+const shareText = (share) => (share < 0.01 ? "<1%" : `${Math.round(100 * share)}%`);
+
 export class CompletionPanel {
   /** @param {import("../models/model.js").Model} model */
   constructor(model) {
@@ -27,9 +29,9 @@ export class CompletionPanel {
   complete() {
     clearTimeout(this.timer);
     return this.runner.restart(async (signal) => {
-      const [text, began] = [this.text.value, performance.now()];
+      const [text, began, isFirst] = [this.text.value, performance.now(), !this.completions.length];
       this.show(text, text ? await this.model.completions(text, COUNT, { signal }) : []);
-      if (this.completions.length) this.pace.textContent = `Completed in ${(performance.now() - began).toFixed(1)} ms.`;
+      this.pace.textContent = isFirst ? "" : `Completed in ${(performance.now() - began).toFixed(1)} ms.`; // the first one loads the model
       this.timer = setTimeout(() => this.tell(), PAUSE);
     });
   }
@@ -41,7 +43,7 @@ export class CompletionPanel {
   }
 
   chip(completion) {
-    const share = completion.probability === null ? null : element("span", { className: "share" }, ` ${Math.round(100 * completion.probability)}%`);
+    const share = completion.probability === null ? null : element("span", { className: "share" }, ` ${shareText(completion.probability)}`);
     const shown = completion.text.replace(/^ /, "").replaceAll("\n", "⏎").replaceAll(" ", "␣") || "␣";
     return element("button", { type: "button", className: "chip", onclick: () => this.take(completion) }, shown, share);
   }

@@ -42,7 +42,7 @@ function galleryCard(model) {
     element(
       "a", { className: "card large", href: addressOf(model) },
       icon(description.kind), element("strong", {}, description.name), element("small", {}, `${purpose(description)}.`),
-      element("span", {}, TRY[description.kind] ?? TRY.tensors), element("small", {}, facts(description).slice(0, 4).join(" · ")),
+      element("span", {}, TRY[description.kind] ?? TRY.tensors), element("small", {}, facts(description).filter((fact) => !fact.includes("→")).join(" · ")),
     ),
   );
 }

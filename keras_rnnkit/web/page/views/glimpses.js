@@ -7,16 +7,18 @@ import { sketchPad } from "../parts/sketch_pad.js";
 import { drawnPixels, pixelPicture } from "./drawn_digit.js";
 import { percent, ranked, scoreList } from "./score_list.js";
 
+const EMPTY = "What the model reads appears here.";
+
 export class GlimpsesView {
   /** @param {import("../models/model.js").Model} model */
   constructor(model) {
     this.model = model;
     const { size } = model.description.image;
-    this.pad = sketchPad({ label: "A digit to recognise", changed: () => this.look() });
+    this.pad = sketchPad({ label: "A digit to recognise", changed: () => this.look(), width: 0.13 });
     this.count = element("input", { type: "range", min: 1, max: 16, value: 6, oninput: () => this.look() });
     this.number = element("span", { className: "mono" }, "6");
     this.picture = pixelPicture("The digit as the model reads it, with its glimpses in their order", size);
-    this.answer = element("p", { className: "caption" }, "Draw a digit on the left.");
+    this.answer = element("p", { className: "caption" }, EMPTY);
     this.scores = element("div", {});
     this.path = element("p", { className: "quiet" });
     const problem = problemBox();
@@ -50,7 +52,7 @@ export class GlimpsesView {
 
   forget() {
     this.picture.write(new Uint8Array(this.model.description.image.size ** 2));
-    this.answer.textContent = "Draw a digit on the left.";
+    this.answer.textContent = EMPTY;
     this.path.textContent = "";
     this.scores.replaceChildren();
   }
