@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from keras_rnnkit.cells.arguments import keras_object
-from keras_rnnkit.cells.base import Cell
+from keras_rnnkit.cells.input_weights import InputWeightsCell
 
 
-class LinearCell(Cell):
+class LinearCell(InputWeightsCell):
     """A recurrence without a product of the state:
 
         z_t      = project(x_t)                for all steps at once
@@ -18,13 +17,7 @@ class LinearCell(Cell):
     `parallel` then computes all but the third line over whole sequences, in training and on the way back. |a_t| must
     not be above one, or the state grows without bound.
 
-    Shapes: x_t [B, D], s_t, a_t and b_t [B, S], y_t [B, U]. Weights: kernel [D, G*U], bias [G*U], with G = gate_count.
-
-    Arguments, besides those of `Cell`:
-        use_bias: whether the gates have a bias.
-        kernel_initializer, bias_initializer: initial values of the weights.
-        kernel_regularizer, bias_regularizer: penalties on the weights.
-        kernel_constraint, bias_constraint: projections of the weights after each update.
+    Shapes: x_t [B, D], s_t, a_t and b_t [B, S], y_t [B, U]. Weights and arguments are those of `InputWeightsCell`.
 
     >>> class DecayCell(LinearCell):
     ...     '''s_t = u * s_{t-1} + (1 - u) * W x_t, with a rate u for each unit that depends on the input.'''
@@ -41,46 +34,8 @@ class LinearCell(Cell):
     (TensorShape([2, 3]), 'parallel')
     """
 
-    gate_count = 1
-
     complex_state = False
     """Whether states and a_t hold complex numbers, as arrays of all real parts followed by all imaginary parts."""
-
-    def __init__(
-        self,
-        units,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(units, **kwargs)
-        if self.recurrent_dropout:
-            raise ValueError(
-                f"{type(self).__name__} keeps its state by multiplying it with a number at each step, so dropping "
-                f"units of it would end their memory. Received: recurrent_dropout={self.recurrent_dropout}. Use "
-                "`dropout`, which drops inputs, or dropout between layers."
-            )
-        self.use_bias = use_bias
-        objects = {
-            "kernel_initializer": kernel_initializer,
-            "bias_initializer": bias_initializer,
-            "kernel_regularizer": kernel_regularizer,
-            "bias_regularizer": bias_regularizer,
-            "kernel_constraint": kernel_constraint,
-            "bias_constraint": bias_constraint,
-        }
-        for name, value in objects.items():
-            setattr(self, name, keras_object(name, value, self))
-
-    def build(self, input_shape):
-        width = self.gate_count * self.units
-        self.kernel = self.add_matrix("kernel", (input_shape[-1], width))
-        self.bias = self.add_matrix("bias", (width,)) if self.use_bias else None
 
     @property
     def is_linear(self) -> bool:
@@ -122,10 +77,6 @@ class LinearCell(Cell):
             return ops.zeros_like(like) + 1.0
         real, imaginary = ops.split(ops.zeros_like(like), 2)
         return ops.concatenate([real + 1.0, imaginary])
-
-    def project(self, ops, w, x):
-        z = ops.matmul(x, w.kernel)
-        return z if w.bias is None else z + w.bias
 
     def recur(self, ops, w, h):
         return h

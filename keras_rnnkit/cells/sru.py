@@ -53,12 +53,14 @@ class SRUCell(LinearCell):
     def build(self, input_shape):
         self.projects_input = input_shape[-1] != self.units
         self.kernel = self.add_matrix("kernel", (input_shape[-1], (4 if self.projects_input else 3) * self.units))
-        self.bias = self.add_matrix("bias", (2 * self.units,), initializer=self.initial_bias) if self.use_bias else None
+        self.bias = (
+            self.add_matrix("bias", (2 * self.units,), initializer=self.start_of_bias) if self.use_bias else None
+        )
         self.state_kernel = None
         if self.state_gates:
             self.state_kernel = self.add_matrix("state_kernel", (2, self.units), role="kernel")
 
-    def initial_bias(self, shape, dtype=None):
+    def start_of_bias(self, shape, dtype=None):
         start = self.bias_initializer((self.units,), dtype=dtype)
         return keras.ops.concatenate([start, keras.ops.full((self.units,), self.highway_bias, dtype=dtype)])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from keras_rnnkit.cells.linear import LinearCell
 from keras_rnnkit.kernels import cudnn, hoisted, parallel, scan
 from keras_rnnkit.kernels.call_flags import CallFlags
 
@@ -57,14 +56,14 @@ def describe(layer, call: CallFlags) -> tuple[str, str]:
     if layer.kernel != "auto" and reasons[layer.kernel]:
         return layer.kernel, f"cannot run here: {reasons[layer.kernel]}; kernel='auto' takes one that can"
     name = choose(layer, call)
-    faster = [each for each in list(TABLE)[: list(TABLE).index(name)] if each != "parallel" or is_linear(layer)]
+    faster = [each for each in list(TABLE)[: list(TABLE).index(name)] if each != "parallel" or is_parallel(layer)]
     sentences = [f"{each}: {reasons[each] or f'kernel={layer.kernel!r} was asked for'}" for each in faster]
     return name, "; ".join(filter(None, [*sentences, TABLE[name].remark(layer, call)])) or "the fastest there is"
 
 
-def is_linear(layer) -> bool:
+def is_parallel(layer) -> bool:
     """Whether the kernel `parallel` is worth a word: for other cells it is out of the question."""
-    return isinstance(layer.equation, LinearCell)
+    return parallel.form_of(layer.equation) is not None
 
 
 __all__ = ["CHOICES", "TABLE", "CallFlags", "check_memory", "check_name", "choose", "describe", "refusals"]

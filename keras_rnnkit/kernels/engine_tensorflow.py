@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_rnnkit.kernels import graph_loops, loop_choice, row_groups
-from keras_rnnkit.kernels.compiled_loops import CompiledLoops, TransposedProducts, transposed
+from keras_rnnkit.kernels.compiled_loops import CompiledLoops, TransposedProducts, transposes
 from keras_rnnkit.kernels.programs import program_for
 from keras_rnnkit.kernels.steps import DerivedStep, WrittenStep, step_of
 from keras_rnnkit.kernels.taped_loops import TapedLoops
@@ -44,7 +44,8 @@ def run_all(recurrence, inputs, carry, consts, weights, differentiable: bool):
         stacks = graph_forward(DerivedStep(recurrence, vjp), *arguments, keep=False)[0]
     elif choice.compiled:
         loops = program_for(recurrence, consts, compiled_loops_of)
-        stacks = run_compiled(loops, *arguments, choice=choice)
+        xs, carry, consts, weights = arguments
+        stacks = run_compiled(loops, xs, carry, consts, loops.recurrence.in_loop(weights), choice=choice)
     else:
         stacks = solve(GraphSolver(step_of(recurrence, vjp)), arguments)
     return [tf.cast(stack, dtype) for stack in stacks]
@@ -147,7 +148,7 @@ class GraphSolver:
         return arrays
 
     def backward(self, xs, carry, consts, weights, stacks, before, saved, upstream):
-        products = TransposedProducts(weights, transposed(weights))
+        products = TransposedProducts(weights, transposes(weights, carry[0]))
 
         def step(now, adjoint):
             adjoint = [a + u for a, u in zip(adjoint, now["upstream"], strict=True)]
@@ -177,14 +178,11 @@ class CompiledSolver(GraphSolver):
         return cut(arrays, self.length)
 
     def forward(self, xs, carry, consts, weights):
-        weights = self.step.recurrence.in_loop(weights)
         return self.loops.forward(*untaped(xs, carry, consts, weights), steps_of(xs, self.length))
 
     def backward(self, xs, carry, consts, weights, stacks, before, saved, upstream):
-        xs, weights = self.step.read_back(xs), self.step.recurrence.in_loop(weights)
-        arrays = untaped(
-            xs, carry, stacks, saved, upstream, consts, weights, transposed(map(tf.convert_to_tensor, weights))
-        )
+        xs, transposed = self.step.read_back(xs), transposes(weights, carry[0])
+        arrays = untaped(xs, carry, stacks, saved, upstream, consts, weights, transposed)
         return self.loops.backward(*arrays, steps_of(upstream, self.length))
 
 
@@ -200,7 +198,8 @@ class TapedSolver:
     def gradient(self, arrays, stacks, products, upstream):
         """The gradients of all four arguments, in their structure; None for masks."""
         xs, carry, consts, weights = arrays
-        constants = untaped(xs, carry, stacks, products, upstream, consts, weights, transposed(weights))
+        matrices = transposes(weights, carry[0])
+        constants = untaped(xs, carry, stacks, products, upstream, consts, weights, matrices)
         (d_carry, d_consts, d_weights), (d_z, d_products) = self.loops.backward(*constants, steps_of(xs, self.length))
         d_weights = list(d_weights)
         for position, (factor, _), d in zip(self.loops.order, products, d_products, strict=True):

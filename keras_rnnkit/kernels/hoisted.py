@@ -63,14 +63,18 @@ def run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training)
 
 
 def as_keras(layer, stacks, recurrence, mask):
-    outputs = recurrence.outputs(stacks)
+    states = [stack[-1] for stack in recurrence.states(stacks)]
+    return layer_outputs(layer, recurrence.outputs(stacks), states, mask)
+
+
+def layer_outputs(layer, outputs, states, mask):
+    """What Keras' `inner_loop` returns, from the outputs [T, B, U] and the last states."""
     if mask is not None:
         visible = mask if layer.zero_output_for_mask else has_started(mask)
         visible = visible if layer.return_sequences else visible[-1:]  # a checkpointed layer has kept no other output
         outputs = outputs if layer.return_sequences else outputs[-1:]
         outputs = kops.where(per_row(visible, outputs), outputs, kops.zeros_like(outputs))
     last = outputs[-1]
-    states = [stack[-1] for stack in recurrence.states(stacks)]
     outputs = keras.ops.swapaxes(outputs, 0, 1) if layer.return_sequences else last[:, None]
     return last, outputs, states
 

@@ -98,14 +98,15 @@ class RecalledProducts(Products):
     def matmul(self, a, b):
         if id(b) not in self.positions:
             return kops.matmul(a, b)
-        index, matrix = len(self.product_gradients), self.transposed[self.positions[id(b)]]
+        index = len(self.product_gradients)
+        matrix = self.transposed[self.positions[id(b)]] if self.transposed else None
         self.product_gradients.append(None)
 
         @tf.custom_gradient
         def recalled(a):
             def gradient(d):
                 self.product_gradients[index] = d
-                return tf.matmul(d, matrix)
+                return tf.matmul(d, b, transpose_b=True) if matrix is None else tf.matmul(d, matrix)
 
             return tf.identity(self.saved[index][1]), gradient
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from keras import activations as _activations
@@ -33,6 +34,14 @@ def concatenate(arrays, axis=-1):
 
 def split(x, parts, axis=-1):
     return _k.split(x, parts, axis=axis)
+
+
+def unflatten(x, sizes):
+    return _k.reshape(x, (*_k.shape(x)[:-1], *sizes))
+
+
+def flatten(x, axes):
+    return _k.reshape(x, (*_k.shape(x)[: len(x.shape) - axes], math.prod(x.shape[len(x.shape) - axes :])))
 
 
 def transpose(x, *order):

@@ -44,6 +44,15 @@ def split(x, parts, axis=-1):
     return np.split(x, parts, axis=axis)
 
 
+def unflatten(x, sizes):
+    return np.reshape(x, (*x.shape[:-1], *sizes))
+
+
+def flatten(x, axes):
+    first = x.ndim - axes
+    return np.reshape(x, (*x.shape[:first], int(np.prod(x.shape[first:]))))
+
+
 def take(x, indices, axis=0):
     return np.take(x, indices, axis=axis)
 

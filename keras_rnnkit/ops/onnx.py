@@ -90,6 +90,20 @@ def reshape(x, shape):
 
 
 @folding
+def unflatten(x, sizes):
+    """A zero in the shape of a Reshape keeps the axis of its place, whatever its length."""
+    kept = [0] * (len(x.shape) - 1)
+    return emit("Reshape", x, np.array([*kept, *sizes], np.int64), shape=(*x.shape[:-1], *sizes))
+
+
+@folding
+def flatten(x, axes):
+    first = len(x.shape) - axes
+    size = int(np.prod(x.shape[first:]))
+    return emit("Reshape", x, np.array([*[0] * first, size], np.int64), shape=(*x.shape[:first], size))
+
+
+@folding
 def expand_dims(x, axis):
     return unsqueeze(x, axis % (len(x.shape) + 1))
 

@@ -8,7 +8,7 @@ import keras
 
 import keras_rnnkit as rk
 
-ABSTRACT = {rk.cells.Cell, rk.cells.GatedCell, rk.cells.LinearCell, rk.cells.WrapperCell}
+ABSTRACT = {rk.cells.Cell, rk.cells.GatedCell, rk.cells.InputWeightsCell, rk.cells.LinearCell, rk.cells.WrapperCell}
 CELLS = {cls for cls in vars(rk.cells).values() if inspect.isclass(cls) and issubclass(cls, rk.cells.Cell)} - ABSTRACT
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit import kernels
+from keras_rnnkit.kernels import parallel
 from tests.conformance import reference
 from tests.conformance.table import MASKS, RESETS, TABLE, B, T, arrays, built, flags, sequences, starts
 from tests.covering import crossed, studied
@@ -19,17 +21,18 @@ every_cell = pytest.mark.parametrize("name", TABLE)
 
 
 @functools.cache
-def is_linear(name):
-    cell = TABLE[name]()
-    return isinstance(cell, rk.cells.LinearCell) and cell.is_linear
+def is_parallel(name, resets=False):
+    return parallel.refusal(rk.Recurrent(TABLE[name]()), kernels.CallFlags(resets=resets)) is None
 
 
 def runs_on(name, kernel, *others):
-    return kernel != "parallel" or is_linear(name)
+    return kernel != "parallel" or is_parallel(name)
 
 
 PAIRS = [(name, kernel) for name in TABLE for kernel in KERNELS if runs_on(name, kernel)]
-every_cell_and_kernel = pytest.mark.parametrize("name, kernel", PAIRS)
+every_cell_and_kernel_with_resets = pytest.mark.parametrize(
+    "name, kernel", [(name, kernel) for name, kernel in PAIRS if kernel != "parallel" or is_parallel(name, resets=True)]
+)
 with_its_own_kernels = studied("name, kernel", PAIRS, [(name, kernel) for name, kernel in PAIRS if kernel != "scan"])
 """The loop of the kernel `scan` is the same for all cells."""
 SHAPES = [(1, 1), (1, T), (B, 1), (0, T)]
@@ -51,7 +54,7 @@ def close(ours, theirs, tolerance):
 
 def test_every_public_cell_has_a_row():
     public = {cls for cls in vars(rk.cells).values() if inspect.isclass(cls) and issubclass(cls, rk.cells.Cell)}
-    abstract = {rk.cells.Cell, rk.cells.GatedCell, rk.cells.LinearCell, rk.cells.WrapperCell}
+    abstract = {rk.cells.Cell, rk.cells.GatedCell, rk.cells.InputWeightsCell, rk.cells.LinearCell, rk.cells.WrapperCell}
     shown = {type(make()) for make in TABLE.values()} | {type(getattr(make(), "cell", None)) for make in TABLE.values()}
     assert public - abstract <= shown
 
@@ -81,7 +84,7 @@ def test_direction_and_hidden_outputs(name, kernel, go_backwards, zero_output, r
         close(arrays(layer(x, initial_state=state, mask=mask)), [expected[0][:, -1], *expected[1:]], 1e-5)
 
 
-@every_cell_and_kernel
+@every_cell_and_kernel_with_resets
 def test_resets_go_back_to_the_start(name, kernel, rng):
     layer = built(name, rng, kernel=kernel, learn_initial_state=True)
     x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")

@@ -10,32 +10,38 @@ import keras_rnnkit as rk
 from keras_rnnkit.kernels import linear_recurrence, loop_choice
 from tests.conformance import reference
 from tests.conformance.table import MASKS, RESETS, TABLE, arrays, built, flags, sequences, starts
+from tests.conformance.test_agreement import is_parallel
 from tests.conformance.test_compiled_loops import agree, compiled, graph_of
 from tests.conformance.test_gradients import gradients
 from tests.covering import studied
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the loops of TensorFlow")
-LINEAR = [name for name in TABLE if isinstance(TABLE[name](), rk.cells.LinearCell) and TABLE[name]().is_linear]
+PARALLEL = [name for name in TABLE if is_parallel(name)]
 DTYPE, TOLERANCE = ("float64", 1e-10) if keras.backend.backend() == "tensorflow" else ("float32", 1e-4)
 
 
 def of_both_kernels(layer, arguments, training=True, **options):
+    """Of the parallel kernel in a graph, and of the plain loop."""
     found = []
     for kernel in ("parallel", "scan"):
         layer.kernel = kernel
-        found.append(gradients(layer, arguments, training, **options))
+        found.append(gradients(layer, arguments, training, in_graph=kernel == "parallel", **options))
     return found
 
 
 @studied(
-    "name, time", itertools.product(LINEAR, [5, 18]), [*((name, 5) for name in LINEAR), ("min-gru", 18), ("lru", 18)]
+    "name, time",
+    itertools.product(PARALLEL, [5, 18]),
+    [*((name, 5) for name in PARALLEL), *((name, 18) for name in ("min-gru", "lru", "mlstm"))],
 )
 def test_gradients_are_those_of_the_plain_loop(name, time, rng):
     """5 steps run as a graph, 18 are compiled."""
-    layer = built(name, rng, DTYPE, learn_initial_state=True)
+    layer = built(name, rng, DTYPE, learn_initial_state=is_parallel(name, resets=True))
     arguments = [sequences(rng, DTYPE, time=time), *starts(layer.cell, rng, DTYPE)]
-    mask, reset = rng.random((3, time)) < 0.7, rng.random((3, time)) < 0.2
-    agree(*of_both_kernels(layer, arguments, mask=mask, reset_mask=reset), TOLERANCE)
+    steps = {"mask": rng.random((3, time)) < 0.7}
+    if layer.learn_initial_state:
+        steps["reset_mask"] = rng.random((3, time)) < 0.2
+    agree(*of_both_kernels(layer, arguments, **steps), TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ["min-gru", "lru", "qrnn-ifo"])
@@ -49,10 +55,12 @@ def test_outputs_of_masked_steps_after_a_reset(name, rng):
     agree(*found, 1e-5)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in ("min-gru", "lru") else [pytest.mark.study]) for name in LINEAR]
+@studied(
+    "name, steps",
+    itertools.product(PARALLEL, [3_000, 10_000]),
+    itertools.product(["min-gru", "lru", "mlstm"], [3_000]),
 )
-def test_ten_thousand_steps(name, rng):
+def test_thousands_of_steps(name, steps, rng):
     """Nothing overflows or drifts, with a memory of thousands of steps."""
     layer = built(name, rng, "float32")
     for variable in layer.weights:
@@ -60,7 +68,7 @@ def test_ten_thousand_steps(name, rng):
     if name == "lru":
         layer.cell.nu_log.assign(np.log([1e-4, 1e-3]))
         layer.cell.gamma_log.assign(np.log([1e-2, 3e-2]))
-    x, state = sequences(rng, "float32", batch=1, time=10_000), starts(layer.cell, rng, "float32", batch=1)
+    x, state = sequences(rng, "float32", batch=1, time=steps), starts(layer.cell, rng, "float32", batch=1)
     ours = arrays(layer(x, initial_state=state, training=True))
     assert all(np.isfinite(y).all() for y in ours)
     agree(ours, reference.run(layer, x, state), 1e-5 if name != "lru" else 1e-4)
@@ -113,10 +121,11 @@ def test_programs_are_shared_and_compiled_for_training_alone(rng, monkeypatch):
 def test_changing_lengths_share_programs(rng, monkeypatch):
     from keras_rnnkit.kernels import linear_tensorflow
 
+    monkeypatch.setattr(loop_choice, "EXACT_LENGTHS", 2)
     monkeypatch.setattr(loop_choice, "_lengths", {})
     linear_tensorflow.programs.cache_clear()
     layer = built("min-gru", rng)
-    for time in range(20, 32):
+    for time in (20, 21, 25, 28, 31):
         arguments = [sequences(rng, "float32", time=time), *starts(layer.cell, rng, "float32")]
         agree(*of_both_kernels(layer, arguments), 1e-4)
     forward, _ = linear_tensorflow.programs(is_complex=False)

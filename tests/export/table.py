@@ -197,6 +197,8 @@ CELLS = {
     "batchnorm_layernorm": (lambda: rk.cells.BatchNormCell(rk.cells.LayerNormLSTMCell(4)), "Scan"),
     "ind_rnn": (lambda: rk.cells.IndRNNCell(4), "Scan"),
     "slstm": (lambda: rk.cells.SLSTMCell(4, heads=2), "Scan"),
+    "mlstm": (lambda: rk.cells.MLSTMCell(4, heads=2), "Scan"),
+    "convolution": (lambda: rk.cells.ConvolutionCell(3), "Windows"),
     "min_gru": (lambda: rk.cells.MinGRUCell(4), "Linear"),
     "min_lstm": (lambda: rk.cells.MinLSTMCell(4), "Linear"),
     "qrnn_f": (lambda: rk.cells.QRNNCell(4, pooling="f"), "Linear"),

@@ -20,6 +20,8 @@ CALLS = {
     "concatenate": lambda ops: ops.concatenate([X, X + 1]),
     "split": lambda ops: ops.split(X, 2),
     "reshape": lambda ops: ops.reshape(X, (2, 6)),
+    "unflatten": lambda ops: ops.unflatten(X, (2, 2)),
+    "flatten": lambda ops: ops.flatten(X[:, None], 2),
     "expand_dims": lambda ops: ops.expand_dims(X, 1),
     "squeeze": lambda ops: ops.squeeze(X[:, :1], 1),
     "take": lambda ops: ops.take(Y, IDS),

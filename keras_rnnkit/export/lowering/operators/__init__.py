@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from keras_rnnkit.export.lowering.context import LoweringContext, innermost
-from keras_rnnkit.export.lowering.operators import gru, linear, lstm, rnn, scan
+from keras_rnnkit.export.lowering.operators import gru, linear, lstm, rnn, scan, windows
 
-TABLE = {"LSTM": lstm, "GRU": gru, "RNN": rnn, "Linear": linear, "Scan": scan}
+TABLE = {"LSTM": lstm, "GRU": gru, "RNN": rnn, "Linear": linear, "Windows": windows, "Scan": scan}
 CHOICES = ("auto", "native", "scan")
 
 
