@@ -23,9 +23,9 @@ def compared_starts(settings: Any, run: Run) -> dict[str, Any]:
         changes = {"learning_rate": rate, "epochs": epochs}
         losses = learned(model, task, settings.adding_batches, run, f"_start_{number}", **changes)
         measurements["start losses"][name] = losses
-    for name, build in DEEP.items():
+    for name, train in DEEP.items():
         run.console.print(f"\n{task.name}: {name}")
-        measurements["start losses"][name] = build(task, settings.adding_batches, run)
+        measurements["start losses"][name] = train(task, settings.adding_batches, run)
     return measurements
 
 
