@@ -1,5 +1,7 @@
 """The pipeline that reads images in glimpses, small."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,10 @@ def test_ways_with_a_fixed_order_are_exported_too(way, tmp_path):
     metrics = glimpses.run(Settings(smoke=True, way=way, out=tmp_path))
     assert metrics["largest difference from Keras"] <= 1e-5
     assert metrics["right"][f"{NAMES[way]}, 100.0% of the pixels"]["test"] <= 1
+    (tmp_path / "moved").mkdir()
+    shutil.move(tmp_path / "bundle", tmp_path / "moved" / "bundle")
+    with pytest.raises(SettingsError, match="has a fixed order of places, which does not go with --way policy"):
+        glimpses.run(Settings(smoke=True, evaluate=tmp_path / "moved" / "bundle", out=tmp_path / "evaluation"))
 
 
 def test_images_of_a_folder_and_wrong_ones(tmp_path):
