@@ -16,10 +16,12 @@ import keras_rnnkit as rk
 from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.evaluation import export, in_keras, respelled, results_of, same_in_both, scores, shown
 from keras_rnnkit.runs.image_encoder import NETWORKS, network_of, pooled
+from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.pictures import attention_on_images, contact_sheet
 from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.reporting import plot_curves
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.sequences import RESERVED, sample_of, target_of, train, write_metrics
+from keras_rnnkit.runs.sequences import RESERVED, sample_of, target_of, train
 from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.settings import SettingsError
@@ -133,8 +135,8 @@ def train_ways(data: Data, settings: Settings, run: Run):
 
 def report(settings: Settings, metrics, captions, history, models, bundle, data: Data) -> None:
     """metrics.json, curves.png, captions.png and, with attention, attention.png."""
-    folder = settings.out / "report"
-    write_metrics(settings, metrics, history, folder)
+    folder = write_metrics(settings, metrics, history)
+    plot_curves(history, folder / "curves.png")
     contact_sheet(data.images, captions, data.wanted, folder / "captions.png", data.names)
     if settings.way == "attention":
         images = data.images[:3]

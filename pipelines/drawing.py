@@ -6,7 +6,6 @@ python pipelines/drawing.py --data folder --size 12
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,14 +15,17 @@ import numpy as np
 import keras_rnnkit as rk
 from keras_rnnkit.data.strokes import SHAPES, strokes
 from keras_rnnkit.runs.degenerate import degenerate
-from keras_rnnkit.runs.drawing_pictures import completion_sheet, image_sheet, stroke_sheet
+from keras_rnnkit.runs.drawing_data import DrawingData, drawing_data
+from keras_rnnkit.runs.drawing_pictures import image_sheet, stroke_sheet
+from keras_rnnkit.runs.drawn import completions, degenerate_strokes, draw
 from keras_rnnkit.runs.image_parts import ImageParts, read_parts
+from keras_rnnkit.runs.lone_bundle import fitting_options, opened
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.named_rows import NamedRows
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
-from keras_rnnkit.runs.shades import bits_of_pixels, drawn_rows, nearest_labels, pixel_arrays, row_arrays, shades_of
+from keras_rnnkit.runs.shades import nearest_labels, shades_of
 from keras_rnnkit.runs.training_curves import plot_losses
 from keras_rnnkit.settings import SettingsError
 
@@ -76,6 +78,7 @@ class Settings(TrainingSettings):
         *("strokes", "mixtures", "samples", "valid_count", "test_count", "batch", "checkpoint_every"),
     )
     POSITIVE = (*TrainingSettings.POSITIVE, "temperature")
+    JUDGES_BUNDLES = True
     SMOKE = {
         "units": 8,
         "embedding": 8,
@@ -113,66 +116,21 @@ def run(settings: Settings) -> dict[str, Any]:
     """data -> models -> train -> judge -> export -> draw -> report"""
     with Run(settings, "drawing") as run:
         images = read_parts(settings, run)
-        data = {way: DATA[way](images, settings) for way in settings.ways}
-        models, histories = {}, {}
-        for way in settings.ways:
-            histories[way] = train(build(settings, images, way), data[way], settings, run, way)
-            models[way] = best_model(settings, images, way, run)
-        metrics = judge(models, data, run)
+        if settings.bundle is not None:
+            return judge_bundle(settings.bundle, images, settings, run)
+        data = {way: drawing_data(way, images, settings) for way in settings.ways}
+        histories = {way: train(build(settings, images, way), data[way], settings, run, way) for way in settings.ways}
+        models = {
+            way: run.best_model(build, settings, images, way, suffix=suffix_of(way, settings)) for way in settings.ways
+        }
+        predicted = {way: m.predict(data[way].test[0], batch_size=128, verbose=0) for way, m in models.items()}
+        metrics = judge(predicted, data, run)
         bundles = {way: export(model, settings, run, way) for way, model in models.items()}
         drawings = {way: draw(bundle, images, settings, way) for way, bundle in bundles.items()}
         metrics |= recognized(drawings, images, settings, run)
+        run.note(degenerate_strokes(drawings))
         report(settings, metrics, histories, drawings, bundles, images)
-        return run.complete(metrics, PICTURES)
-
-
-# ---------------------------------------------------------------------- data
-
-
-@dataclass(frozen=True)
-class Data:
-    """Inputs by name and targets of each part, and what a model without memory needs for a target of the test."""
-
-    train: tuple[dict[str, np.ndarray], np.ndarray]
-    valid: tuple[dict[str, np.ndarray], np.ndarray]
-    test: tuple[dict[str, np.ndarray], np.ndarray]
-    baseline: float
-    """Nats of a pixel or a point."""
-
-
-def image_data(images: ImageParts, settings: Settings, arrays: Callable[..., Any]) -> Data:
-    """Images for drawing pixel by pixel or row by row."""
-    parts, levels = {"train": images.train, "valid": images.valid, "test": images.test}, settings.levels
-    shades = {name: shades_of(x, levels) for name, (x, _) in parts.items()}
-    ready = {
-        name: arrays(shades[name], one_hot(numbers, len(images.labels)), levels) for name, (_, numbers) in parts.items()
-    }
-    return Data(**ready, baseline=math.log(2) * bits_of_pixels(shades["train"], shades["test"], levels))
-
-
-def stroke_data(images: ImageParts, settings: Settings) -> Data:
-    """Generated digits for drawing with a pen; the images are not used."""
-    from keras_rnnkit.runs.stroke_mixture import fed, nats_without_memory, start_of
-
-    counts = {"train": settings.strokes, "valid": max(1, settings.strokes // 10), "test": max(1, settings.strokes // 5)}
-    parts = {name: strokes(count, settings.seed * 3 + i) for i, (name, count) in enumerate(counts.items())}
-    ready = {}
-    for name, (moves, pens, numbers) in parts.items():
-        points = np.concatenate([np.repeat(start_of(1)[None], len(moves), 0), fed(moves, pens)[:, :-1]], axis=1)
-        targets = np.concatenate([moves, pens[..., None].astype("float32")], axis=-1)
-        ready[name] = {"points": points, "label": one_hot(numbers, len(SHAPES))}, targets
-    return Data(**ready, baseline=nats_without_memory(parts["train"][:2], parts["test"][:2]))
-
-
-DATA: dict[str, Callable[[ImageParts, Settings], Data]] = {
-    "pixels": lambda images, settings: image_data(images, settings, pixel_arrays),
-    "rows": lambda images, settings: image_data(images, settings, row_arrays),
-    "strokes": stroke_data,
-}
-
-
-def one_hot(numbers: np.ndarray, labels: int) -> np.ndarray:
-    return np.eye(labels, dtype=np.float32)[numbers]
+        return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 # ---------------------------------------------------------------------- model
@@ -213,7 +171,7 @@ def build(settings: Settings, images: ImageParts, way: str):
 # ---------------------------------------------------------------------- training
 
 
-def train(model, data: Data, settings: Settings, run: Run, way: str) -> list[dict[str, float]]:
+def train(model, data: DrawingData, settings: Settings, run: Run, way: str) -> list[dict[str, float]]:
     """The logs of every epoch; the best weights are kept in a file."""
     run.console.print(f"\n{NAMES[way]}: {model.count_params():,} weights")
     return run.fit(
@@ -239,32 +197,39 @@ def suffix_of(way: str, settings: Settings) -> str:
     return "" if way == settings.way else f"_{way}"
 
 
-def best_model(settings: Settings, images: ImageParts, way: str, run: Run):
-    """A float32 model with the best weights."""
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    return run.restore(build(settings, images, way), suffix_of(way, settings))
-
-
 # ---------------------------------------------------------------------- judging
 
 
-def judge(models, data: dict[str, Data], run: Run) -> dict[str, Any]:
+def judge(predicted, data: dict[str, DrawingData], run: Run) -> dict[str, Any]:
     """What each model needs for a pixel or a point of the test data, beside a model without memory."""
     metrics: dict[str, Any] = {}
-    for way, model in models.items():
-        of_strokes, (x, y) = way == "strokes", data[way].test
+    for way, outputs in predicted.items():
+        of_strokes, (_, y) = way == "strokes", data[way].test
         unit, scale = ("nats a point", 1.0) if of_strokes else ("bits a pixel", 1 / math.log(2))
         loss = loss_of(way)
-        own, baseline = float(loss(y, model.predict(x, batch_size=128, verbose=0))) * scale, data[way].baseline * scale
-        words = f"{own:.4f} {unit}; {baseline:.4f} by " + (
-            "the number of the point" if of_strokes else "the pixel's place"
-        )
-        words += f" alone: {baseline - own:.3f} less" if of_strokes else f" alone: {1 - own / baseline:.1%} less"
-        run.say("test", f"{words}, {NAMES[way]}")
+        own, baseline = float(loss(y, outputs)) * scale, data[way].baseline * scale
+        of = f"{len(y):,} generated test drawings" if of_strokes else f"{len(y):,} test images"
+        alone = "the number of the point" if of_strokes else "the pixel's place"
+        less = f"{baseline - own:.3f} less" if of_strokes else f"{1 - own / baseline:.1%} less"
+        run.say("test", f"{own:.4f} {unit} of {of}, {NAMES[way]}; {less} than {baseline:.4f} by {alone} alone")
         metrics |= {f"{unit}, {NAMES[way]}": own, f"{unit}, without memory, {NAMES[way]}": baseline}
+        metrics[f"judged on, {NAMES[way]}"] = of
     return metrics
+
+
+def results(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of the report, by what they are of."""
+    rows: dict[str, Any] = {}
+    for way in [way for way in NAMES.values() if f"judged on, {way}" in metrics]:
+        of = metrics[f"judged on, {way}"]
+        unit = next(unit for unit in ("bits a pixel", "nats a point") if f"{unit}, {way}" in metrics)
+        rows[f"{unit}, {of}, {way}"] = metrics[f"{unit}, {way}"]
+        rows[f"{unit}, {of}, by a model without memory"] = metrics[f"{unit}, without memory, {way}"]
+        if f"recognized, {way}" in metrics:
+            rows[f"share of {metrics['drawings']:,} drawings most like a training image of their label, {way}"] = (
+                metrics[f"recognized, {way}"]
+            )
+    return rows
 
 
 def recognized(drawings, images: ImageParts, settings: Settings, run: Run) -> dict[str, Any]:
@@ -277,7 +242,7 @@ def recognized(drawings, images: ImageParts, settings: Settings, run: Run) -> di
         run.say(
             "drawn", f"{share:.0%} of {len(drawn)} drawings are most like a training image of their label, {NAMES[way]}"
         )
-        metrics[f"recognized, {NAMES[way]}"] = share
+        metrics |= {"drawings": len(drawn), f"recognized, {NAMES[way]}": share}
         run.note(degenerate(["".join(map(str, x.ravel())) if x.any() else "" for x in drawn], f"drawings {NAMES[way]}"))
     return metrics
 
@@ -292,30 +257,6 @@ def export(model, settings: Settings, run: Run, way: str):
     exported = rk.export_bundle(model, folder, modes=modes, saved_model=False)
     run.say("exported", f"{folder}, error {exported.error:.1e}")
     return rk.runtime.load(folder)
-
-
-def draw(bundle, images: ImageParts, settings: Settings, way: str):
-    """Drawings of every label by a bundle: shades [L, N, S, S], or for each label its strokes."""
-    from keras_rnnkit.runs.stroke_mixture import drawn_strokes
-
-    labels, s = len(SHAPES) if way == "strokes" else len(images.labels), settings
-    label = one_hot(np.repeat(np.arange(labels), s.samples), labels)
-    if way == "strokes":
-        drawn = drawn_strokes(bundle, label, 40, s.seed, s.temperature)
-        return [drawn[i * s.samples : (i + 1) * s.samples] for i in range(labels)]
-    if way == "rows":
-        drawn = drawn_rows(bundle, label, images.size, s.levels, s.seed, s.temperature)
-    else:
-        drawn = drawn_pixels(bundle, np.full((len(label), 1), s.levels), label, images.size, settings)
-    return drawn.reshape(labels, s.samples, images.size, images.size)
-
-
-def drawn_pixels(bundle, beginning: np.ndarray, label: np.ndarray, size: int, settings: Settings) -> np.ndarray:
-    """Drawings [N, S, S] that begin with START and some pixels [N, 1 + n], in one run of the graph."""
-    steps = size**2 + 1 - beginning.shape[1]
-    options = {"temperature": settings.temperature, "seed": settings.seed, "label": label}
-    tokens = bundle.generate(beginning, steps=steps, **options).tokens
-    return np.concatenate([beginning[:, 1:], tokens], axis=1).reshape(-1, size, size)
 
 
 # ---------------------------------------------------------------------- report
@@ -343,16 +284,19 @@ def report(settings: Settings, metrics, histories, drawings, bundles, images: Im
         stroke_sheet(drawings["strokes"], examples, folder / "strokes.png")
 
 
-def completions(bundle, images: ImageParts, settings: Settings, path: Path, count: int = 10, tries: int = 5) -> None:
-    """Draw the lower halves of test images whose upper halves the model was shown."""
-    rows = np.unique(images.test[1], return_index=True)[1][:count]  # an image of each label
-    shades, numbers = shades_of(images.test[0][rows], settings.levels), images.test[1][rows]
-    half = shades[:, : images.size // 2].reshape(len(shades), -1)
-    beginning = np.concatenate([np.full((len(half), 1), settings.levels), half], axis=1)
-    label = one_hot(numbers, len(images.labels))
-    drawn = drawn_pixels(bundle, np.repeat(beginning, tries, 0), np.repeat(label, tries, 0), images.size, settings)
-    drawn = drawn.reshape(len(half), tries, images.size, images.size)
-    completion_sheet(shades, drawn, [images.labels[number] for number in numbers], settings.levels, path)
+# ---------------------------------------------------------------------- a bundle without its run
+
+
+def judge_bundle(path: Path, images: ImageParts, settings: Settings, run: Run) -> dict[str, Any]:
+    """What can be said about a bundle alone: everything but its training."""
+    way, data = settings.way, drawing_data(settings.way, images, settings)
+    bundle = opened(path, list(data.test[0]), "drawing")
+    with fitting_options(path, "--data, --size, --levels and --mixtures"):
+        metrics = judge({way: bundle.predict(data.test[0])}, {way: data}, run)
+        drawings = {way: draw(bundle, images, settings, way)}
+    metrics |= recognized(drawings, images, settings, run)
+    report(settings, metrics, {}, drawings, {way: bundle}, images)
+    return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 def main(settings: Settings) -> None:

@@ -5,19 +5,16 @@ python pipelines/gradient_flow.py --units 64 --adding-steps 200
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from rich.table import Table
-
 import keras_rnnkit as rk
-from keras_rnnkit.runs.errors import TrainingDiverged
+from keras_rnnkit.runs.gradient_report import panel, results, table_of
+from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings, option
 from keras_rnnkit.settings import SettingsError
-from keras_rnnkit.text.files import replacing
 
 NAMES = ("linear", "tanh", "relu", "lstm", "gru", "layernorm_lstm", "residual")
 VANILLA = ("linear", "tanh", "relu")
@@ -43,13 +40,13 @@ PICTURES = (
 class Settings(TrainingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
-    networks: Annotated[str, f"Those to compare, with commas: {', '.join(NAMES)}."] = ",".join(NAMES)
-    copying_networks: Annotated[str, "Those of them that learn to copy too."] = "linear,tanh,relu,lstm,gru"
-    copying_units: Annotated[int, "Units of each layer of those that copy."] = 128
+    networks: Annotated[str, f"Networks to compare, with commas: {', '.join(NAMES)}."] = ",".join(NAMES)
+    copying_networks: Annotated[str, "Networks that learn to copy too, with commas."] = "linear,tanh,lstm,gru"
+    copying_units: Annotated[int, "Units of each layer of the networks that copy."] = 128
     adding_steps: Annotated[int, "Steps of the sequences whose two marked numbers are added."] = 200
     copying_steps: Annotated[int, "Steps for which ten symbols are kept before they are copied."] = 50
     adding_batches: Annotated[int, "Batches of an epoch of the adding task."] = 100
-    copying_batches: Annotated[int, "Batches of an epoch of the copying task."] = 100
+    copying_batches: Annotated[int, "Batches of an epoch of the copying task."] = 50
     batch: Annotated[int, "Sequences in a batch."] = 64
     held_out: Annotated[int, "Sequences for validation, of each task."] = 500
     units: Annotated[int, "Units of each layer of the networks that are measured, and add."] = 64
@@ -94,7 +91,8 @@ class Settings(TrainingSettings):
 
     @property
     def names(self) -> list[str]:
-        return names_in(self.networks)
+        """The networks that are compared; --find-rate searches for the one that is exported."""
+        return [EXPORTED] if self.find_rate else names_in(self.networks)
 
     def names_for(self, task: str) -> list[str]:
         """The networks that learn a task."""
@@ -112,12 +110,14 @@ def names_in(text: str) -> list[str]:
 
 def run(settings: Settings) -> dict:
     """tasks -> measure -> train -> measure again -> compare -> judge -> export -> report"""
+    from keras_rnnkit.runs.start_comparison import compared_starts
+
     with Run(settings, "gradient_flow") as run:
         tasks = read(settings, run)
         measurements = measure(tasks["adding"], settings, run)
         losses = {name: train_all(name, task, measurements, settings, run) for name, task in tasks.items()}
-        measurements |= compare(settings, run) if settings.starts else {}
-        metrics = judge(tasks, measurements, losses, run)
+        measurements |= compared_starts(settings, run) if settings.starts else {}
+        metrics = judge(tasks, measurements, losses, settings, run)
         metrics |= export(tasks["adding"], settings, run)
         report(tasks, measurements, losses, metrics, settings)
         return run.complete(metrics, PICTURES, results=results(metrics))
@@ -166,7 +166,7 @@ def measure(task, settings: Settings, run: Run) -> dict[str, Any]:
 
 def train_all(name: str, task, measurements: dict[str, Any], settings: Settings, run: Run) -> dict[str, list[float]]:
     """Train every network on a task; the validation losses of its epochs, by network."""
-    from keras_rnnkit.runs.gradient_study import built, norms
+    from keras_rnnkit.runs.gradient_study import built, learned, norms
 
     losses, batches = {}, getattr(settings, f"{name}_batches")
     units = settings.units if name == "adding" else settings.copying_units
@@ -180,74 +180,20 @@ def train_all(name: str, task, measurements: dict[str, Any], settings: Settings,
     return losses
 
 
-def learned(model, task, batches: int, run: Run, suffix: str, **changes: Any) -> list[float]:
-    """The validation losses of a training. None where it diverged: a finding of this study, and no reason to end it."""
-    from keras_rnnkit.runs.gradient_study import trained
-
-    try:
-        return trained(model, task, batches, run, suffix, **changes)
-    except TrainingDiverged as error:
-        run.console.print(str(error))
-        return []
-
-
 def suffix_of(task: str, network: str) -> str:
     """What the names of a network's files end in; those of the exported one are plain."""
     return "" if (task, network) == ("adding", EXPORTED) else f"_{task}_{network}"
 
 
-# ---------------------------------------------------------------------- comparisons
-
-
-def compare(settings: Settings, run: Run) -> dict[str, Any]:
-    """First weights, and layers that are trained one after the other: gradients before training, losses by epoch."""
-    from keras_rnnkit.runs.gradient_study import built, norms
-    from keras_rnnkit.runs.memory_networks import STARTS
-    from keras_rnnkit.runs.memory_tasks import adding
-
-    task, epochs = adding(max(4, settings.adding_steps // 2)), min(2, settings.epochs)
-    measurements: dict[str, Any] = {"start task": task, "start norms": {}, "start losses": {}}
-    for number, (name, build) in enumerate(STARTS.items()):
-        run.console.print(f"\n{task.name}: {name}")
-        model = built(task, build, settings)
-        measurements["start norms"][name] = norms(model, task, settings)
-        rate = settings.learning_rate / (10 if name.startswith("tanh") else 1)
-        changes = {"learning_rate": rate, "epochs": epochs}
-        losses = learned(model, task, settings.adding_batches, run, f"_start_{number}", **changes)
-        measurements["start losses"][name] = losses
-    for name, build in DEEP.items():
-        run.console.print(f"\n{task.name}: {name}")
-        measurements["start losses"][name] = build(task, settings.adding_batches, run)
-    return measurements
-
-
-def at_once(task, batches: int, run: Run) -> list[float]:
-    """Three GRU layers, trained together for three epochs."""
-    from keras_rnnkit.runs.gradient_study import built, trained
-
-    model = built(task, lambda units, steps: [rk.GRU(units, return_sequences=True) for _ in range(3)], run.settings)
-    return trained(model, task, batches, run, "_start_deep", epochs=3)
-
-
-def one_by_one(task, batches: int, run: Run) -> list[float]:
-    """The same layers, of which each is added when those below it have been trained for an epoch."""
-    from keras_rnnkit.runs.gradient_study import layer_by_layer
-
-    return layer_by_layer(task, batches, run, layers=3)
-
-
-DEEP = {"three GRU layers at once": at_once, "three GRU layers, one after the other": one_by_one}
-
-
 # ---------------------------------------------------------------------- evaluation
 
 
-def judge(tasks, measurements: dict[str, Any], losses: dict[str, dict[str, list[float]]], run: Run) -> dict[str, Any]:
+def judge(tasks, measurements: dict[str, Any], losses, settings: Settings, run: Run) -> dict[str, Any]:
     """How far the gradients of each network reach, and whether it solves the tasks; tables on the console."""
     from keras_rnnkit.training.gradient_flow import reach
 
     reaches = {name: reach(norms) for name, norms in measurements["norms"].items()}
-    metrics: dict[str, Any] = {"reach": reaches}
+    metrics: dict[str, Any] = {"reach": reaches, "held out": settings.held_out}
     for key, task in tasks.items():
         best = {network: min(epochs, default=None) for network, epochs in losses[key].items()}
         metrics[key] = {"task": task.name, "unit": task.unit, "baseline": task.baseline, "target": task.target}
@@ -255,39 +201,11 @@ def judge(tasks, measurements: dict[str, Any], losses: dict[str, dict[str, list[
             "loss": best,
             "solved": [name for name, loss in best.items() if loss is not None and loss < task.target],
         }
-        run.console.print(table_of(task, metrics[key], reaches))
+        run.console.print(table_of(metrics, key))
     if "start losses" in measurements:
         metrics["starts"] = {name: epochs[-1] for name, epochs in measurements["start losses"].items() if epochs}
         metrics["start task"] = measurements["start task"].name
     return metrics
-
-
-def table_of(task, metrics: dict[str, Any], reaches: dict[str, int]) -> Table:
-    """The best loss of each network on a task."""
-    title = f"{task.name}: {task.baseline:.3f} {task.unit} without a memory, solved below {task.target:.3f}"
-    table = Table(
-        "", "reach before training", f"{task.unit} on held-out", "", box=None, header_style="bold", title=title
-    )
-    for network, loss in metrics["loss"].items():
-        verdict = "solved" if network in metrics["solved"] else "not solved"
-        number = "diverged" if loss is None else f"{loss:.4f}"
-        table.add_row(network, f"lag {reaches[network]}", number, verdict)
-    return table
-
-
-def results(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of the report, by what they are of."""
-    rows: dict[str, Any] = {}
-    for name, lag in metrics["reach"].items():
-        rows[f"{name}: last lag with a thousandth of the gradient, untrained"] = f"{lag}"
-    for task in (metrics["adding"], metrics["copying"]):
-        for name, loss in task["loss"].items():
-            verdict = "solved" if name in task["solved"] else "not solved"
-            number = "diverged" if loss is None else f"{loss:.4f}"
-            rows[f"{task['task']}, {name}: best {task['unit']} on held-out sequences"] = f"{number}, {verdict}"
-    for name, loss in metrics.get("starts", {}).items():
-        rows[f"{metrics['start task']}, {name}: last MSE"] = f"{loss:.4f}"
-    return rows
 
 
 # ---------------------------------------------------------------------- export
@@ -313,8 +231,7 @@ def report(tasks, measurements: dict[str, Any], losses, metrics: dict[str, Any],
     """metrics.json and the pictures."""
     from keras_rnnkit.runs import gradient_pictures as pictures
 
-    folder = settings.out / "report"
-    write_numbers(folder, metrics, losses, settings)
+    folder = write_metrics(settings, metrics, losses)
     after = {"before training": measurements["norms"], "after training to add": measurements["norms after training"]}
     pictures.plot_norms(after, folder / "gradients.png")
     pictures.plot_products(measurements["products"], folder / "products.png")
@@ -328,19 +245,6 @@ def report(tasks, measurements: dict[str, Any], losses, metrics: dict[str, Any],
         task = measurements["start task"]
         chart = panel(task, measurements["start losses"], settings.adding_batches)
         pictures.plot_starts(f"before training, {task.name}", measurements["start norms"], chart, folder / "starts.png")
-
-
-def panel(task, losses: dict[str, list[float]], batches: int) -> dict[str, Any]:
-    """What a chart of the losses of a task shows."""
-    return {"losses": losses, "batches": batches, "unit": task.unit, "baseline": task.baseline, "target": task.target}
-
-
-def write_numbers(folder: Path, metrics: dict[str, Any], losses, settings: Settings) -> None:
-    """Write metrics.json."""
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {**metrics, "settings": settings.as_json, "losses": losses}
-    with replacing(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def main(settings: Settings) -> None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
-from rich.table import Table
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs.classification import (
@@ -21,13 +20,14 @@ from keras_rnnkit.runs.classification import (
     scores_of,
     temperature_of,
 )
-from keras_rnnkit.runs.loss_curves import plot_losses, write_numbers
+from keras_rnnkit.runs.labelled_texts import LabelledData, read_texts, vectors_of
+from keras_rnnkit.runs.lone_bundle import check_label_count, opened
+from keras_rnnkit.runs.loss_curves import plot_losses
+from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
-from keras_rnnkit.runs.splitting import held_out_counts, split
+from keras_rnnkit.runs.text_report import always_the_same, coloured, results, table_of, to_show
 from keras_rnnkit.settings import SettingsError
-from keras_rnnkit.text import TextError
-from keras_rnnkit.text.vocabulary import PADDING, UNKNOWN
 
 PICTURES = (
     (
@@ -41,7 +41,6 @@ PICTURES = (
     ),
     ("curves.png", "The loss after each epoch, on the training and the validation texts."),
 )
-LABELS = "vocabulary_labels"
 RNN, BAG, MAJORITY = "RNN", "bag of words", "most frequent label"
 
 
@@ -90,6 +89,7 @@ class Settings(TrainingSettings):
         "tokens",
         "rows",
     )
+    JUDGES_BUNDLES = True
     SMOKE = {"count": 300, "units": 8, "embedding": 8, "epochs": 1}
 
     def __post_init__(self):
@@ -107,116 +107,22 @@ class Settings(TrainingSettings):
 def run(settings: Settings) -> dict:
     """data -> model -> train -> export -> judge -> report"""
     with Run(settings, "sentiment") as run:
-        data = read(settings, run)
+        data = read_texts(settings, run)
+        if settings.bundle is not None:
+            return judge_bundle(settings.bundle, data, settings, run)
         model = build(settings, data, run)
         histories = {RNN: train(model, data, settings, run)}
         bag = compared(data, settings, run, histories) if settings.compare else None
         bundle = export(model, data, settings, run)
-        metrics, probabilities = judge(model, bundle, bag, data, run)
+        metrics, probabilities = judge(bundle, bag, data, run)
         report(metrics, probabilities, histories, bundle, data, settings)
         return run.complete(metrics, PICTURES, results=results(metrics))
-
-
-# ---------------------------------------------------------------------- data
-
-
-@dataclass(frozen=True)
-class Data:
-    """Texts and labels as numbers, by part, and the vocabularies of both."""
-
-    texts: dict[str, list[np.ndarray]]
-    labels: dict[str, np.ndarray]
-    words: Any
-    names: Any
-
-    def batches(self, part: str, settings: Settings) -> rk.data.LabelledTexts:
-        """Batches of texts of similar length."""
-        weights = rk.data.balanced_weights(self.labels["train"], len(self.names)) if settings.balance else None
-        seed = settings.seed if part == "train" else None
-        return rk.data.LabelledTexts(
-            self.texts[part], self.labels[part], settings.tokens, settings.rows, weights=weights, seed=seed
-        )
-
-
-def read(settings: Settings, run: Run) -> Data:
-    parts = parts_of(settings)
-    texts = {part: [text.lower() if settings.lower else text for text, _ in pairs] for part, pairs in parts.items()}
-    words = run.vocabulary(lambda: vocabulary_of(texts["train"], settings))
-    names = run.vocabulary(lambda: labels_of(parts["train"]), LABELS)
-    numbers = {part: [words.encode(text) for text in texts[part]] for part in parts}
-    labels = {
-        part: np.array([number_of(label, names) for _, label in pairs], np.int32) for part, pairs in parts.items()
-    }
-    long = sum(len(text) > settings.limit for every in numbers.values() for text in every)
-    run.begin(
-        ", ".join(f"{len(parts[part]):,} texts {use}" for part, use in USES.items())
-        + f"; {len(names)} labels, {len(words):,} words"
-        + (f"; {long:,} texts are cut after {settings.limit} words" if long else ""),
-        *parts.values(),
-    )
-    run.keep(words)
-    run.keep(names, LABELS)
-    run.note(None if settings.balance else imbalance(labels["train"], names))
-    cut = {part: [text[: settings.limit] for text in every] for part, every in numbers.items()}
-    return Data(cut, labels, words, names)
-
-
-USES = {"train": "to train on", "valid": "for validation", "test": "for the test"}
-
-
-def parts_of(settings: Settings) -> dict[str, list[tuple[str, str]]]:
-    """Texts with labels for training, validation and test. No text of the test occurs in training."""
-    if settings.data:
-        pairs = rk.data.read_labelled(settings.data, settings.text, settings.label)
-        held_out = held_out_counts(len(pairs), settings.valid_count, settings.test_count, str(settings.data))
-    else:
-        most = (50, 100) if settings.smoke else (500, 1000)
-        held_out = settings.valid_count or most[0], settings.test_count or most[1]
-        pairs = rk.data.reviews(settings.count + sum(held_out), settings.seed)
-    parts = split(pairs, *held_out, settings.seed, key=lambda pair: " ".join(pair[0].lower().split()))
-    lost = sorted({label for _, label in pairs} - {label for _, label in parts["train"]})
-    if lost:
-        raise TextError(
-            f"No text with the label {lost[0]!r} is left to train on. Give more of them, or another --seed."
-        )
-    return parts
-
-
-def vocabulary_of(texts: list[str], settings: Settings):
-    unit = rk.text.Words(punctuation=True)
-    return rk.text.Vocabulary.of(
-        texts, unit, [PADDING, UNKNOWN], min_count=settings.min_count, max_tokens=settings.max_tokens
-    )
-
-
-def labels_of(pairs: list[tuple[str, str]]):
-    """The labels, as a vocabulary whose tokens are whole labels."""
-    return rk.text.Vocabulary(sorted({label for _, label in pairs}), rk.text.Words())
-
-
-def number_of(label: str, names) -> int:
-    if label not in names.numbers:
-        raise TextError(
-            f"The label {label!r} is none of {', '.join(map(repr, names.tokens[:20]))}, which the model has."
-        )
-    return names.numbers[label]
-
-
-def imbalance(labels: np.ndarray, names) -> str | None:
-    """A sentence about labels that are much rarer than others."""
-    counts = np.bincount(labels, minlength=len(names))
-    if counts.max() < 5 * counts.min():
-        return None
-    return (
-        f"{names.tokens[counts.argmax()]!r} is {counts.max() / counts.min():.0f} times as frequent as "
-        f"{names.tokens[counts.argmin()]!r}. Look at F1 more than at accuracy; --balance weighs all labels alike."
-    )
 
 
 # ---------------------------------------------------------------------- model
 
 
-def build(settings: Settings, data: Data, run: Run):
+def build(settings: Settings, data: LabelledData, run: Run):
     """Words [B, T] to logits of the labels [B, C]; padding is masked."""
     import keras
 
@@ -240,37 +146,10 @@ def build(settings: Settings, data: Data, run: Run):
     return keras.Model(words, keras.layers.Dense(len(data.names), name="logits", dtype="float32")(x), name="sentiment")
 
 
-def vectors_of(settings: Settings, data: Data, run: Run) -> np.ndarray | None:
-    """The word vectors to begin with [V, D], None without --vectors."""
-    if settings.vectors is None:
-        return None
-    vectors = rk.data.read_vectors(settings.vectors, data.words.tokens)
-    if not vectors:
-        raise TextError(
-            f"{str(settings.vectors)!r} has no vector of a word of the vocabulary. Give vectors of the language of the "
-            "texts; try --no-lower where they have capital letters."
-        )
-    run.say("vectors", f"{len(vectors):,} of {len(data.words):,} words, of {settings.vectors}")
-    return rk.data.matrix_of(data.words.tokens, vectors, settings.seed)
-
-
-def build_bag(data: Data):
-    """A bag of words: every word adds its own numbers to the logits, wherever it stands."""
-    import keras
-    from keras import ops
-
-    words = keras.Input((None,), dtype="int32", name="words")
-    weights = keras.layers.Embedding(len(data.words), len(data.names), name="weights")(words)
-    there = ops.cast(ops.not_equal(words, 0), "float32")[..., None]
-    total = ops.sum(weights * there, axis=1)
-    bias = keras.layers.Dense(len(data.names), kernel_initializer="identity", name="logits")
-    return keras.Model(words, bias(total), name="bag")
-
-
 # ---------------------------------------------------------------------- training
 
 
-def train(model, data: Data, settings: Settings, run: Run, suffix: str = "") -> list[dict[str, float]]:
+def train(model, data: LabelledData, settings: Settings, run: Run, suffix: str = "") -> list[dict[str, float]]:
     """Train; the model then has the best weights, which are in a file too. Returns the logs of every epoch."""
     import keras
 
@@ -287,10 +166,12 @@ def train(model, data: Data, settings: Settings, run: Run, suffix: str = "") -> 
     return history
 
 
-def compared(data: Data, settings: Settings, run: Run, histories: dict):
+def compared(data: LabelledData, settings: Settings, run: Run, histories: dict):
     """A bag of words, trained in the same way."""
+    from keras_rnnkit.runs.text_classifiers import bag_of_words
+
     run.console.print("\na bag of words")
-    model = build_bag(data)
+    model = bag_of_words(data)
     histories[BAG] = train(model, data, settings, run, "_bag")
     return model
 
@@ -298,9 +179,11 @@ def compared(data: Data, settings: Settings, run: Run, histories: dict):
 # ---------------------------------------------------------------------- export
 
 
-def export(model, data: Data, settings: Settings, run: Run):
+def export(model, data: LabelledData, settings: Settings, run: Run):
     """Write a bundle that gives probabilities, calibrated on the validation texts, and load it as a server would."""
     import keras
+
+    from keras_rnnkit.runs.text_classifiers import logits_of
 
     temperature = temperature_of(logits_of(model, data.batches("valid", settings)), data.labels["valid"])
     probabilities = keras.ops.softmax(model.output / temperature)
@@ -315,28 +198,13 @@ def export(model, data: Data, settings: Settings, run: Run):
     return bundle
 
 
-def logits_of(model, batches: rk.data.LabelledTexts) -> np.ndarray:
-    """The logits of all texts [N, C], in their order."""
-    import tensorflow as tf
-
-    # Keras' predict would compile the model again for every length of a batch.
-    forward = tf.function(model, input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
-    logits = np.zeros((len(batches.texts), model.output_shape[-1]), np.float32)
-    for number in range(len(batches)):
-        logits[batches.places(number)] = forward(batches.batch(number)[0])
-    return logits
-
-
-def probabilities_of(bundle, texts: list[np.ndarray]) -> np.ndarray:
-    """The probabilities of texts of any lengths [N, C], by the bundle."""
-    return np.asarray(bundle.predict(texts))
-
-
 # ---------------------------------------------------------------------- evaluation
 
 
-def judge(model, bundle, bag, data: Data, run: Run) -> tuple[dict, np.ndarray]:
+def judge(bundle, bag, data: LabelledData, run: Run) -> tuple[dict, np.ndarray]:
     """Accuracy, F1 and calibration on the test texts, by the bundle; beside simple models."""
+    from keras_rnnkit.runs.text_classifiers import logits_of, probabilities_of
+
     truth, count = data.labels["test"], len(data.names)
     probabilities = probabilities_of(bundle, data.texts["test"])
     answers = {RNN: probabilities.argmax(1)}
@@ -363,50 +231,26 @@ def judge(model, bundle, bag, data: Data, run: Run) -> tuple[dict, np.ndarray]:
         "texts judged": len(truth),
     }
     run.console.print(table_of(metrics))
-    run.say("probable", f"the probabilities are wrong by {metrics['calibration error']:.1%} on average")
+    error = f"wrong by {metrics['calibration error']:.1%} on average"
+    run.say("probable", f"the probabilities of the answers to {len(truth):,} test texts are {error}")
     run.note(always_the_same(answers[RNN], names))
     return metrics, probabilities
-
-
-def results(metrics: dict) -> dict:
-    """The numbers of the report, by what they are of."""
-    count = f"{metrics['texts judged']:,} test texts"
-    return {
-        f"mean distance of probability and share of right answers, {count}": metrics["calibration error"],
-        f"Accuracy and mean F1, {count}": metrics["models"],
-        "Answers of the RNN, by label": metrics["labels"],
-        "Labels (rows) and answers of the RNN (columns)": metrics["taken for"],
-    }
-
-
-def table_of(metrics: dict) -> Table:
-    table = Table("test texts", "accuracy", "mean F1", box=None, header_style="bold", pad_edge=False)
-    for name, scores in metrics["models"].items():
-        table.add_row(name, f"{scores['accuracy']:.1%}", f"{scores['mean F1']:.3f}")
-    return table
-
-
-def always_the_same(answers: np.ndarray, names: list[str]) -> str | None:
-    """A sentence about a model that gives one label only."""
-    if len(set(answers.tolist())) > 1 or len(answers) < 2:
-        return None
-    return (
-        f"The model answers {names[answers[0]]!r} to all {len(answers):,} test texts: it does not look at them. "
-        "Train it longer, on more data, or with --balance."
-    )
 
 
 # ---------------------------------------------------------------------- report
 
 
-def report(metrics: dict, probabilities: np.ndarray, histories: dict, bundle, data: Data, settings: Settings) -> None:
+def report(
+    metrics: dict, probabilities: np.ndarray, histories: dict, bundle, data: LabelledData, settings: Settings
+) -> None:
     """Write metrics.json and the pictures."""
     from keras_rnnkit.runs.classification_pictures import plot_confusion, plot_reliability
     from keras_rnnkit.runs.word_effects import plot_effects
 
-    folder, names, truth = settings.out / "report", data.names.tokens, data.labels["test"]
-    write_numbers(folder, metrics, settings, histories)
-    plot_losses({name: ("nats", history) for name, history in histories.items()}, folder / "curves.png")
+    folder = write_metrics(settings, metrics, histories)
+    names, truth = data.names.tokens, data.labels["test"]
+    if histories:
+        plot_losses({name: ("nats", history) for name, history in histories.items()}, folder / "curves.png")
     plot_confusion(confusion(truth, probabilities.argmax(1), len(names)), names, folder / "confusion.png")
     plot_reliability(reliability(probabilities, truth), folder / "calibration.png")
     plot_effects(
@@ -415,25 +259,18 @@ def report(metrics: dict, probabilities: np.ndarray, histories: dict, bundle, da
     )
 
 
-def to_show(probabilities: np.ndarray, truth: np.ndarray, data: Data, count: int = 8, longest: int = 60) -> list[int]:
-    """Test texts for a picture: two wrong ones at most, those the model was most sure of, and others."""
-    short = np.array([2 <= len(text) <= longest for text in data.texts["test"]])
-    wrong = np.flatnonzero((probabilities.argmax(1) != truth) & short)
-    wrong = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:2]
-    right = [np.flatnonzero((truth == i) & (probabilities.argmax(1) == truth) & short) for i in range(len(data.names))]
-    mixed = [int(places[i]) for i in range(count) for places in right if i < len(places)]
-    return [*mixed[: count - len(wrong)], *map(int, wrong)]
+# ---------------------------------------------------------------------- a bundle without its run
 
 
-def coloured(bundle, place: int, probabilities: np.ndarray, data: Data):
-    """A test text with the effects of its words on the answer."""
-    from keras_rnnkit.runs.word_effects import word_effects
-
-    text, answer, names = data.texts["test"][place], int(probabilities[place].argmax()), data.names.tokens
-    effects = word_effects(lambda texts: probabilities_of(bundle, texts), text, answer)
-    right = "right" if answer == data.labels["test"][place] else f"wrong, it is {names[data.labels['test'][place]]}"
-    title = f"{names[answer]}, {probabilities[place, answer]:.0%} ({right})"
-    return title, [data.words.tokens[token] for token in text], effects
+def judge_bundle(path: Path, data: LabelledData, settings: Settings, run: Run) -> dict:
+    """What can be said about a bundle alone: everything but its training."""
+    bundle = opened(path, ["words"], "sentiment")
+    check_label_count(
+        path, bundle.predict(data.texts["test"][:1])[0].shape[-1], data.names.tokens, "--data, --text, --label"
+    )
+    metrics, probabilities = judge(bundle, None, data, run)
+    report(metrics, probabilities, {}, bundle, data, settings)
+    return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 def main(settings: Settings) -> None:

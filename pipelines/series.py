@@ -13,10 +13,22 @@ import numpy as np
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs import forecast_pictures
-from keras_rnnkit.runs.forecast_judging import Forecasts, backtested, growth_table, no_better, one_step, one_step_table
-from keras_rnnkit.runs.forecast_parts import ScaledSeries, Scaling, Split, leaves_its_range
-from keras_rnnkit.runs.forecast_scores import coverage_by_step, steps_to_show, stretch_by_step
-from keras_rnnkit.runs.loss_curves import plot_losses, write_numbers
+from keras_rnnkit.runs.forecast_bundles import Bundles, inputs_of, interval_factors, largest_difference, opened_bundles
+from keras_rnnkit.runs.forecast_data import pairs_of, read_series, training_windows, validation_streams
+from keras_rnnkit.runs.forecast_judging import (
+    Forecasts,
+    always_the_same,
+    backtested,
+    growth_table,
+    no_better,
+    one_step,
+    one_step_table,
+    results,
+)
+from keras_rnnkit.runs.forecast_parts import ScaledSeries
+from keras_rnnkit.runs.forecast_scores import coverage_by_step, steps_to_show
+from keras_rnnkit.runs.loss_curves import plot_losses
+from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.rows import Rows
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
@@ -30,8 +42,6 @@ PICTURES = (
     ("series.png", "The series, and its training, validation and test parts."),
     ("curves.png", "The loss after each epoch, on the training and the validation part."),
 )
-HISTORY = 2000
-"""Steps before the validation part that validation reads at most, so that long series do not make it slow."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class Settings(TrainingSettings):
     output: Annotated[
         Literal["gaussian", "quantiles"], "What is learned: a normal distribution, or median and two quantiles."
     ] = "gaussian"
-    interval: Annotated[float, "What share of the values the interval is to have inside."] = 0.9
+    interval: Annotated[float, "Share of the values that the interval should contain."] = 0.9
     stretch: Annotated[
         bool | None, "Widen the interval until it covers its share of the validation part. Default: not for the sine."
     ] = None
@@ -79,6 +89,7 @@ class Settings(TrainingSettings):
 
     MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "compare", "season")
     COUNTS = ("layers", "units", "epochs", "steps_per_epoch", "window", "horizon", "season", "tau", "batch")
+    JUDGES_BUNDLES = True
     SMOKE = {"units": 4, "epochs": 1, "window": 32, "horizon": 4}
     BY_SOURCE = {
         "sine": {"valid_fraction": 0.1, "test_fraction": 0.296, "window": 128, "season": 628, "stretch": False},
@@ -127,58 +138,16 @@ class Settings(TrainingSettings):
 def run(settings: Settings) -> dict:
     """data -> model -> train -> export -> judge -> report"""
     with Run(settings, "series") as run:
-        data = read(settings, run)
+        data = read_series(settings, run)
+        if settings.bundle is not None:
+            return judge_bundle(settings.bundle, data, settings, run)
         model = build(settings, data)
         histories = {"RNN": train(model, data, settings, run)}
         small = compared(data, settings, run, histories) if settings.compare else None
         bundles = export(model, data, settings, run)
         metrics, forecasts = judge(bundles, small, data, settings, run)
         report(metrics, forecasts, histories, data, settings)
-        return run.complete(metrics, PICTURES)
-
-
-# ---------------------------------------------------------------------- data
-
-
-def read(settings: Settings, run: Run) -> ScaledSeries:
-    every = series_of(settings)
-    shares = settings.valid_fraction, settings.test_fraction
-    splits = [Split.of(series, *shares, settings.window, settings.horizon) for series in every]
-    data = ScaledSeries(splits, Scaling.of(splits))
-    counts = [
-        sum(column) for column in zip(*((s.valid_begin, s.test_begin, len(s.series)) for s in splits), strict=True)
-    ]
-    names = splits[0].series.name if len(splits) == 1 else f"{len(splits)} series"
-    covariates = every[0].covariates.shape[1]
-    run.begin(
-        f"{names}, {counts[0]:,} values to train on, {counts[1] - counts[0]:,} for validation, "
-        f"{counts[2] - counts[1]:,} for the test{f', {covariates} covariates' if covariates else ''}",
-        *((series.name, series.channels, series.observed) for series in every),
-    )
-    run.note(None if settings.difference else warning(splits))
-    return data
-
-
-def series_of(settings: Settings) -> list[rk.data.Series]:
-    if settings.data:
-        targets, covariates = (
-            [name.strip() for name in (names or "").split(",") if name.strip()]
-            for names in (settings.target, settings.covariates)
-        )
-        return rk.data.read_series(settings.data, targets, settings.time, settings.series, covariates, settings.gaps)
-    sources = {"sunspots": rk.data.sunspots, "co2": rk.data.weekly_co2}
-    return [rk.data.noisy_sine(seed=settings.seed) if settings.source == "sine" else sources[settings.source]()]
-
-
-def warning(splits: list[Split]) -> str | None:
-    """A sentence about a series that leaves the range of its training part."""
-    share, name = max((leaves_its_range(split), split.series.name) for split in splits)
-    if share < 0.2:
-        return None
-    return (
-        f"{share:.0%} of the validation part of {name!r} are outside of the range of its training part. A network "
-        "forecasts such values badly; --difference lets it read and forecast changes."
-    )
+        return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 # ---------------------------------------------------------------------- model
@@ -198,43 +167,16 @@ def train(model, data: ScaledSeries, settings: Settings, run: Run) -> list[dict[
     """Train on windows of the training parts; the model then has the best weights. Returns the logs of every epoch."""
     from keras_rnnkit.runs.forecaster import loss_of
 
-    numbers = range(len(data.splits))
-    windows = rk.data.ForecastWindows(
-        [data.scaled(number)[: data.splits[number].valid_begin] for number in numbers],
-        [data.scaled_targets(number)[: data.splits[number].valid_begin] for number in numbers],
-        settings.window,
-        settings.horizon,
-        settings.batch,
-        seed=settings.seed,
-    )
     history = run.fit(
         model,
-        windows,
+        training_windows(data, settings),
         loss=loss_of(settings),
-        validation_data=validation(data, settings),
+        validation_data=validation_streams(data, settings),
         tokens=settings.batch * settings.window,
         unit="nats" if settings.output == "gaussian" else "pinball",
     )
     run.restore(model)
     return history
-
-
-def validation(data: ScaledSeries, settings: Settings):
-    """The validation parts, each forecast by a stream that has read the series before, as the exported model will."""
-    import tensorflow as tf
-
-    def streams():
-        for number, split in enumerate(data.splits):
-            first, end = max(0, split.valid_begin - HISTORY), split.test_begin
-            x = data.scaled(number)[first:end]
-            y = rk.data.targets_of(data.scaled_targets(number)[first:end], settings.horizon).copy()
-            y[: split.valid_begin - 1 - first] = np.nan  # what follows these steps is to train on
-            yield x[None], y[None]
-
-    channels = data.scaling.centres.shape[1]
-    kinds = [tf.TensorSpec((1, None, width), tf.float32) for width in (channels, settings.horizon)]
-    dataset = tf.data.Dataset.from_generator(streams, output_signature=tuple(kinds))
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(data.splits)))
 
 
 def compared(data: ScaledSeries, settings: Settings, run: Run, histories: dict):
@@ -251,36 +193,14 @@ def compared(data: ScaledSeries, settings: Settings, run: Run, histories: dict):
     return run.restore(model, "_mlp")
 
 
-def pairs_of(data: ScaledSeries, settings: Settings, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Each value of a part [N, 1] and the tau values before it [N, tau], scaled; without those that were filled in."""
-    x, y = [], []
-    for number, split in enumerate(data.splits):
-        begin, end = (settings.tau, split.valid_begin) if part == "train" else (split.valid_begin, split.test_begin)
-        windows = rk.data.contexts_of(data.scaled(number)[:, :1], np.arange(begin - 1, end - 1), settings.tau)[..., 0]
-        target = data.scaled_targets(number)[begin:end, None]
-        last = windows[:, -1:] if settings.difference else 0.0
-        kept = np.isfinite(target[:, 0])
-        x.append((windows - last)[kept])
-        y.append((target - last)[kept])
-    return np.concatenate(x), np.concatenate(y)
-
-
 # ---------------------------------------------------------------------- export
-
-
-@dataclass(frozen=True)
-class Bundles:
-    """The exported models: of the next value, and of all steps ahead."""
-
-    next: Any
-    ahead: Any
 
 
 def export(model, data: ScaledSeries, settings: Settings, run: Run) -> Bundles:
     """Write the bundles. Both take numbers as the user has them, and stream: push today's value, get tomorrow's."""
     from keras_rnnkit.runs.forecaster import with_intervals
 
-    factors = stretched(model, data, settings)
+    factors = interval_factors(model, data, settings)
     loaded = []
     for name, horizon in (("bundle", 1), ("bundle_ahead", settings.horizon)):
         whole = with_intervals(model, data.scaling, settings, factors, horizon)
@@ -294,39 +214,11 @@ def export(model, data: ScaledSeries, settings: Settings, run: Run) -> Bundles:
         )
         run.say("exported", f"{settings.out / name}, error {report.error:.1e}")
         loaded.append(rk.runtime.load(settings.out / name))
-        run.say("verified", f"onnxruntime and Keras differ by {difference(whole, loaded[-1], data):.1e} on the series")
+        run.say(
+            "verified",
+            f"onnxruntime and Keras differ by {largest_difference(whole, loaded[-1], data):.1e} on the series",
+        )
     return Bundles(*loaded)
-
-
-def stretched(model, data: ScaledSeries, settings: Settings) -> np.ndarray:
-    """By what the interval of each step ahead is made wider, so that it covers its share of the validation parts."""
-    from keras_rnnkit.runs.forecaster import bounds
-
-    if not settings.stretch:
-        return np.ones(settings.horizon)
-    intervals, truth = [], []
-    for x, y in validation(data, settings):
-        bounds_of_steps = np.stack(bounds(np.asarray(model(x))[0], settings), axis=-1)
-        intervals.append(bounds_of_steps)
-        truth.append(np.asarray(y)[0])
-    return stretch_by_step(np.concatenate(intervals), np.concatenate(truth), settings.interval)
-
-
-def inputs_of(data: ScaledSeries, number: int, steps: int) -> dict[str, np.ndarray]:
-    """The inputs of an exported model for the last steps of a series."""
-    x = data.splits[number].series.channels[None, -steps:].astype(np.float32)
-    return {"x": x, **({"series": np.array([number], np.int32)} if len(data.splits) > 1 else {})}
-
-
-def difference(model, bundle, data: ScaledSeries) -> float:
-    """The largest difference of forecasts by Keras and by the bundle, in standard deviations of the training part."""
-    largest = 0.0
-    for number in range(len(data.splits)):
-        inputs = inputs_of(data, number, HISTORY)
-        keras, graph = model(inputs if len(inputs) > 1 else inputs["x"]), bundle.predict(inputs)
-        errors = (np.abs(np.asarray(keras[name]) - graph[name]).max() for name in graph)
-        largest = max(largest, float(max(errors)) / float(data.scaling.scales[number, 0]))
-    return largest
 
 
 # ---------------------------------------------------------------------- evaluation
@@ -335,23 +227,24 @@ def difference(model, bundle, data: ScaledSeries) -> float:
 def judge(bundles: Bundles, small, data: ScaledSeries, settings: Settings, run: Run) -> tuple[dict, Forecasts]:
     """A rolling-origin backtest: forecasts after every step of the test parts, by the bundles and by simple rules."""
     forecasts = backtested(bundles.next, bundles.ahead, small, data, settings)
-    errors = forecasts.errors()
-    run.console.print(growth_table(errors, settings))
+    errors, count = forecasts.errors(), int(np.isfinite(forecasts.truth[:, 0]).sum())
+    run.console.print(growth_table(errors, count, settings))
     coverage = float(coverage_by_step(forecasts.next[..., 0], forecasts.next[..., 2], forecasts.truth[:, :1])[0])
     covered = coverage_by_step(forecasts.ahead[..., 0], forecasts.ahead[..., 2], forecasts.truth)
     inside, steps = f"share of values inside of the {settings.interval:.0%} interval", steps_to_show(settings.horizon)
     metrics: dict[str, Any] = {
         f"{inside}, one step ahead": coverage,
         f"{inside}, by steps ahead": {str(k): float(covered[k - 1]) for k in steps},
-        "forecasts judged": int(np.isfinite(forecasts.truth[:, 0]).sum()),
+        "forecasts judged": count,
         "one step ahead": one_step(forecasts, data, settings),
         "root mean squared error by steps ahead": {
             name: {str(k): float(values[k - 1]) for k in steps} for name, values in errors.items()
         },
     }
-    run.console.print(one_step_table(metrics["one step ahead"]))
-    run.say("interval", f"{coverage:.1%} of the test values are inside of the {settings.interval:.0%} interval")
+    run.console.print(one_step_table(metrics["one step ahead"], count))
+    run.say("interval", f"{coverage:.1%} of {count:,} test values are inside of the {settings.interval:.0%} interval")
     run.note(no_better(errors))
+    run.note(always_the_same(forecasts))
     return metrics, forecasts
 
 
@@ -360,10 +253,10 @@ def judge(bundles: Bundles, small, data: ScaledSeries, settings: Settings, run: 
 
 def report(metrics: dict, forecasts: Forecasts, histories: dict, data: ScaledSeries, settings: Settings) -> None:
     """Write metrics.json and the pictures; those of forecasts show the first series."""
-    folder, split = settings.out / "report", data.splits[0]
-    write_numbers(folder, metrics, settings, histories)
+    folder, split = write_metrics(settings, metrics, histories), data.splits[0]
     losses = {"RNN": "nats" if settings.output == "gaussian" else "quantile loss", "MLP": "squared error"}
-    plot_losses({name: (losses[name], history) for name, history in histories.items()}, folder / "curves.png")
+    if histories:
+        plot_losses({name: (losses[name], history) for name, history in histories.items()}, folder / "curves.png")
     count = len(split.origins)
     lower, forecast, upper = np.moveaxis(forecasts.next[:count, 0], -1, 0)
     outputs = {"lower": lower, "forecast": forecast, "upper": upper}
@@ -374,6 +267,17 @@ def report(metrics: dict, forecasts: Forecasts, histories: dict, data: ScaledSer
     forecast_pictures.plot_growth(forecasts.errors(), unit, folder / "growth.png")
     covered = coverage_by_step(forecasts.ahead[..., 0], forecasts.ahead[..., 2], forecasts.truth)
     forecast_pictures.plot_coverage(covered, settings.interval, folder / "coverage.png")
+
+
+# ---------------------------------------------------------------------- a bundle without its run
+
+
+def judge_bundle(path: Path, data: ScaledSeries, settings: Settings, run: Run) -> dict:
+    """What can be said about the two bundles alone: everything but their training."""
+    bundles = opened_bundles(path, data, settings)
+    metrics, forecasts = judge(bundles, None, data, settings, run)
+    report(metrics, forecasts, {}, data, settings)
+    return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 def main(settings: Settings) -> None:

@@ -16,10 +16,12 @@ import keras_rnnkit as rk
 from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.evaluation import export, in_keras, respelled, results_of, same_in_both, scores, shown
 from keras_rnnkit.runs.length_report import by_length, lengths_table, plot_lengths
+from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.pictures import heatmaps
 from keras_rnnkit.runs.recurrent import layer_of
+from keras_rnnkit.runs.reporting import plot_curves
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.sequences import RESERVED, sample_of, target_of, train, write_metrics
+from keras_rnnkit.runs.sequences import RESERVED, sample_of, target_of, train
 from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.settings import SettingsError
@@ -312,8 +314,8 @@ def judge(model, bundle, fixed, data: Data, settings: Settings, run: Run) -> dic
 
 def report(settings: Settings, metrics: dict[str, Any], history, bundle, data: Data) -> Path:
     """A folder with metrics.json, curves.png, lengths.png and, with attention, attention.png."""
-    folder = settings.out / "report"
-    write_metrics(settings, metrics, history, folder)
+    folder = write_metrics(settings, metrics, history)
+    plot_curves(history, folder / "curves.png")
     plot_lengths(metrics["by_length"], folder / "lengths.png")
     if settings.attention != "none":
         longest = sorted(data.test, key=lambda pair: -len(pair[0]))[: len(data.test) // 2 : max(1, len(data.test) // 8)]

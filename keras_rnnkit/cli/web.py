@@ -15,8 +15,12 @@ def web(
         list[Path], typer.Argument(metavar="BUNDLE... OUT", help="Bundles, and last the folder to write.")
     ],
     ort: Annotated[
-        Path, typer.Option(help="The npm package onnxruntime-web; `npm install onnxruntime-web` fetches it.")
-    ] = Path("node_modules/onnxruntime-web"),
+        Path | None,
+        typer.Option(
+            help="Copy onnxruntime-web from this folder, such as node_modules/onnxruntime-web. Default: the page fetches "
+            "it from a public network, in a fixed version and checked by its hash."
+        ),
+    ] = None,
     quantized: Annotated[
         str | None, typer.Option(help="Take the graphs with such weights, int8 or float16, where a bundle has them.")
     ] = None,
@@ -29,6 +33,11 @@ def web(
     if len(folders) < 2:
         refuse("rnnkit web takes one bundle or more, and the folder to write. Received: one folder.")
     *bundles, out = folders
+    for path in [path for path in bundles if path.is_file()]:  # such as exported/README.md of exported/*
+        typer.echo(f"{path} is a file, not a bundle, and was left out.")
+        bundles.remove(path)
+    if quantized not in (None, "int8", "float16"):
+        refuse(f"--quantized is int8 or float16. Received: {quantized}.")
     try:
         site = build(bundles, out, ort, quantized)
     except SiteError as error:

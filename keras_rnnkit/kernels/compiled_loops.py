@@ -16,7 +16,7 @@ class CompiledLoops:
     """The two loops of a step. Both run `length` steps of arrays that may be longer."""
 
     def __init__(self, step):
-        self.step = step
+        self.step, self.recurrence = step, step.recurrence
         self.forward = tf.function(self._forward, jit_compile=True, autograph=False)
         self.backward = tf.function(self._backward, jit_compile=True, autograph=False)
 
@@ -101,7 +101,8 @@ class TransposedProducts:
     """
 
     def __init__(self, weights, transposed):
-        self.matrices = {id(w): t for w, t in zip(weights, transposed, strict=True) if w.shape.rank == 2}
+        pairs = zip(weights, transposed, strict=False)  # there are no transposes for a single row
+        self.matrices = {id(w): t for w, t in pairs if w.shape.rank == 2}
 
     def matmul(self, a, b):
         return tf.matmul(a, self.matrices[id(b)], transpose_b=True) if id(b) in self.matrices else kops.matmul(a, b)
@@ -110,6 +111,10 @@ class TransposedProducts:
         return getattr(kops, name)
 
 
-def transposed(weights):
-    """The transposes of the matrices among the weights; other arrays as they are."""
-    return [tf.transpose(w) if w.shape.rank == 2 else w for w in weights]
+def transposes(weights, h):
+    """The weights with their matrices transposed, for a loop back over states h [B, U]; nothing for a single row.
+
+    With one row a product takes as long with a matrix as with its transpose, and transposing the matrix of an LSTM
+    of 256 units takes as long as 20 steps.
+    """
+    return [] if h.shape[0] == 1 else [tf.transpose(w) if w.shape.rank == 2 else w for w in weights]

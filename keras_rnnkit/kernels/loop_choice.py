@@ -46,7 +46,7 @@ Stock Keras / one loop / two / four / eight, T=100, rows of half the length on a
 """
 
 USUAL_BATCH = 32
-"""What a batch of unknown size is taken for: the size that `model.fit` takes."""
+"""The size assumed for a batch of unknown size: the default of `model.fit`."""
 
 EXACT_LENGTHS = 4
 """Different known lengths that get a program of their own; more of them share programs of rounded lengths."""

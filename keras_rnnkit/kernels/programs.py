@@ -1,4 +1,4 @@
-"""Where compiled loops are kept, so that what is the same is compiled once."""
+"""The compiled loops of this process, so that equal ones are compiled once."""
 
 from __future__ import annotations
 
@@ -100,9 +100,12 @@ class SharedRecurrence(Recurrence):
         return self.equation.read(weights)
 
     def in_loop(self, weights):
-        """The weights with zeros for those that no step reads: their shapes must not ask for a program of their own."""
+        """The weights, with a zero for each that no step reads.
+
+        Its shape must not ask for a program of its own, and its gradient, all zeros, need not be made and added.
+        """
         unread = {self.equation.places.get(name) for name in getattr(self.cell, "read_before_the_loop", ())}
-        return [0.0 if i in unread else w for i, w in enumerate(weights)]
+        return [keras.ops.zeros((), w.dtype) if i in unread else w for i, w in enumerate(weights)]
 
     def with_added(self, d_weights, by_name):
         places = {self.equation.places[name]: array for name, array in by_name.items()}

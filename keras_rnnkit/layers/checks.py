@@ -1,4 +1,7 @@
-"""Checks of what a call receives, made before anything is computed: what came, what was expected, what to do."""
+"""Checks of what a call receives, made before anything is computed.
+
+Errors say what was received, what was expected, and the remedy.
+"""
 
 from __future__ import annotations
 

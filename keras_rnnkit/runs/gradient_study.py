@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.errors import TrainingDiverged
 from keras_rnnkit.runs.jacobians import jacobian_products, recurrent_spectra, singular_values
 from keras_rnnkit.runs.memory_networks import Build, vanilla
 from keras_rnnkit.runs.memory_tasks import Generated, Task, model_of
@@ -75,6 +76,18 @@ def trained(model: Any, task: Task, batches: int, run: Run, suffix: str, **chang
     return [row["val_loss"] for row in history]
 
 
+def learned(model: Any, task: Task, batches: int, run: Run, suffix: str, **changes: Any) -> list[float]:
+    """The validation losses of a training. None where it diverged: a finding of this study, and no reason to end it."""
+    if run.judged is not None and suffix not in run.judged.weights:
+        run.console.print(f"It diverged in {run.judged.folder}.", markup=False)
+        return []
+    try:
+        return trained(model, task, batches, run, suffix, **changes)
+    except TrainingDiverged as error:
+        run.console.print(str(error), markup=False)
+        return []
+
+
 def layer_by_layer(task: Task, batches: int, run: Run, layers: int) -> list[float]:
     """The validation losses of GRU layers that are trained one after the other, each on top of those below it."""
     s, stack, losses = run.settings, [], []
@@ -82,7 +95,7 @@ def layer_by_layer(task: Task, batches: int, run: Run, layers: int) -> list[floa
     for number in range(1, layers + 1):
         stack.append(rk.GRU(s.units, return_sequences=True, name=f"layer_{number}"))
         model = model_of(task, stack, f"layers_{number}")
-        losses += trained(model, task, batches, run, f"_layerwise_{number}", epochs=1)
+        losses += learned(model, task, batches, run, f"_layerwise_{number}", epochs=1)
     return losses
 
 

@@ -1,14 +1,11 @@
-"""The losses of the models of a run, and its numbers in a file."""
+"""The losses of each model of a run over its epochs, a chart for each."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from keras_rnnkit.runs.reporting import figure_of
-from keras_rnnkit.text.files import replacing
 
 History = list[dict[str, float]]
 
@@ -34,11 +31,3 @@ def plot_losses(histories: Mapping[str, tuple[str, History]], path: Path) -> Non
         axes.grid(True, alpha=0.3)
         axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
-
-
-def write_numbers(folder: Path, metrics: Mapping[str, Any], settings: Any, histories: Mapping[str, Any]) -> None:
-    """Write metrics.json: the metrics, the settings, and the logs of the epochs of each model."""
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {**metrics, "settings": settings.as_json, "history": histories}
-    with replacing(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")

@@ -9,13 +9,13 @@ from typing import Any
 from keras_rnnkit.text.files import replacing
 
 
-def write_metrics(settings: Any, metrics: dict[str, Any], histories: dict[str, Any]) -> Path:
+def write_metrics(settings: Any, metrics: dict[str, Any], histories: Any) -> Path:
     """Write metrics.json into the folder of the report, which is made where it is missing. Returns that folder.
 
     Arguments:
         settings: the settings of the run.
         metrics: the numbers.
-        histories: the logs of every epoch, by the name of the model.
+        histories: the logs of every epoch; by the name of the model, where there is more than one.
     """
     folder = Path(settings.out) / "report"
     folder.mkdir(parents=True, exist_ok=True)

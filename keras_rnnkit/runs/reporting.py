@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.data import plot_rank_frequency
-from keras_rnnkit.text.files import replacing
+from keras_rnnkit.runs.metrics_file import write_metrics
 
 COLUMNS, ROWS = 100, 12
 
@@ -23,12 +21,7 @@ def write_report(settings, metrics: dict[str, Any], history, vocabulary, parts, 
         parts: the tokens of the training text, "train" [T], and the test text, "test" [T]; or test texts [N, T] that
             are independent of each other, padded with 0.
     """
-    folder = Path(settings.out) / "report"
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()}
-    content = {**metrics, "settings": values, "history": history}
-    with replacing(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    folder = write_metrics(settings, metrics, history)
     plot_curves(history, folder / "curves.png")
     plot_rank_frequency(parts["train"].tolist(), folder / "rank_frequency.png")
     if settings.unit == "char":

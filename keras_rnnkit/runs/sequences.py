@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +10,8 @@ import numpy as np
 import keras_rnnkit as rk
 from keras_rnnkit.decoding import Greedy
 from keras_rnnkit.runs.evaluation import in_keras
-from keras_rnnkit.runs.reporting import plot_curves
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import PairSettings
-from keras_rnnkit.text.files import replacing
 
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
 
@@ -77,13 +72,3 @@ def sample_of(valid: rk.data.Pairs, vocabulary, steps: int, names: list[str], co
         return "\n".join(f"{name}: {text} (reference: {reference})" for name, (text, _), reference in rows)
 
     return sample
-
-
-def write_metrics(settings: PairSettings, metrics: dict[str, Any], history, folder: Path) -> None:
-    """Write metrics.json and curves.png."""
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items()}
-    content = {**metrics, "settings": values, "history": history}
-    with replacing(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
-    plot_curves(history, folder / "curves.png")

@@ -18,14 +18,19 @@ from keras_rnnkit.export.saving.folder_swap import put_in_place
 from keras_rnnkit.runtime import Bundle, BundleError
 from keras_rnnkit.serving.models.description import description, end_of_text, tensors_of
 from keras_rnnkit.web.errors import SiteError
+from keras_rnnkit.web.kinds import local_kind
+from keras_rnnkit.web.onnxruntime import RuntimeFile, in_the_folder, integrity_of, on_the_network
 
 HERE = Path(__file__).parent
 PLAYGROUND = HERE.parent / "serving/playground"
 LISTING = "files.json"
 """The list of the files of a page of ours, by which a later one knows what it may replace."""
-ORT_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-AT_THE_ROOT = ("index.html", "worker.js", "service_worker.js")
-BESIDE_THE_RUNTIME = ("activations.js", "forecast.js", "offline.js")
+KEEPER = "service_worker.js"
+"""The script that keeps the files, so it is none of those that are kept."""
+BESIDE_THE_RUNTIME = (
+    *("activations.js", "completion.js", "forecast.js", "images.js"),
+    *("offline.js", "onnxruntime.js", "whole.js"),
+)
 INSTEAD_OF_THE_SERVER = ("source.js", "local_model.js", "calls.js")
 SERVER_ONLY = re.compile(r"docs\.html|sign_in\.html|index\.html|interface/.*|styles/interface\.css")
 
@@ -39,31 +44,42 @@ class Site(NamedTuple):
 
 
 def build(
-    bundles: Sequence[str | os.PathLike], out: str | os.PathLike, ort: Path, quantized: str | None = None
+    bundles: Sequence[str | os.PathLike],
+    out: str | os.PathLike,
+    ort: Path | None = None,
+    quantized: str | None = None,
 ) -> Site:
     """Write the folder; nothing is there before everything is.
 
     Arguments:
-        bundles: folders that `export_bundle` wrote.
+        bundles: folders that `export_bundle` wrote, or those of runs that have one in `bundle`.
         out: the folder to write. One that an earlier call wrote is replaced; any other that is not empty is refused.
-        ort: the npm package onnxruntime-web, a folder.
+        ort: the npm package onnxruntime-web, a folder, to copy its files from. None leaves them on a public network, from
+            which the page fetches a fixed version and refuses any other.
         quantized: "int8" or "float16", for the graphs with such weights, where a bundle has them.
     """
     out = Path(out)
     check_replaceable(out)
-    opened = named([loaded(Path(folder), quantized) for folder in bundles])
+    opened = named([loaded(bundle_in(Path(folder)), quantized) for folder in bundles])
     with beside(out) as folder:
         copy_page(folder)
-        copy_onnxruntime(folder, ort)
+        onnxruntime = copy_onnxruntime(folder, ort)
+        write_index(folder, onnxruntime)
         descriptions = [copy_model(folder, name, bundle) for name, bundle in opened.items()]
         (folder / "models.json").write_text(json.dumps(descriptions, indent=1, ensure_ascii=False), encoding="utf-8")
-        write_listing(folder)
+        write_listing(folder, [file for file in onnxruntime if is_elsewhere(file)])
         sizes = {
             "page": size(folder) - size(folder / "ort") - size(folder / "models"),
-            "onnxruntime": size(folder / "ort"),
+            "onnxruntime": sum(file.size for file in onnxruntime),
         }
         sizes |= {name: size(folder / "models" / name) for name in opened}
     return Site(out, list(opened), sizes)
+
+
+def bundle_in(folder: Path) -> Path:
+    """The bundle itself, or that of the run which is in this folder."""
+    is_run = not (folder / "manifest.json").exists() and (folder / "bundle/manifest.json").is_file()
+    return folder / "bundle" if is_run else folder
 
 
 def loaded(folder: Path, quantized: str | None) -> Bundle:
@@ -99,24 +115,37 @@ def copy_page(folder: Path) -> None:
     for path in [HERE / "rnnkit.js", *(HERE / "runtime").glob("*.js")]:
         copy(path, folder / "rnnkit" / path.relative_to(HERE))
     for names, place in (
-        (AT_THE_ROOT, ""),
+        (("worker.js",), ""),
         (BESIDE_THE_RUNTIME, "rnnkit/page"),
         (INSTEAD_OF_THE_SERVER, "playground/models"),
     ):
         for name in names:
             copy(HERE / "page" / name, folder / place / name)
+    for path in (HERE / "page/views").glob("*.js"):
+        copy(path, folder / "playground/views" / path.name)
 
 
-def copy_onnxruntime(folder: Path, ort: Path) -> None:
-    place = next((path for path in (ort / "dist", ort) if (path / ORT_FILES[0]).is_file()), None)
-    missing = [name for name in ORT_FILES if place is None or not (place / name).is_file()]
-    if place is None or missing:
-        raise SiteError(
-            f"The folder {str(ort)!r} is not the npm package onnxruntime-web: it has no {missing[0]!r}. "
-            "Fetch the package with `npm install onnxruntime-web` and give node_modules/onnxruntime-web."
-        )
-    for name in ORT_FILES:
-        copy(place / name, folder / "ort" / name)
+def copy_onnxruntime(folder: Path, package: Path | None) -> list[RuntimeFile]:
+    """What the page needs of onnxruntime-web, copied from an npm folder if one is given."""
+    if package is None:
+        return on_the_network()
+    files = in_the_folder(package)
+    for path, file in files:
+        copy(path, folder / file.address)
+    return [file for _, file in files]
+
+
+def write_index(folder: Path, files: list[RuntimeFile]) -> None:
+    """The page, with the addresses and hashes of onnxruntime-web; its content policy admits them and its own host."""
+    page = (HERE / "page/index.html").read_text(encoding="utf-8")
+    network = "".join(f" {file.address}" for file in files if is_elsewhere(file))
+    wanted = [{"name": file.name, "address": file.address, "integrity": file.integrity} for file in files]
+    page = page.replace("{{network}}", network).replace("{{onnxruntime}}", json.dumps(wanted))
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def is_elsewhere(file: RuntimeFile) -> bool:
+    return "://" in file.address
 
 
 def copy_model(folder: Path, name: str, bundle: Bundle) -> dict[str, Any]:
@@ -128,6 +157,7 @@ def copy_model(folder: Path, name: str, bundle: Bundle) -> dict[str, Any]:
         copy(bundle.folder / file, folder / "models" / name / file)
     written = sum((folder / "models" / name / file).stat().st_size for file in files)
     facts = {**tensors_of(bundle), **description(bundle), "size": written}
+    facts |= local_kind(bundle, facts["kind"])
     return {
         "name": name,
         "folder": f"models/{name}/",
@@ -137,14 +167,17 @@ def copy_model(folder: Path, name: str, bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def write_listing(folder: Path) -> None:
-    """The files, for the service worker to keep, under a version that changes with any of them."""
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    digest = hashlib.sha256()
-    for name in files:
-        digest.update(name.encode() + b"\0" + hashlib.sha256((folder / name).read_bytes()).digest())
-    listing = {"version": f"rnnkit-{digest.hexdigest()[:16]}", "bytes": size(folder), "files": files}
-    (folder / LISTING).write_text(json.dumps(listing, indent=1), encoding="utf-8")
+def write_listing(folder: Path, network: list[RuntimeFile]) -> None:
+    """The files with their hashes, for the service worker to keep, under a version that changes with any of them."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {path.relative_to(folder).as_posix(): integrity_of(path) for path in paths}
+    elsewhere = [{"address": file.address, "integrity": file.integrity} for file in network]
+    keeper = (HERE / "page" / KEEPER).read_text(encoding="utf-8")
+    digest = hashlib.sha256(json.dumps([files, elsewhere, keeper]).encode()).hexdigest()
+    listing = {"version": f"rnnkit-{digest[:16]}", "files": files, "network": elsewhere}
+    (folder / KEEPER).write_text(f"self.listing = {json.dumps(listing)};\n\n{keeper}", encoding="utf-8")
+    total = size(folder) + sum(file.size for file in network)
+    (folder / LISTING).write_text(json.dumps({**listing, "bytes": total}, indent=1), encoding="utf-8")
 
 
 def copy(source: Path, target: Path) -> None:
@@ -175,7 +208,7 @@ def check_replaceable(out: Path) -> None:
 def foreign_files(out: Path) -> list[str]:
     there = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir())
     try:
-        listed = {*json.loads((out / LISTING).read_text(encoding="utf-8"))["files"], LISTING}
+        listed = {*json.loads((out / LISTING).read_text(encoding="utf-8"))["files"], LISTING, KEEPER}
     except (OSError, ValueError, KeyError, TypeError):
         return there
     return [name for name in there if name not in listed]

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from keras_rnnkit.runs.labelled_texts import imbalance
+from keras_rnnkit.runs.text_report import always_the_same
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import sentiment
@@ -79,13 +81,13 @@ def test_wrong_data_leave_an_earlier_run_as_it_is(stars, tmp_path):
 
 def test_labels_that_are_much_rarer_are_told():
     names = rk.text.Vocabulary(["no", "yes"], rk.text.Words())
-    assert "'yes' is 9 times as frequent as 'no'" in sentiment.imbalance(np.array([0] + [1] * 9), names)
-    assert sentiment.imbalance(np.array([0, 0, 1, 1]), names) is None
+    assert "'yes' is 9 times as frequent as 'no'" in imbalance(np.array([0] + [1] * 9), names)
+    assert imbalance(np.array([0, 0, 1, 1]), names) is None
 
 
 def test_a_model_that_always_answers_the_same_is_told():
-    assert "answers 'b' to all 3 test texts" in sentiment.always_the_same(np.array([1, 1, 1]), ["a", "b"])
-    assert sentiment.always_the_same(np.array([0, 1, 1]), ["a", "b"]) is None
+    assert "answers 'b' to all 3 test texts" in always_the_same(np.array([1, 1, 1]), ["a", "b"])
+    assert always_the_same(np.array([0, 1, 1]), ["a", "b"]) is None
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,33 @@
 /** Calls to the worker that runs the models: an answer, or several that come one after the other. */
 
+import { onnxruntimeFiles } from "../../rnnkit/page/onnxruntime.js";
+
 const worker = new Worker(new URL("../../worker.js", import.meta.url), { type: "module" });
 const waiting = new Map();
 let calls = 0;
+/** Why no model can run, once that is so. */
+let broken = "";
 
 worker.onmessage = ({ data: { call, ...message } }) => waiting.get(call)?.(message);
-worker.onerror = (event) => {
-  const error = `The models cannot run here: ${event.message ?? "their program could not be loaded"}.`;
-  for (const answer of [...waiting.values()]) answer({ error });
-};
+worker.onerror = (event) => fail(`The models cannot run here: ${event.message ?? "worker.js, or a file that it imports, could not be loaded"}.`);
+
+onnxruntimeFiles().then(
+  (files) => worker.postMessage({ onnxruntime: files }, Object.values(files)),
+  (error) => fail(error.message),
+);
+
+/** All calls end with this sentence, those to come as well. */
+function fail(sentence) {
+  broken ||= sentence;
+  for (const answer of [...waiting.values()]) answer({ error: broken });
+}
 
 const stopped = () => new DOMException("Stopped", "AbortError");
 
 /** The messages that answer a call; the worker ends the call when the signal is aborted. */
 async function* answers(method, parameters, signal) {
   if (signal?.aborted) throw stopped();
+  if (broken) throw new Error(broken);
   const call = ++calls;
   const queue = [];
   let wake = () => {};

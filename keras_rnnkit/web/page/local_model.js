@@ -8,6 +8,38 @@ export class LocalModel {
   constructor(description) {
     this.description = description;
     this.name = description.name;
+    this.isLocal = true;
+  }
+
+  /** Load what a view needs first. {waited, opened}: milliseconds until onnxruntime-web was there, and for the model. */
+  prepare() {
+    return ask("prepare", [this.name]);
+  }
+
+  /** How a text may go on, the likeliest first. @returns {Promise<import("./model.js").Completion[]>} */
+  completions(text, count, { signal } = {}) {
+    return ask("completions", [this.name, text, count], signal);
+  }
+
+  /** A series that grows by `push(points, steps)`, which gives the forecast after the points. */
+  async live({ signal } = {}) {
+    const series = await ask("live", [this.name], signal);
+    return { push: (points, steps) => ask("point", [series, points, steps], signal), close: () => ask("close", [series]) };
+  }
+
+  /** What a model of glimpses says of an image after each. image: {shape, data}, data from 0 to 255. */
+  glimpses(image, count, { signal } = {}) {
+    return ask("glimpses", [this.name, image, count], signal);
+  }
+
+  /** The shades of an image that begins with some pixels. */
+  draw(request, { signal } = {}) {
+    return ask("draw", [this.name, request], signal);
+  }
+
+  /** The outputs for a text, of a model that writes none. */
+  read(text, { signal } = {}) {
+    return ask("read", [this.name, text], signal);
   }
 
   predict(inputs, { signal } = {}) {
@@ -43,10 +75,13 @@ export class LocalModel {
 
 /** The models beside this page. */
 export async function allModels() {
+  if (typeof WebAssembly !== "object") {
+    throw new Error("This browser has no WebAssembly, which the models need. Use a current Chrome, Edge, Firefox or Safari, and allow it there.");
+  }
   const response = await fetch(new URL("../../models.json", import.meta.url));
   if (!response.ok) throw new Error(`The page has no list of models: the server answered ${response.status} for models.json.`);
-  if (typeof WebAssembly !== "object") {
-    throw new Error("This browser has no WebAssembly, which the models need. Use a current Chrome, Edge, Firefox or Safari.");
-  }
-  return (await response.json()).map((description) => new LocalModel(description));
+  const descriptions = await response.json().catch((error) => {
+    throw new Error(`The list of models, models.json, cannot be read: ${error.message}. Build the page again.`);
+  });
+  return descriptions.map((description) => new LocalModel(description));
 }
