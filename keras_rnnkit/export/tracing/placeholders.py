@@ -61,8 +61,8 @@ class Tracing(LayerHooks):
         return original(layer, sequences, initial_state, mask, training=training)
 
     def refusal(self, layer, cells, sequences) -> str | None:
-        # What we make to look at the cell is no part of the graph, and large weights, which are inputs of the trace, have
-        # their values here.
+        # What we make to look at the cell is no part of the graph, and weights that are inputs of the trace have their
+        # values here.
         with tf.init_scope(), keras.StatelessScope():
             return refusal(layer, cells, len(sequences.shape), sequences.shape[-1], self.prefer)
 
