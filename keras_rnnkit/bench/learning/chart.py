@@ -26,12 +26,13 @@ def draw(rows: list[Any], path: Path) -> None:
     for i, label in enumerate(LABELS):
         of_kind = [row for row in rows if kind_of(row.name) == i]
         axes.scatter([row.epoch for row in of_kind], [row.score for row in of_kind], color=KINDS[i][1], label=label)
-    for row in rows:
-        axes.annotate(row.name, (row.epoch, row.score), xytext=(6, 3), textcoords="offset points", fontsize=8)
-    axes.set_xscale("log")
+    for i, row in enumerate(sorted(rows, key=lambda row: row.epoch)):
+        place = (6, -10 if i % 2 else 4)  # neighbours have their names below and above
+        axes.annotate(row.name, (row.epoch, row.score), xytext=place, textcoords="offset points", fontsize=8)
+    axes.margins(x=0.12, y=0.08)
     axes.set_xlabel("seconds of all processors for an epoch (further left is faster)")
     axes.set_ylabel(f"bits per character after {rows[0].steps if rows else 0} steps (further down is better)")
-    axes.grid(alpha=0.3, which="both")
+    axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
