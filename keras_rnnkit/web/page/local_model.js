@@ -37,6 +37,11 @@ export class LocalModel {
     return ask("draw", [this.name, request], signal);
   }
 
+  /** Times of steps of a stream, for `rnnkit bench web`. */
+  measure(settings) {
+    return ask("measure", [this.name, settings]);
+  }
+
   /** The outputs for a text, of a model that writes none. */
   read(text, { signal } = {}) {
     return ask("read", [this.name, text], signal);

@@ -141,7 +141,7 @@ def test_a_camera_is_labelled_frame_by_frame(local):
         local.choose(name)
         local.value("[...document.querySelectorAll('details')].forEach((details) => (details.open = true))")
         local.press("Start the camera")
-        local.wait("document.querySelector('.numbers meter, .caption') !== null")
+        local.wait("document.querySelector('.numbers meter, [aria-label^=Words]') !== null")
         local.press("Stop the camera")
         assert local.value("document.querySelector('video').srcObject.active") is False
 
