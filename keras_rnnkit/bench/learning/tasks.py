@@ -42,14 +42,14 @@ def characters(text: str, steps: int, rng, rows: int = 16, length: int = 128) ->
     tokens = np.searchsorted(alphabet, list(text)).astype("int32")
     cut = len(tokens) * 19 // 20
     windows = rng.integers(0, cut - length - 1, steps * rows)[:, None] + np.arange(length + 1)
-    valid = np.arange(cut, len(tokens) - length - 1, length)[: rows * 20, None] + np.arange(length + 1)
+    judged = np.arange(cut, len(tokens) - length - 1, length)[: rows * 20, None] + np.arange(length + 1)
     size = len(alphabet)
 
     def head(units: int):
         return [keras.Input((length,), dtype="int32"), L.Embedding(size, units)], [L.Dense(size)]
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    train, valid = ((tokens[w][:, :-1], tokens[w][:, 1:]) for w in (windows, valid))
+    train, valid = ((tokens[w][:, :-1], tokens[w][:, 1:]) for w in (windows, judged))
     return Task(train, valid, head, loss, rows, cut // (rows * length), "bits")
 
 
@@ -91,7 +91,7 @@ def copying(length: int, steps: int, rng, rows: int = 16, count: int = 8, size: 
     return Task(drawn(steps * rows), drawn(10 * rows), head, loss, rows, steps, "right")
 
 
-class LastStep(L.Layer):
+class LastStep(keras.layers.Layer):
     """The output of the last step."""
 
     def call(self, x):
