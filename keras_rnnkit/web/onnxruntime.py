@@ -50,9 +50,7 @@ def in_the_folder(package: Path) -> list[tuple[Path, RuntimeFile]]:
             f"The folder {str(package)!r} is not the npm package onnxruntime-web: it has no {missing[0]!r}. "
             "Fetch the package with `npm install onnxruntime-web` and give node_modules/onnxruntime-web."
         )
-    return [
-        (place / n, RuntimeFile(n, f"ort/{n}", integrity_of(place / n), (place / n).stat().st_size)) for n in FILES
-    ]
+    return [(place / n, RuntimeFile(n, f"ort/{n}", integrity_of(place / n), (place / n).stat().st_size)) for n in FILES]
 
 
 def integrity_of(path: Path) -> str:

@@ -172,7 +172,9 @@ def test_every_view_passes_the_audit_in_both_widths_and_themes(local, tmp_path_f
         local.emulate(width, theme)
         for name in ("", *LOCAL_KINDS, "writer", "tides", "captioner"):
             local.open(f"/#{name}")
-            local.wait("document.querySelector('.gallery') || document.querySelector('.facts')?.textContent.includes('Opened')")
+            local.wait(
+                "document.querySelector('.gallery') || document.querySelector('.facts')?.textContent.includes('Opened')"
+            )
             local.value("[...document.querySelectorAll('details')].forEach((details) => (details.open = true))")
             if name in ("looker", "painter", "camera"):
                 local.driver.execute_script(STROKE)
