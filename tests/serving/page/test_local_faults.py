@@ -123,7 +123,7 @@ def test_a_browser_without_webassembly(at, site):
 
 
 def test_a_tab_that_is_closed_in_the_middle(at, site):
-    """The large file comes after the tab was closed; nothing of the page is kept by then, and the next visit is whole."""
+    """The large file comes after the tab was closed: nothing of the page is kept by then; the next visit is whole."""
     asked_for, may_go_on = threading.Event(), threading.Event()
 
     class Slow(Files):
