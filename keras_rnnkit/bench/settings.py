@@ -69,10 +69,12 @@ class WebBench:
     units: Annotated[int, "Units of the GRU."] = 128
     features: Annotated[int, "Features of each step."] = 32
     blocks: Annotated[int, "Blocks of 20 steps; the result is the median of their means."] = 200
-    ort: Annotated[Path | None, "The npm package onnxruntime-web. Default: the page fetches it from a public network."] = (
+    ort: Annotated[
+        Path | None, "The npm package onnxruntime-web. Default: the page fetches it from a public network."
+    ] = None
+    browser: Annotated[Path | None, "The program of a browser like Chromium. Default: the first that is installed."] = (
         None
     )
-    browser: Annotated[Path | None, "The program of a browser like Chromium. Default: the first that is installed."] = None
 
     def __post_init__(self):
         for name in ("units", "features", "blocks"):

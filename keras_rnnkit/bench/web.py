@@ -83,7 +83,9 @@ def answer_of(browser: str, site: Path, profile: Path, settings: WebBench) -> di
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             if not answered.wait(PATIENCE):
-                raise SiteError(f"The browser {browser!r} did not answer within {PATIENCE} s. Try another with --browser.")
+                raise SiteError(
+                    f"The browser {browser!r} did not answer within {PATIENCE} s. Try another with --browser."
+                )
         finally:
             process.terminate()
             process.wait()

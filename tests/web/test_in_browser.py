@@ -64,7 +64,8 @@ def test_every_check_in_the_browser(page):
 def test_a_check_that_must_fail_is_seen(page):
     """Otherwise the page could be one that checks nothing."""
     code = (
-        "const { checks } = await import('/checks.mjs'); const all = await begin(); all.cases.predict[1].y[0][0][0] += 1e-4;"
+        "const { checks } = await import('/checks.mjs'); const all = await begin();"
+        "all.cases.predict[1].y[0][0][0] += 1e-4;"
         "return checks['whole sequences'](all).then(() => 'passed', (error) => error.message);"
     )
     assert "is not" in answer(page, code)

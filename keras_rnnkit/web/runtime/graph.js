@@ -22,7 +22,9 @@ export class Graph {
   }
 
   constructor(ort, name, description, session) {
-    [this.ort, this.name, this.session] = [ort, name, session];
+    this.ort = ort;
+    this.name = name;
+    this.session = session;
     this.facts = description.facts;
     this.mode = this.facts.mode ?? "sequence";
     /** What the metadata say of each carried state. */
