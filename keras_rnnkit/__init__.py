@@ -35,7 +35,19 @@ _HOMES = {
 }
 _MODULES = {
     name: name
-    for name in ("cells", "data", "decoding", "kernels", "layers", "ops", "runtime", "seq2seq", "text", "training")
+    for name in (
+        "blocks",
+        "cells",
+        "data",
+        "decoding",
+        "kernels",
+        "layers",
+        "ops",
+        "runtime",
+        "seq2seq",
+        "text",
+        "training",
+    )
 } | {"attention": "seq2seq.attention"}
 
 _NAMES = [*_HOMES, *_MODULES]
@@ -60,7 +72,7 @@ def _is_installed(package: str) -> bool:
 __all__ = [name for name in _NAMES if not _missing_packages(name)]
 
 if TYPE_CHECKING:
-    from keras_rnnkit import cells, data, decoding, kernels, layers, ops, runtime, seq2seq, text, training
+    from keras_rnnkit import blocks, cells, data, decoding, kernels, layers, ops, runtime, seq2seq, text, training
     from keras_rnnkit.conversion import convert
     from keras_rnnkit.explanation import explain
     from keras_rnnkit.export.bundle import export_bundle

@@ -214,7 +214,7 @@ CARRIED = (
     *("_dtype_policy", "_trainable", "_path", "_parent_path", "_build_shapes_dict", "_convert_input_args"),
     *("_allow_non_tensor_positional_args", "_auto_config", "_remat_mode"),
 )
-"""What Keras keeps on a layer that a copy must have too. The rest of Keras' own attributes begins anew in a copy:
+"""The attributes of Keras' own that a copy of a layer must have too. Keras' other attributes begin anew in a copy:
 nodes of graphs, losses, compiled functions."""
 
 

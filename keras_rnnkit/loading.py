@@ -13,13 +13,13 @@ from typing import IO, Any
 import h5py
 import keras
 
-from keras_rnnkit import cells
+from keras_rnnkit import blocks, cells
 from keras_rnnkit.conversion import convert, counterparts
 from keras_rnnkit.conversion.marking import is_marked
 from keras_rnnkit.layers import bidirectional, configs, facades, recurrent, residual, stack
 from keras_rnnkit.seq2seq import model as seq2seq
 
-REGISTERING = (bidirectional, cells, counterparts, facades, recurrent, residual, seq2seq, stack)
+REGISTERING = (bidirectional, blocks, cells, counterparts, facades, recurrent, residual, seq2seq, stack)
 
 
 def load_model(path: str | os.PathLike, **kwargs: Any) -> keras.Model:

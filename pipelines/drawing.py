@@ -17,8 +17,9 @@ from keras_rnnkit.data.strokes import SHAPES, strokes
 from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.drawing_data import DrawingData, drawing_data
 from keras_rnnkit.runs.drawing_pictures import image_sheet, stroke_sheet
-from keras_rnnkit.runs.drawn import completions, draw
+from keras_rnnkit.runs.drawn import completions, degenerate_strokes, draw
 from keras_rnnkit.runs.image_parts import ImageParts, read_parts
+from keras_rnnkit.runs.lone_bundle import fitting_options, opened
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.named_rows import NamedRows
 from keras_rnnkit.runs.recurrent import layer_of
@@ -77,6 +78,7 @@ class Settings(TrainingSettings):
         *("strokes", "mixtures", "samples", "valid_count", "test_count", "batch", "checkpoint_every"),
     )
     POSITIVE = (*TrainingSettings.POSITIVE, "temperature")
+    JUDGES_BUNDLES = True
     SMOKE = {
         "units": 8,
         "embedding": 8,
@@ -114,17 +116,21 @@ def run(settings: Settings) -> dict[str, Any]:
     """data -> models -> train -> judge -> export -> draw -> report"""
     with Run(settings, "drawing") as run:
         images = read_parts(settings, run)
+        if settings.bundle is not None:
+            return judge_bundle(settings.bundle, images, settings, run)
         data = {way: drawing_data(way, images, settings) for way in settings.ways}
-        models, histories = {}, {}
-        for way in settings.ways:
-            histories[way] = train(build(settings, images, way), data[way], settings, run, way)
-            models[way] = best_model(settings, images, way, run)
-        metrics = judge(models, data, run)
+        histories = {way: train(build(settings, images, way), data[way], settings, run, way) for way in settings.ways}
+        models = {
+            way: run.best_model(build, settings, images, way, suffix=suffix_of(way, settings)) for way in settings.ways
+        }
+        predicted = {way: m.predict(data[way].test[0], batch_size=128, verbose=0) for way, m in models.items()}
+        metrics = judge(predicted, data, run)
         bundles = {way: export(model, settings, run, way) for way, model in models.items()}
         drawings = {way: draw(bundle, images, settings, way) for way, bundle in bundles.items()}
         metrics |= recognized(drawings, images, settings, run)
+        run.note(degenerate_strokes(drawings))
         report(settings, metrics, histories, drawings, bundles, images)
-        return run.complete(metrics, PICTURES)
+        return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 # ---------------------------------------------------------------------- model
@@ -191,32 +197,39 @@ def suffix_of(way: str, settings: Settings) -> str:
     return "" if way == settings.way else f"_{way}"
 
 
-def best_model(settings: Settings, images: ImageParts, way: str, run: Run):
-    """A float32 model with the best weights."""
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    return run.restore(build(settings, images, way), suffix_of(way, settings))
-
-
 # ---------------------------------------------------------------------- judging
 
 
-def judge(models, data: dict[str, DrawingData], run: Run) -> dict[str, Any]:
+def judge(predicted, data: dict[str, DrawingData], run: Run) -> dict[str, Any]:
     """What each model needs for a pixel or a point of the test data, beside a model without memory."""
     metrics: dict[str, Any] = {}
-    for way, model in models.items():
-        of_strokes, (x, y) = way == "strokes", data[way].test
+    for way, outputs in predicted.items():
+        of_strokes, (_, y) = way == "strokes", data[way].test
         unit, scale = ("nats a point", 1.0) if of_strokes else ("bits a pixel", 1 / math.log(2))
         loss = loss_of(way)
-        own, baseline = float(loss(y, model.predict(x, batch_size=128, verbose=0))) * scale, data[way].baseline * scale
-        words = f"{own:.4f} {unit}; {baseline:.4f} by " + (
-            "the number of the point" if of_strokes else "the pixel's place"
-        )
-        words += f" alone: {baseline - own:.3f} less" if of_strokes else f" alone: {1 - own / baseline:.1%} less"
-        run.say("test", f"{words}, {NAMES[way]}")
+        own, baseline = float(loss(y, outputs)) * scale, data[way].baseline * scale
+        of = f"{len(y):,} generated test drawings" if of_strokes else f"{len(y):,} test images"
+        alone = "the number of the point" if of_strokes else "the pixel's place"
+        less = f"{baseline - own:.3f} less" if of_strokes else f"{1 - own / baseline:.1%} less"
+        run.say("test", f"{own:.4f} {unit} of {of}, {NAMES[way]}; {less} than {baseline:.4f} by {alone} alone")
         metrics |= {f"{unit}, {NAMES[way]}": own, f"{unit}, without memory, {NAMES[way]}": baseline}
+        metrics[f"judged on, {NAMES[way]}"] = of
     return metrics
+
+
+def results(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of the report, by what they are of."""
+    rows: dict[str, Any] = {}
+    for way in [way for way in NAMES.values() if f"judged on, {way}" in metrics]:
+        of = metrics[f"judged on, {way}"]
+        unit = next(unit for unit in ("bits a pixel", "nats a point") if f"{unit}, {way}" in metrics)
+        rows[f"{unit}, {of}, {way}"] = metrics[f"{unit}, {way}"]
+        rows[f"{unit}, {of}, by a model without memory"] = metrics[f"{unit}, without memory, {way}"]
+        if f"recognized, {way}" in metrics:
+            rows[f"share of {metrics['drawings']:,} drawings most like a training image of their label, {way}"] = (
+                metrics[f"recognized, {way}"]
+            )
+    return rows
 
 
 def recognized(drawings, images: ImageParts, settings: Settings, run: Run) -> dict[str, Any]:
@@ -229,7 +242,7 @@ def recognized(drawings, images: ImageParts, settings: Settings, run: Run) -> di
         run.say(
             "drawn", f"{share:.0%} of {len(drawn)} drawings are most like a training image of their label, {NAMES[way]}"
         )
-        metrics[f"recognized, {NAMES[way]}"] = share
+        metrics |= {"drawings": len(drawn), f"recognized, {NAMES[way]}": share}
         run.note(degenerate(["".join(map(str, x.ravel())) if x.any() else "" for x in drawn], f"drawings {NAMES[way]}"))
     return metrics
 
@@ -269,6 +282,21 @@ def report(settings: Settings, metrics, histories, drawings, bundles, images: Im
         rows = [int(np.argmax(numbers == number)) for number in range(len(SHAPES))]
         examples = [np.column_stack([moves[row], pens[row]])[pens[row] >= 0] for row in rows]
         stroke_sheet(drawings["strokes"], examples, folder / "strokes.png")
+
+
+# ---------------------------------------------------------------------- a bundle without its run
+
+
+def judge_bundle(path: Path, images: ImageParts, settings: Settings, run: Run) -> dict[str, Any]:
+    """What can be said about a bundle alone: everything but its training."""
+    way, data = settings.way, drawing_data(settings.way, images, settings)
+    bundle = opened(path, list(data.test[0]), "drawing")
+    with fitting_options(path, "--data, --size, --levels and --mixtures"):
+        metrics = judge({way: bundle.predict(data.test[0])}, {way: data}, run)
+        drawings = {way: draw(bundle, images, settings, way)}
+    metrics |= recognized(drawings, images, settings, run)
+    report(settings, metrics, {}, drawings, {way: bundle}, images)
+    return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 def main(settings: Settings) -> None:

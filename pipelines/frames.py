@@ -12,23 +12,16 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 import keras_rnnkit as rk
-from keras_rnnkit.data.clips import Clip, read_clips
-from keras_rnnkit.data.moving_shapes import MOTIONS, moving_shapes
+from keras_rnnkit.runs.clip_parts import ClipParts, read_clip_parts
 from keras_rnnkit.runs.clip_pictures import clip_sheet, plot_by_frame, plot_confusion
-from keras_rnnkit.runs.clip_windows import (
-    check_labels,
-    check_lengths,
-    of_equal_length,
-    untrained_labels,
-    windows_of,
-)
+from keras_rnnkit.runs.clip_windows import of_equal_length
 from keras_rnnkit.runs.degenerate import degenerate
+from keras_rnnkit.runs.lone_bundle import check_label_count, fitting_options, opened
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.rows import Rows
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
-from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.runs.streamed import check_streamed, step_by_step
 from keras_rnnkit.runs.training_curves import plot_losses
 
@@ -78,6 +71,7 @@ class Settings(TrainingSettings):
         *TrainingSettings.COUNTS,
         *("count", "window", "size", "valid_count", "test_count", "batch", "checkpoint_every"),
     )
+    JUDGES_BUNDLES = True
     SMOKE = {
         "count": 16,
         "valid_count": 4,
@@ -103,75 +97,23 @@ class Settings(TrainingSettings):
 def run(settings: Settings) -> dict[str, Any]:
     """data -> models -> train -> judge -> export -> stream -> report"""
     with Run(settings, "frames") as run:
-        data = read(settings, run)
-        models, histories = {}, {}
-        for memory in settings.memories:
-            model = build(settings, len(data.labels), memory)
-            histories[memory] = train(model, data, settings, run, suffix_of(memory))
-            models[memory] = best_model(settings, data, memory, run)
-        metrics, predicted = judge(models, data, run)
+        data = read_clip_parts(settings, run)
+        if settings.bundle is not None:
+            return judge_bundle(settings.bundle, data, settings, run)
+        labels, memories = len(data.labels), settings.memories
+        histories = {
+            memory: train(build(settings, labels, memory), data, settings, run, suffix_of(memory))
+            for memory in memories
+        }
+        models = {
+            memory: run.best_model(build, settings, labels, memory, suffix=suffix_of(memory)) for memory in memories
+        }
+        predicted = {memory: predictions_of(model, data) for memory, model in models.items()}
+        metrics = judge(predicted, data, run)
         bundle = export(models["recurrent"], data, settings, run)
         metrics |= streamed(bundle, predicted["recurrent"], data, run)
         report(settings, metrics, histories, predicted, data)
-        return run.complete(metrics, PICTURES)
-
-
-# ---------------------------------------------------------------------- data
-
-
-@dataclass(frozen=True)
-class Data:
-    """Windows to train on and to validate, the test clips, and the labels in the order of their numbers."""
-
-    train: tuple[np.ndarray, np.ndarray]
-    valid: tuple[np.ndarray, np.ndarray]
-    test: list[Clip]
-    labels: list[str]
-
-    @property
-    def targets(self) -> list[np.ndarray]:
-        """The numbers of the labels of every test clip."""
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        return [np.array([numbers[label] for label in clip.labels]) for clip in self.test]
-
-
-def read(settings: Settings, run: Run) -> Data:
-    """Clips for training, validation and test, none of which has a twin in another part."""
-    parts = rendered(settings) if settings.data is None else own(settings)
-    clips = [clip for part in parts.values() for clip in part]
-    check_lengths(clips, settings.window)
-    names = MOTIONS if settings.data is None else sorted({label for clip in clips for label in clip.labels})
-    labels = run.vocabulary(lambda: rk.text.Vocabulary(names), "vocabulary_labels")
-    check_labels(clips, labels, str(settings.data))
-    counts = f"{len(parts['train']):,} clips to train on, {len(parts['valid']):,} for validation"
-    run.begin(
-        f"{counts}, {len(parts['test']):,} for the test; {len(labels)} labels",
-        *([clip.name, clip.frames, clip.labels] for clip in clips),
-    )
-    run.keep(labels, "vocabulary_labels")
-    run.note(untrained_labels(parts))
-    train, valid = (windows_of(parts[name], labels.numbers, settings.window) for name in ("train", "valid"))
-    return Data(train, valid, parts["test"], list(labels))
-
-
-def rendered(settings: Settings) -> dict[str, list[Clip]]:
-    """Moving shapes; each part has random numbers of its own."""
-    counts = {"train": settings.count, "valid": settings.valid_count or 100, "test": settings.test_count or 200}
-    parts = {}
-    for number, (name, count) in enumerate(counts.items()):
-        shapes = moving_shapes(count, settings.seed * 3 + number, settings.window, settings.size)
-        rows = zip(shapes.frames, shapes.labels, strict=True)
-        parts[name] = [
-            Clip(f"{name} clip {i}", x, [MOTIONS[label] for label in row]) for i, (x, row) in enumerate(rows)
-        ]
-    return parts
-
-
-def own(settings: Settings) -> dict[str, list[Clip]]:
-    """A user's clips."""
-    clips = read_clips(settings.data, settings.size)
-    valid, test = held_out_counts(len(clips), settings.valid_count, settings.test_count, str(settings.data))
-    return split(clips, valid, test, settings.seed, key=lambda clip: clip.frames.tobytes())
+        return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 # ---------------------------------------------------------------------- model
@@ -219,7 +161,7 @@ def network(size: int, features: int):
 # ---------------------------------------------------------------------- training
 
 
-def train(model, data: Data, settings: Settings, run: Run, suffix: str) -> list[dict[str, float]]:
+def train(model, data: ClipParts, settings: Settings, run: Run, suffix: str) -> list[dict[str, float]]:
     """The logs of every epoch; the best weights are kept in a file."""
     run.console.print(f"\n{model.name}{suffix}: {model.count_params():,} weights")
     return run.fit(
@@ -238,26 +180,19 @@ def suffix_of(memory: str) -> str:
     return "" if memory == "recurrent" else f"_{memory}"
 
 
-def best_model(settings: Settings, data: Data, memory: str, run: Run):
-    """A float32 model with the best weights."""
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    return run.restore(build(settings, len(data.labels), memory), suffix_of(memory))
-
-
 # ---------------------------------------------------------------------- judging
 
 
-def judge(models, data: Data, run: Run) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
-    """Accuracies on the frames of the test clips, and the probabilities [T, labels] of every clip by each model."""
+def predictions_of(model, data: ClipParts) -> list[np.ndarray]:
+    """The probabilities [T, labels] of every test clip."""
+    return of_equal_length(lambda x: model.predict(x, batch_size=16, verbose=0), data.test)
+
+
+def judge(predicted: dict[str, list[np.ndarray]], data: ClipParts, run: Run) -> dict[str, Any]:
+    """Accuracies on the frames of the test clips."""
     targets = np.concatenate(data.targets)
     most_frequent = np.bincount(data.train[1].ravel()).argmax()
     metrics: dict[str, Any] = {"test frames": len(targets)}
-    predicted = {
-        memory: of_equal_length(lambda x, model=model: model.predict(x, batch_size=16, verbose=0), data.test)
-        for memory, model in models.items()
-    }
     accuracy = {MEMORIES[m]: float(np.mean(np.concatenate(p).argmax(-1) == targets)) for m, p in predicted.items()}
     metrics["right"] = accuracy | {f"always {data.labels[most_frequent]!r}": float(np.mean(targets == most_frequent))}
     for name, value in metrics["right"].items():
@@ -269,10 +204,19 @@ def judge(models, data: Data, run: Run) -> tuple[dict[str, Any], dict[str, list[
         if (targets == number).any()
     }
     run.note(degenerate([data.labels[number] for number in numbers], "labels of the test frames"))
-    return metrics, predicted
+    return metrics
 
 
-def export(model, data: Data, settings: Settings, run: Run):
+def results(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of the report, by what they are of."""
+    of = f"{metrics['test frames']:,} frames of the test clips"
+    names = {
+        name: f"{name}, {of}" for name in ("right", "right, by label", "right, frame by frame through onnxruntime")
+    }
+    return {names.get(name, name): value for name, value in metrics.items() if name != "test frames"}
+
+
+def export(model, data: ClipParts, settings: Settings, run: Run):
     """A bundle for whole clips, and for a stream of frames. It is checked on frames of the validation clips too."""
     folder, frames = settings.out / "bundle", data.valid[0][:16].astype("float32")
     exported = rk.export_bundle(
@@ -282,26 +226,41 @@ def export(model, data: Data, settings: Settings, run: Run):
     return rk.runtime.load(folder)
 
 
-def streamed(bundle, expected: list[np.ndarray], data: Data, run: Run) -> dict[str, float]:
+def streamed(bundle, expected: list[np.ndarray], data: ClipParts, run: Run) -> dict[str, float]:
     """The test clips frame by frame through onnxruntime: the accuracy, and the largest difference from Keras."""
     probabilities = of_equal_length(lambda x: step_by_step(bundle, x), data.test)
     difference = check_streamed(expected, probabilities)
     accuracy = float(np.mean(np.concatenate(probabilities).argmax(-1) == np.concatenate(data.targets)))
-    run.say("streamed", f"{accuracy:6.2%} right frame by frame, largest difference from Keras {difference:.1e}")
+    run.say("streamed", f"{accuracy:6.2%} of them right frame by frame, largest difference from Keras {difference:.1e}")
     return {"right, frame by frame through onnxruntime": accuracy, "largest difference from Keras": difference}
 
 
 # ---------------------------------------------------------------------- report
 
 
-def report(settings: Settings, metrics, histories, predicted, data: Data) -> None:
+def report(settings: Settings, metrics, histories, predicted, data: ClipParts) -> None:
     """metrics.json and the pictures."""
     folder = write_metrics(settings, metrics, histories)
     named = {MEMORIES[memory]: clips for memory, clips in predicted.items()}
     clip_sheet(data.test, predicted["recurrent"], data.labels, folder / "clips.png")
     plot_by_frame(named, data.targets, folder / "by_frame.png")
     plot_confusion(predicted["recurrent"], data.targets, data.labels, folder / "confusion.png")
-    plot_losses({MEMORIES[memory]: history for memory, history in histories.items()}, folder / "curves.png")
+    if histories:
+        plot_losses({MEMORIES[memory]: history for memory, history in histories.items()}, folder / "curves.png")
+
+
+# ---------------------------------------------------------------------- a bundle without its run
+
+
+def judge_bundle(path: Path, data: ClipParts, settings: Settings, run: Run) -> dict[str, Any]:
+    """What can be said about a bundle alone: everything but its training and its likeness to Keras."""
+    bundle = opened(path, ["frames"], "frames")
+    with fitting_options(path, "--size"):
+        predicted = {"recurrent": of_equal_length(lambda x: step_by_step(bundle, x), data.test)}
+    check_label_count(path, predicted["recurrent"][0].shape[-1], data.labels, "--data")
+    metrics = judge(predicted, data, run)
+    report(settings, metrics, {}, predicted, data)
+    return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 def main(settings: Settings) -> None:

@@ -16,7 +16,9 @@ import keras_rnnkit as rk
 from keras_rnnkit.data.patches import patches_at, random_order, row_order, scan_order
 from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.glimpse_pictures import glimpse_sheet, plot_accuracy
+from keras_rnnkit.runs.glimpse_report import results_of, right_after_each
 from keras_rnnkit.runs.image_parts import ImageParts, read_parts
+from keras_rnnkit.runs.lone_bundle import check_label_count, fitting_options, opened
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.rows import Rows
 from keras_rnnkit.runs.run import Run
@@ -61,7 +63,7 @@ class Settings(TrainingSettings):
         bool | None,
         "Train the other ways, and a convolutional network that sees all pixels, too. Default: with the digits.",
     ] = None
-    valid_count: Annotated[int | None, "Images for validation. Default: 180, or a tenth of your own."] = None
+    valid_count: Annotated[int | None, "Images for validation. Default: 120, or a tenth of your own."] = None
     test_count: Annotated[int | None, "Images for the test. Default: 360, or a tenth of your own."] = None
     batch: Annotated[int, "Images in a batch."] = 32
     units: Annotated[int, "Units of each layer."] = 128
@@ -85,6 +87,7 @@ class Settings(TrainingSettings):
         *("size", "patch", "glimpses", "compare_epochs", "valid_count", "test_count", "batch", "checkpoint_every"),
     )
     NOT_NEGATIVE = (*TrainingSettings.NOT_NEGATIVE, "explore")
+    JUDGES_BUNDLES = True
     SMOKE = {"units": 8, "embedding": 8, "epochs": 1, "compare": False, "glimpses": 3, "batch": 64}
 
     def __post_init__(self):
@@ -113,15 +116,19 @@ def run(settings: Settings) -> dict[str, Any]:
     """data -> models -> train -> judge -> export -> look again with the bundle -> report"""
     with Run(settings, "glimpses") as run:
         data = read_parts(settings, run)
-        models, histories = {}, {}
-        for way in settings.ways:
-            histories[way] = train(build(settings, data, way), data, settings, run, way)
-            models[way] = best_model(settings, data, way, run)
-        metrics, results = judge(models, data, settings, run)
+        if settings.bundle is not None:
+            return judge_bundle(settings.bundle, data, settings, run)
+        histories = {way: train(build(settings, data, way), data, settings, run, way) for way in settings.ways}
+        models = {
+            way: run.best_model(build, settings, data, way, suffix=suffix_of(way, settings)) for way in settings.ways
+        }
+        parts = {"validation": data.valid[0], "test": data.test[0]}
+        outputs = {part: {way: outputs_of(m, x) for way, m in models.items()} for part, x in parts.items()}
+        metrics, results = judge(outputs, data, settings, run), outputs["test"]
         bundle = export(models[settings.way], data, settings, run)
         metrics |= looked_again(bundle, models[settings.way], results[settings.way], data, run)
         report(settings, metrics, histories, results, data)
-        return run.complete(metrics, PICTURES)
+        return run.complete(metrics, PICTURES, results=results_of(metrics))
 
 
 # ---------------------------------------------------------------------- model
@@ -189,33 +196,29 @@ def suffix_of(way: str, settings: Settings) -> str:
     return "" if way == settings.way else f"_{way}"
 
 
-def best_model(settings: Settings, data: ImageParts, way: str, run: Run):
-    """A float32 model with the best weights."""
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    return run.restore(build(settings, data, way), suffix_of(way, settings))
-
-
 # ---------------------------------------------------------------------- judging
 
 
-def judge(models, data: ImageParts, settings: Settings, run: Run):
-    """Accuracies on the test images after each glimpse, and what each model gives: labels [N, T, L], places [N, T]."""
-    images, numbers = data.test
-    results = {way: outputs_of(model, images) for way, model in models.items()}
-    right = {way: (r["label"].argmax(-1) == numbers[:, None]).mean(0).tolist() for way, r in results.items()}
-    metrics: dict[str, Any] = {"test images": len(images)}
-    table = Table("", "glimpses", "pixels seen", "right", box=None, header_style="bold", pad_edge=False)
+def judge(outputs, data: ImageParts, settings: Settings, run: Run) -> dict[str, Any]:
+    """Accuracies after each glimpse, of outputs by part and by way.
+
+    Choose settings by the accuracy on the validation images, so that the one on the test images has no part in it.
+    """
+    numbers = {"validation": data.valid[1], "test": data.test[1]}
+    valid, right = ({way: right_after_each(o, numbers[part]) for way, o in outputs[part].items()} for part in numbers)
+    counts = {part: len(values) for part, values in numbers.items()}
+    heads = ["right", "glimpses", "pixels seen", *(f"{count:,} {part} images" for part, count in counts.items())]
+    table, rows = Table(*heads, box=None, header_style="bold", pad_edge=False), {}
     for way, shares in right.items():
         for glimpses in glimpses_to_report(way, len(shares), settings):
-            seen, share = share_seen(way, glimpses, data.size, settings), shares[glimpses - 1]
-            table.add_row(NAMES[way], str(glimpses), f"{seen:.1%}", f"{share:.1%}")
-            metrics[f"right, {NAMES[way]}, {seen:.1%} of the pixels"] = share
+            seen = f"{share_seen(way, glimpses, data.size, settings):.1%}"
+            by_part = {"validation": valid[way][glimpses - 1], "test": shares[glimpses - 1]}
+            table.add_row(NAMES[way], str(glimpses), seen, *(f"{share:.1%}" for share in by_part.values()))
+            rows[f"{NAMES[way]}, {seen} of the pixels"] = by_part
     run.console.print(table)
-    last = results[settings.way]["label"][:, -1].argmax(-1)
+    last = outputs["test"][settings.way]["label"][:, -1].argmax(-1)
     run.note(degenerate([data.labels[number] for number in last], "labels of the test images"))
-    return metrics | {"examples": {"right_after_each_glimpse": right}}, results
+    return {"images": counts, "right": rows, "examples": {"right_after_each_glimpse": right}}
 
 
 def outputs_of(model, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -260,7 +263,8 @@ def looked_again(bundle, model, expected, data: ImageParts, run: Run) -> dict[st
     streamed = looked(bundle, data.test[0], model.patch, model.glimpses, model.order)
     same = (streamed["places"] == expected["places"]).all(1)
     difference = check_streamed([expected["label"][same]], [streamed["label"][same]])
-    run.say("streamed", f"{same.sum()} of {len(same)} looked at the same places; largest difference {difference:.1e}")
+    of = f"{same.sum()} of {len(same)} test images were looked at in the same places by onnxruntime"
+    run.say("streamed", f"{of}; largest difference {difference:.1e}")
     return {"same places through onnxruntime": float(same.mean()), "largest difference from Keras": difference}
 
 
@@ -270,7 +274,8 @@ def looked_again(bundle, model, expected, data: ImageParts, run: Run) -> dict[st
 def report(settings: Settings, metrics, histories, results, data: ImageParts) -> None:
     """metrics.json and the pictures."""
     folder = write_metrics(settings, metrics, histories)
-    plot_losses({NAMES[way]: history for way, history in histories.items()}, folder / "curves.png")
+    if histories:
+        plot_losses({NAMES[way]: history for way, history in histories.items()}, folder / "curves.png")
     curves = {
         NAMES[way]: [
             (100 * share_seen(way, glimpses, data.size, settings), 100 * share)
@@ -283,6 +288,30 @@ def report(settings: Settings, metrics, histories, results, data: ImageParts) ->
     glimpse_sheet(
         *data.test, results[settings.way], data.labels, patch_of(settings, settings.way), folder / "glimpses.png"
     )
+
+
+# ---------------------------------------------------------------------- a bundle without its run
+
+
+def judge_bundle(path: Path, data: ImageParts, settings: Settings, run: Run) -> dict[str, Any]:
+    """What can be said about a bundle alone: everything but its training and its likeness to Keras."""
+    from keras_rnnkit.runs.glimpse_reader import looked
+
+    bundle = opened(path, ["patches", "places"], "glimpses")
+    patch, order = patch_of(settings, settings.way), order_of(settings, settings.way)
+    if (order is None) != ("next" in bundle.sequence.outputs):
+        raise SettingsError(
+            f"{path} {'has a fixed order of places' if order is None else 'chooses the places itself'}, which does not "
+            f"go with --way {settings.way}. Give the --way of its run."
+        )
+    glimpses = settings.glimpses if order is None else len(order)
+    with fitting_options(path, "--patch, --size and --way"):
+        parts = {"validation": data.valid[0], "test": data.test[0]}
+        outputs = {part: {settings.way: looked(bundle, x, patch, glimpses, order)} for part, x in parts.items()}
+    check_label_count(path, outputs["test"][settings.way]["label"].shape[-1], data.labels, "--data")
+    metrics = judge(outputs, data, settings, run)
+    report(settings, metrics, {}, outputs["test"], data)
+    return run.complete(metrics, PICTURES, results=results_of(metrics))
 
 
 def main(settings: Settings) -> None:

@@ -40,13 +40,13 @@ PICTURES = (
 class Settings(TrainingSettings):
     """The settings of the pipeline; each field is an option of the command."""
 
-    networks: Annotated[str, f"Those to compare, with commas: {', '.join(NAMES)}."] = ",".join(NAMES)
-    copying_networks: Annotated[str, "Those of them that learn to copy too."] = "linear,tanh,relu,lstm,gru"
-    copying_units: Annotated[int, "Units of each layer of those that copy."] = 128
+    networks: Annotated[str, f"Networks to compare, with commas: {', '.join(NAMES)}."] = ",".join(NAMES)
+    copying_networks: Annotated[str, "Networks that learn to copy too, with commas."] = "linear,tanh,lstm,gru"
+    copying_units: Annotated[int, "Units of each layer of the networks that copy."] = 128
     adding_steps: Annotated[int, "Steps of the sequences whose two marked numbers are added."] = 200
     copying_steps: Annotated[int, "Steps for which ten symbols are kept before they are copied."] = 50
     adding_batches: Annotated[int, "Batches of an epoch of the adding task."] = 100
-    copying_batches: Annotated[int, "Batches of an epoch of the copying task."] = 100
+    copying_batches: Annotated[int, "Batches of an epoch of the copying task."] = 50
     batch: Annotated[int, "Sequences in a batch."] = 64
     held_out: Annotated[int, "Sequences for validation, of each task."] = 500
     units: Annotated[int, "Units of each layer of the networks that are measured, and add."] = 64
@@ -91,7 +91,8 @@ class Settings(TrainingSettings):
 
     @property
     def names(self) -> list[str]:
-        return names_in(self.networks)
+        """The networks that are compared; --find-rate searches for the one that is exported."""
+        return [EXPORTED] if self.find_rate else names_in(self.networks)
 
     def names_for(self, task: str) -> list[str]:
         """The networks that learn a task."""
@@ -116,7 +117,7 @@ def run(settings: Settings) -> dict:
         measurements = measure(tasks["adding"], settings, run)
         losses = {name: train_all(name, task, measurements, settings, run) for name, task in tasks.items()}
         measurements |= compared_starts(settings, run) if settings.starts else {}
-        metrics = judge(tasks, measurements, losses, run)
+        metrics = judge(tasks, measurements, losses, settings, run)
         metrics |= export(tasks["adding"], settings, run)
         report(tasks, measurements, losses, metrics, settings)
         return run.complete(metrics, PICTURES, results=results(metrics))
@@ -187,12 +188,12 @@ def suffix_of(task: str, network: str) -> str:
 # ---------------------------------------------------------------------- evaluation
 
 
-def judge(tasks, measurements: dict[str, Any], losses: dict[str, dict[str, list[float]]], run: Run) -> dict[str, Any]:
+def judge(tasks, measurements: dict[str, Any], losses, settings: Settings, run: Run) -> dict[str, Any]:
     """How far the gradients of each network reach, and whether it solves the tasks; tables on the console."""
     from keras_rnnkit.training.gradient_flow import reach
 
     reaches = {name: reach(norms) for name, norms in measurements["norms"].items()}
-    metrics: dict[str, Any] = {"reach": reaches}
+    metrics: dict[str, Any] = {"reach": reaches, "held out": settings.held_out}
     for key, task in tasks.items():
         best = {network: min(epochs, default=None) for network, epochs in losses[key].items()}
         metrics[key] = {"task": task.name, "unit": task.unit, "baseline": task.baseline, "target": task.target}
@@ -200,7 +201,7 @@ def judge(tasks, measurements: dict[str, Any], losses: dict[str, dict[str, list[
             "loss": best,
             "solved": [name for name, loss in best.items() if loss is not None and loss < task.target],
         }
-        run.console.print(table_of(task, metrics[key], reaches))
+        run.console.print(table_of(metrics, key))
     if "start losses" in measurements:
         metrics["starts"] = {name: epochs[-1] for name, epochs in measurements["start losses"].items() if epochs}
         metrics["start task"] = measurements["start task"].name

@@ -114,7 +114,7 @@ def run(settings: Settings) -> dict:
         metrics = judge(parts, vocabulary, settings, run)
         if settings.export:
             metrics |= export(parts, vocabulary, settings, run)
-        shown = best_model(settings, run, len(vocabulary), None, stateful=False)
+        shown = run.best_model(build, settings, len(vocabulary), None, False)
         write_report(settings, metrics, history, vocabulary, parts, shown)
         return run.complete(metrics, PICTURES, metrics.get("sample", ""), results(metrics))
 
@@ -236,17 +236,9 @@ def validation_windows(ids: np.ndarray, settings: Settings):
 MEASURES = {"nats": float, "perplexity": math.exp, "bits": lambda x: x / math.log(2)}
 
 
-def best_model(settings: Settings, run: Run, size: int, batch: int | None, stateful: bool):
-    """A float32 model with the best weights, for any batch size."""
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    return run.restore(build(settings, size, batch, stateful))
-
-
 def judge(parts, vocabulary, settings: Settings, run: Run) -> dict:
     """Perplexity on held-out text, in one row from beginning to end, of the model and of n-gram models."""
-    model = best_model(settings, run, len(vocabulary), 1, stateful=True)
+    model = run.best_model(build, settings, len(vocabulary), 1, True)
     found = {name: nats_of(model, parts[name]) for name in ("valid", "test")}
     metrics: dict = {f"{name}_{what}": f(x) for name, x in found.items() for what, f in MEASURES.items()}
     ngrams = {n: rk.data.Markov(parts["train"], n, len(vocabulary)).perplexity(parts["test"]) for n in (1, 2, 3)}
@@ -298,7 +290,7 @@ def summed_nats(logits: np.ndarray, targets: np.ndarray) -> float:
 def export(parts, vocabulary, settings: Settings, run: Run) -> dict:
     """Write the bundle; compare the perplexity of its graphs with Keras' on the same tokens."""
     test = parts["test"]
-    model = best_model(settings, run, len(vocabulary), None, stateful=False)
+    model = run.best_model(build, settings, len(vocabulary), None, False)
     modes = ["sequence", "stream", "generate"]
     folder = settings.out / "bundle"
     report = rk.export_bundle(model, folder, modes=modes, vocabulary=vocabulary, saved_model=False, tolerance=1e-4)

@@ -21,6 +21,7 @@ from keras_rnnkit.runs.classification import (
     temperature_of,
 )
 from keras_rnnkit.runs.labelled_texts import LabelledData, read_texts, vectors_of
+from keras_rnnkit.runs.lone_bundle import check_label_count, opened
 from keras_rnnkit.runs.loss_curves import plot_losses
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.run import Run
@@ -88,6 +89,7 @@ class Settings(TrainingSettings):
         "tokens",
         "rows",
     )
+    JUDGES_BUNDLES = True
     SMOKE = {"count": 300, "units": 8, "embedding": 8, "epochs": 1}
 
     def __post_init__(self):
@@ -106,11 +108,13 @@ def run(settings: Settings) -> dict:
     """data -> model -> train -> export -> judge -> report"""
     with Run(settings, "sentiment") as run:
         data = read_texts(settings, run)
+        if settings.bundle is not None:
+            return judge_bundle(settings.bundle, data, settings, run)
         model = build(settings, data, run)
         histories = {RNN: train(model, data, settings, run)}
         bag = compared(data, settings, run, histories) if settings.compare else None
         bundle = export(model, data, settings, run)
-        metrics, probabilities = judge(model, bundle, bag, data, run)
+        metrics, probabilities = judge(bundle, bag, data, run)
         report(metrics, probabilities, histories, bundle, data, settings)
         return run.complete(metrics, PICTURES, results=results(metrics))
 
@@ -197,7 +201,7 @@ def export(model, data: LabelledData, settings: Settings, run: Run):
 # ---------------------------------------------------------------------- evaluation
 
 
-def judge(model, bundle, bag, data: LabelledData, run: Run) -> tuple[dict, np.ndarray]:
+def judge(bundle, bag, data: LabelledData, run: Run) -> tuple[dict, np.ndarray]:
     """Accuracy, F1 and calibration on the test texts, by the bundle; beside simple models."""
     from keras_rnnkit.runs.text_classifiers import logits_of, probabilities_of
 
@@ -227,7 +231,8 @@ def judge(model, bundle, bag, data: LabelledData, run: Run) -> tuple[dict, np.nd
         "texts judged": len(truth),
     }
     run.console.print(table_of(metrics))
-    run.say("probable", f"the probabilities are wrong by {metrics['calibration error']:.1%} on average")
+    error = f"wrong by {metrics['calibration error']:.1%} on average"
+    run.say("probable", f"the probabilities of the answers to {len(truth):,} test texts are {error}")
     run.note(always_the_same(answers[RNN], names))
     return metrics, probabilities
 
@@ -244,13 +249,28 @@ def report(
 
     folder = write_metrics(settings, metrics, histories)
     names, truth = data.names.tokens, data.labels["test"]
-    plot_losses({name: ("nats", history) for name, history in histories.items()}, folder / "curves.png")
+    if histories:
+        plot_losses({name: ("nats", history) for name, history in histories.items()}, folder / "curves.png")
     plot_confusion(confusion(truth, probabilities.argmax(1), len(names)), names, folder / "confusion.png")
     plot_reliability(reliability(probabilities, truth), folder / "calibration.png")
     plot_effects(
         [coloured(bundle, place, probabilities, data) for place in to_show(probabilities, truth, data)],
         folder / "words.png",
     )
+
+
+# ---------------------------------------------------------------------- a bundle without its run
+
+
+def judge_bundle(path: Path, data: LabelledData, settings: Settings, run: Run) -> dict:
+    """What can be said about a bundle alone: everything but its training."""
+    bundle = opened(path, ["words"], "sentiment")
+    check_label_count(
+        path, bundle.predict(data.texts["test"][:1])[0].shape[-1], data.names.tokens, "--data, --text, --label"
+    )
+    metrics, probabilities = judge(bundle, None, data, run)
+    report(metrics, probabilities, {}, bundle, data, settings)
+    return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 def main(settings: Settings) -> None:

@@ -13,9 +13,18 @@ import numpy as np
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs import forecast_pictures
-from keras_rnnkit.runs.forecast_bundles import Bundles, inputs_of, interval_factors, largest_difference
+from keras_rnnkit.runs.forecast_bundles import Bundles, inputs_of, interval_factors, largest_difference, opened_bundles
 from keras_rnnkit.runs.forecast_data import pairs_of, read_series, training_windows, validation_streams
-from keras_rnnkit.runs.forecast_judging import Forecasts, backtested, growth_table, no_better, one_step, one_step_table
+from keras_rnnkit.runs.forecast_judging import (
+    Forecasts,
+    always_the_same,
+    backtested,
+    growth_table,
+    no_better,
+    one_step,
+    one_step_table,
+    results,
+)
 from keras_rnnkit.runs.forecast_parts import ScaledSeries
 from keras_rnnkit.runs.forecast_scores import coverage_by_step, steps_to_show
 from keras_rnnkit.runs.loss_curves import plot_losses
@@ -64,7 +73,7 @@ class Settings(TrainingSettings):
     output: Annotated[
         Literal["gaussian", "quantiles"], "What is learned: a normal distribution, or median and two quantiles."
     ] = "gaussian"
-    interval: Annotated[float, "What share of the values the interval is to have inside."] = 0.9
+    interval: Annotated[float, "Share of the values that the interval should contain."] = 0.9
     stretch: Annotated[
         bool | None, "Widen the interval until it covers its share of the validation part. Default: not for the sine."
     ] = None
@@ -80,6 +89,7 @@ class Settings(TrainingSettings):
 
     MAY_DIFFER = (*TrainingSettings.MAY_DIFFER, "data", "compare", "season")
     COUNTS = ("layers", "units", "epochs", "steps_per_epoch", "window", "horizon", "season", "tau", "batch")
+    JUDGES_BUNDLES = True
     SMOKE = {"units": 4, "epochs": 1, "window": 32, "horizon": 4}
     BY_SOURCE = {
         "sine": {"valid_fraction": 0.1, "test_fraction": 0.296, "window": 128, "season": 628, "stretch": False},
@@ -129,13 +139,15 @@ def run(settings: Settings) -> dict:
     """data -> model -> train -> export -> judge -> report"""
     with Run(settings, "series") as run:
         data = read_series(settings, run)
+        if settings.bundle is not None:
+            return judge_bundle(settings.bundle, data, settings, run)
         model = build(settings, data)
         histories = {"RNN": train(model, data, settings, run)}
         small = compared(data, settings, run, histories) if settings.compare else None
         bundles = export(model, data, settings, run)
         metrics, forecasts = judge(bundles, small, data, settings, run)
         report(metrics, forecasts, histories, data, settings)
-        return run.complete(metrics, PICTURES)
+        return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 # ---------------------------------------------------------------------- model
@@ -215,23 +227,24 @@ def export(model, data: ScaledSeries, settings: Settings, run: Run) -> Bundles:
 def judge(bundles: Bundles, small, data: ScaledSeries, settings: Settings, run: Run) -> tuple[dict, Forecasts]:
     """A rolling-origin backtest: forecasts after every step of the test parts, by the bundles and by simple rules."""
     forecasts = backtested(bundles.next, bundles.ahead, small, data, settings)
-    errors = forecasts.errors()
-    run.console.print(growth_table(errors, settings))
+    errors, count = forecasts.errors(), int(np.isfinite(forecasts.truth[:, 0]).sum())
+    run.console.print(growth_table(errors, count, settings))
     coverage = float(coverage_by_step(forecasts.next[..., 0], forecasts.next[..., 2], forecasts.truth[:, :1])[0])
     covered = coverage_by_step(forecasts.ahead[..., 0], forecasts.ahead[..., 2], forecasts.truth)
     inside, steps = f"share of values inside of the {settings.interval:.0%} interval", steps_to_show(settings.horizon)
     metrics: dict[str, Any] = {
         f"{inside}, one step ahead": coverage,
         f"{inside}, by steps ahead": {str(k): float(covered[k - 1]) for k in steps},
-        "forecasts judged": int(np.isfinite(forecasts.truth[:, 0]).sum()),
+        "forecasts judged": count,
         "one step ahead": one_step(forecasts, data, settings),
         "root mean squared error by steps ahead": {
             name: {str(k): float(values[k - 1]) for k in steps} for name, values in errors.items()
         },
     }
-    run.console.print(one_step_table(metrics["one step ahead"]))
-    run.say("interval", f"{coverage:.1%} of the test values are inside of the {settings.interval:.0%} interval")
+    run.console.print(one_step_table(metrics["one step ahead"], count))
+    run.say("interval", f"{coverage:.1%} of {count:,} test values are inside of the {settings.interval:.0%} interval")
     run.note(no_better(errors))
+    run.note(always_the_same(forecasts))
     return metrics, forecasts
 
 
@@ -242,7 +255,8 @@ def report(metrics: dict, forecasts: Forecasts, histories: dict, data: ScaledSer
     """Write metrics.json and the pictures; those of forecasts show the first series."""
     folder, split = write_metrics(settings, metrics, histories), data.splits[0]
     losses = {"RNN": "nats" if settings.output == "gaussian" else "quantile loss", "MLP": "squared error"}
-    plot_losses({name: (losses[name], history) for name, history in histories.items()}, folder / "curves.png")
+    if histories:
+        plot_losses({name: (losses[name], history) for name, history in histories.items()}, folder / "curves.png")
     count = len(split.origins)
     lower, forecast, upper = np.moveaxis(forecasts.next[:count, 0], -1, 0)
     outputs = {"lower": lower, "forecast": forecast, "upper": upper}
@@ -253,6 +267,17 @@ def report(metrics: dict, forecasts: Forecasts, histories: dict, data: ScaledSer
     forecast_pictures.plot_growth(forecasts.errors(), unit, folder / "growth.png")
     covered = coverage_by_step(forecasts.ahead[..., 0], forecasts.ahead[..., 2], forecasts.truth)
     forecast_pictures.plot_coverage(covered, settings.interval, folder / "coverage.png")
+
+
+# ---------------------------------------------------------------------- a bundle without its run
+
+
+def judge_bundle(path: Path, data: ScaledSeries, settings: Settings, run: Run) -> dict:
+    """What can be said about the two bundles alone: everything but their training."""
+    bundles = opened_bundles(path, data, settings)
+    metrics, forecasts = judge(bundles, None, data, settings, run)
+    report(metrics, forecasts, {}, data, settings)
+    return run.complete(metrics, PICTURES, results=results(metrics))
 
 
 def main(settings: Settings) -> None:

@@ -64,7 +64,7 @@ def run(settings: Settings) -> dict:
         words, parts, vocabulary = read(settings, run)
         model = build(settings, len(vocabulary))
         history = train(model, parts, vocabulary, settings, run)
-        model = best_model(settings, run, len(vocabulary))
+        model = run.best_model(build, settings, len(vocabulary))
         metrics = judge(model, parts["test"], run) | {"epochs": len(history)}
         bundle = export(model, vocabulary, settings)
         run.say("exported", str(bundle.folder))
@@ -149,14 +149,6 @@ def train(model, parts, vocabulary, settings: Settings, run: Run) -> list[dict[s
         tokens=int((x > 0).sum()) // len(rows),
         sample=lambda model: ", ".join(continuation(model, vocabulary, start, 30, settings.temperature, end=end)),
     )
-
-
-def best_model(settings: Settings, run: Run, size: int):
-    """A float32 model with the best weights."""
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    return run.restore(build(settings, size))
 
 
 # ---------------------------------------------------------------------- evaluation

@@ -5,6 +5,12 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+# tf2onnx copies the graph before each of its optimizers, in case one fails. Without the copies a failure is an error.
+os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The processes of pytest-xdist share the cores already. More threads of TensorFlow would wait for one another.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
 import numpy as np
 import pytest
 

@@ -2,7 +2,8 @@
 
 Importing TensorFlow takes four seconds of processor time, and dozens of tests need a process of their own. The process
 that is forked has imported TensorFlow and NumPy, and neither Keras nor anything of ours; whatever a program imports
-after that, it imports as in a process started by hand.
+after that, it imports as in a process started by hand. Programs whose imports are not what is tested are forks of a
+second process, itself a fork of the first, which has imported Keras and our layers too.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def python(*arguments, cwd=None, timeout=600, env=None) -> subprocess.CompletedProcess:
+def python(*arguments, cwd=None, timeout=600, env=None, with_keras=False) -> subprocess.CompletedProcess:
     """Like `subprocess.run([sys.executable, *arguments], capture_output=True, text=True)`.
 
     The arguments may begin with `-W FILTER`; then comes `-c CODE`, `-m MODULE` or the path of a script. env: variables
-    that differ from those of this process.
+    that differ from those of this process. with_keras: whether Keras and our layers may be imported already.
     """
     with tempfile.TemporaryDirectory() as folder:
         streams = [os.path.join(folder, name) for name in ("stdout", "stderr")]
@@ -34,6 +35,7 @@ def python(*arguments, cwd=None, timeout=600, env=None) -> subprocess.CompletedP
             "cwd": str(cwd or os.getcwd()),
             "env": env or {},
             "streams": streams,
+            "with_keras": with_keras,
         }
         returncode = exit_code(request, timeout)
         stdout, stderr = (Path(stream).read_text(errors="replace") for stream in streams)
@@ -72,17 +74,64 @@ def forked_process() -> subprocess.Popen:
 
 
 def serve_forks() -> None:
-    """For each request, a line of JSON: fork, run the program in the child, and print its exit code."""
+    """Answer the requests of `python`, which come as lines of JSON."""
     import numpy  # noqa: F401
     import tensorflow  # noqa: F401
 
     assert "keras" not in sys.modules
     del os.environ["TF_USE_LEGACY_KERAS"]
+    second = Second()
     for line in sys.stdin:
-        child = os.fork()
-        if not child:
-            run_as_main(**json.loads(line))
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        request = json.loads(line)
+        print(second.exit_code(line) if request.pop("with_keras") else exit_code_of_fork(request), flush=True)
+    second.end()
+
+
+def exit_code_of_fork(request: dict) -> int:
+    """Fork, and run the program in the child."""
+    child = os.fork()
+    if not child:
+        run_as_main(**request)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+class Second:
+    """The process that has imported Keras too; started at the first need."""
+
+    pid = 0
+
+    def exit_code(self, line: str) -> int:
+        if not self.pid:
+            self.start()
+        self.requests.write(line)
+        self.requests.flush()
+        return int(self.answers.readline())
+
+    def start(self) -> None:
+        (requests, write), (read, answers) = os.pipe(), os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            os.close(write)
+            os.close(read)
+            answer_with_keras(requests, answers)
+            os._exit(0)
+        os.close(requests)
+        os.close(answers)
+        self.requests, self.answers = os.fdopen(write, "w"), os.fdopen(read)
+
+    def end(self) -> None:
+        if self.pid:
+            self.requests.close()
+            os.waitpid(self.pid, 0)
+
+
+def answer_with_keras(requests: int, answers: int) -> None:
+    import keras_rnnkit.layers.facades  # noqa: F401
+
+    for line in os.fdopen(requests):
+        request = json.loads(line)
+        del request["with_keras"]
+        os.write(answers, f"{exit_code_of_fork(request)}\n".encode())
 
 
 def run_as_main(arguments: list[str], cwd: str, env: dict[str, str], streams: list[str]) -> None:

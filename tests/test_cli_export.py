@@ -73,7 +73,7 @@ def test_an_option_out_of_range(saved, tmp_path):
 
 
 def test_a_foreign_onnx_file(tmp_path):
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="Needs onnx: pip install 'keras-rnnkit[export]'")
     value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n"])
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Neg", ["x"], ["y"])],

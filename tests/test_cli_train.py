@@ -13,6 +13,7 @@ import typer
 from keras_rnnkit.cli.training import load_pipeline, pipeline_names, run_command
 from keras_rnnkit.runs.errors import Interrupted, TrainingDiverged
 from keras_rnnkit.text import TextError
+from tests import forking
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,7 +71,9 @@ def test_missing_packages_are_named_before_the_data_is_read(tmp_path):
 
 
 def test_an_error_of_the_user_is_one_sentence(tmp_path):
-    done = python("-m", "keras_rnnkit", "train", "words", "--data", "nowhere.txt", cwd=tmp_path)
+    done = forking.python(
+        "-m", "keras_rnnkit", "train", "words", "--data", "nowhere.txt", cwd=tmp_path, with_keras=True
+    )
     assert done.returncode == 2 and done.stderr == "There is no file 'nowhere.txt'.\n", done.stderr
 
 

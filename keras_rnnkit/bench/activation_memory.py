@@ -6,13 +6,18 @@ import os
 import subprocess
 import sys
 
-CONTENDERS = ("stock", "ours", "ours, checkpoint")
+CONTENDERS = {
+    "stock": "keras.layers.LSTM(units)",
+    "ours": "rk.LSTM(units)",
+    "ours, checkpoint": "rk.LSTM(units, memory='checkpoint')",
+}
+"""Expressions of Python that make the layers."""
 SCRIPT = """
 import sys
 import keras, numpy as np, tensorflow as tf
 import keras_rnnkit as rk
-name, (batch, steps, features, units) = sys.argv[1], map(int, sys.argv[2:])
-layer = keras.layers.LSTM(units) if name == "stock" else rk.LSTM(units, memory="checkpoint" if "," in name else "keep")
+batch, steps, features, units = map(int, sys.argv[2:])
+layer = eval(sys.argv[1])
 layer.build((None, None, features))
 x = tf.constant(np.random.default_rng(0).normal(size=(batch, steps, features)).astype("float32"))
 @tf.function
@@ -32,15 +37,16 @@ print((resident("VmHWM") - before) / 1024)
 
 def of_all(sizes: tuple[int, ...]) -> dict[str, float]:
     """For each contender the MB at the peak of a training step of an LSTM that returns its last output."""
-    return {name: megabytes(name, sizes) for name in CONTENDERS}
+    return {name: megabytes(make, sizes) for name, make in CONTENDERS.items()}
 
 
-def megabytes(name: str, sizes: tuple[int, ...]) -> float:
-    command = [sys.executable, "-c", SCRIPT, name, *map(str, sizes)]
+def megabytes(make: str, sizes: tuple[int, ...]) -> float:
+    """MB at the peak of a training step of the layer that the expression `make` gives for `units`."""
+    command = [sys.executable, "-c", SCRIPT, make, *map(str, sizes)]
     # Arrays that are freed must go back to the system at once; the allocator that comes with oneDNN keeps them.
     returned = {"MALLOC_MMAP_THRESHOLD_": "65536", "TF_ENABLE_ONEDNN_OPTS": "0"}
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", **returned}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
-        raise RuntimeError(f"The memory of {name} was not measured: {done.stderr[-2000:]}")
+        raise RuntimeError(f"The memory of {make} was not measured: {done.stderr[-2000:]}")
     return float(done.stdout.split()[-1])

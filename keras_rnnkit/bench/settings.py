@@ -63,6 +63,24 @@ class TranslateBench:
 
 
 @dataclass(frozen=True)
+class WebBench:
+    """Of `rnnkit bench web`."""
+
+    units: Annotated[int, "Units of the GRU."] = 128
+    features: Annotated[int, "Features of each step."] = 32
+    blocks: Annotated[int, "Blocks of 20 steps; the result is the median of their means."] = 200
+    ort: Annotated[Path | None, "The npm package onnxruntime-web. Default: the page fetches it from a public network."] = (
+        None
+    )
+    browser: Annotated[Path | None, "The program of a browser like Chromium. Default: the first that is installed."] = None
+
+    def __post_init__(self):
+        for name in ("units", "features", "blocks"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be 1 or more. Received: {name}={getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
 class TrainBench:
     """Settings of `rnnkit bench train`."""
 

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 import keras_rnnkit as rk
+from keras_rnnkit.bench import activation_memory
 from keras_rnnkit.bench.settings import TrainBench
 from keras_rnnkit.bench.train import fair_turns, where
 from keras_rnnkit.bench.train_rows import Shape
@@ -23,6 +24,12 @@ from keras_rnnkit.timing import Times, side_by_side
 UNITS = 256
 SHAPES = [Shape(batch, steps, UNITS, UNITS) for steps in (64, 256, 1024, 4096) for batch in (1, 16)]
 QUICK = [Shape(2, 18, 8, 8)]
+WEIGHED = (16, 256, UNITS, UNITS)
+"""Rows, steps, features and units of the training step whose memory is taken."""
+KERNELS = Shape(16, 1024, UNITS, UNITS)
+"""Where minGRU is run by its kernel and by the plain loop."""
+WHOLE = 1000
+"""Steps of the whole sequence that an exported file runs."""
 MOST_STEPS = 30_000
 """Steps times rows that one contender runs in all turns of a shape together, so that long shapes take few turns."""
 
@@ -37,6 +44,7 @@ CONTENDERS: dict[str, Callable[[int], Any]] = {
     "LSTM": lambda units: rk.LSTM(units, return_sequences=True),
     "GRU": lambda units: rk.GRU(units, return_sequences=True),
     "sLSTM": of(rk.cells.SLSTMCell),
+    "mLSTM": of(rk.cells.MLSTMCell),
     "IndRNN": of(rk.cells.IndRNNCell),
     "minGRU": of(rk.cells.MinGRUCell),
     "minLSTM": of(rk.cells.MinLSTMCell),
@@ -59,13 +67,21 @@ class CellTimes:
 
 @dataclass(frozen=True)
 class Result:
-    """weights: how many numbers each cell learns. stream: milliseconds of a step of the exported stream."""
+    """What was measured.
+
+    weights: how many numbers each cell learns. stream: milliseconds of a step of the exported stream. whole: those of
+    an exported sequence of `WHOLE` steps. memory: MB of a training step of the shape `WEIGHED`. kernels: milliseconds
+    of a training step of minGRU on each kernel.
+    """
 
     machine: str
     load: float
     rows: list[CellTimes]
     weights: dict[str, int]
     stream: dict[str, Times]
+    whole: dict[str, Times]
+    memory: dict[str, float]
+    kernels: dict[str, Times]
 
 
 def run(settings: TrainBench, tell: Callable[[str], Any] = lambda stage: None) -> Result:
@@ -76,15 +92,34 @@ def run(settings: TrainBench, tell: Callable[[str], Any] = lambda stage: None) -
         steps = {name: training_step(CONTENDERS[name], shape).run for name in names}
         turns = max(3, min(settings.repeats, MOST_STEPS // (shape.batch * shape.steps)))
         rows.append(CellTimes(str(shape), fair_turns(steps, turns)))
-    tell("step by step")
-    units = QUICK[0].units if settings.quick else UNITS
+    tell("exported")
+    units, quick = QUICK[0].units if settings.quick else UNITS, settings.quick
     weights = {name: built(CONTENDERS[name], units).count_params() for name in names}
-    result = Result(where(), load, rows, weights, streams(names, units, 20 if settings.quick else 2000))
+    stream, whole = exported(names, units, 20 if quick else 2000, 3 if quick else 30)
+    tell("memory")
+    memory = {name: megabytes(name, (2, 18, 8, 8) if quick else WEIGHED) for name in names}
+    tell("kernels")
+    kernels = both_kernels(QUICK[0] if quick else KERNELS, 3)
+    result = Result(where(), load, rows, weights, stream, whole, memory, kernels)
     if settings.json:
         temporary = settings.json.with_suffix(".part")
         temporary.write_text(json.dumps(asdict(result), indent=2), encoding="utf-8")
         temporary.replace(settings.json)
     return result
+
+
+def megabytes(name: str, sizes: tuple[int, ...]) -> float:
+    return activation_memory.megabytes(f"__import__({__name__!r}, fromlist='_').CONTENDERS[{name!r}](units)", sizes)
+
+
+def both_kernels(shape: Shape, turns: int) -> dict[str, Times]:
+    """A training step of minGRU by its own kernel and by the plain loop over time."""
+
+    def on(kernel: str):
+        cell = rk.cells.MinGRUCell
+        return training_step(lambda units: rk.Recurrent(cell(units), kernel=kernel, return_sequences=True), shape).run
+
+    return fair_turns({kernel: on(kernel) for kernel in ("parallel", "scan")}, turns, warm=1)
 
 
 def built(make, units: int):
@@ -100,27 +135,31 @@ def training_step(make, shape: Shape):
     return gradient_step(built(make, shape.units), x, upstream, None)
 
 
-def streams(names: list[str], units: int, repeats: int) -> dict[str, Times]:
-    """A step of one row in onnxruntime on one thread, for each cell."""
+def exported(names: list[str], units: int, repeats: int, whole_repeats: int):
+    """A step of a stream, and a whole sequence, for each cell: one row in onnxruntime on one thread."""
     with tempfile.TemporaryDirectory() as folder:
-        runs = [stream_step(name, units, Path(folder)) for name in names]
-        return dict(zip(names, side_by_side(*runs, repeats=repeats), strict=True))
+        steps = [onnx_run(name, units, Path(folder), "stream", 1) for name in names]
+        sequences = [onnx_run(name, units, Path(folder), "sequence", WHOLE) for name in names]
+        stream = dict(zip(names, side_by_side(*steps, repeats=repeats), strict=True))
+        return stream, dict(zip(names, side_by_side(*sequences, repeats=whole_repeats), strict=True))
 
 
-def stream_step(name: str, units: int, folder: Path) -> Callable[[], object]:
+def onnx_run(name: str, units: int, folder: Path, mode: str, steps: int) -> Callable[[], object]:
     import onnxruntime
 
-    file = folder / f"{name.replace(' ', '_')}.onnx"
-    model = keras.Sequential([keras.Input((None, units)), CONTENDERS[name](units)])
-    rk.export_onnx(model, file, mode="stream", verify=False)
+    file = folder / f"{name.replace(' ', '_')}_{mode}.onnx"
+    model = keras.Sequential([keras.Input((None, units), name="x"), CONTENDERS[name](units)])
+    rk.export_onnx(model, file, mode=mode, verify=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(file, options)
-    feeds = {
-        i.name: np.zeros([1 if isinstance(n, str) or n is None else n for n in i.shape], "float32")
-        for i in session.get_inputs()
-    }
+    feeds = {i.name: np.zeros(free_sizes(i.shape, steps), "float32") for i in session.get_inputs()}
     return lambda: session.run(None, feeds)
+
+
+def free_sizes(shape, steps: int) -> list[int]:
+    """The shape of one row; an array with three axes has steps."""
+    return [n if isinstance(n, int) else steps if axis == 1 else 1 for axis, n in enumerate(shape)]
 
 
 def lines(result: Result) -> Iterator[str]:
@@ -133,5 +172,13 @@ def lines(result: Result) -> Iterator[str]:
     for name, times in result.stream.items():
         ratio = times.median / result.stream[BASE].median
         yield f"  {name:<12} {times!s:<34} {ratio:6.2f} of {BASE}'s time; {result.weights[name]:,} weights"
+    yield f"a sequence of {WHOLE} steps, one row, one thread of onnxruntime"
+    for name, times in result.whole.items():
+        yield f"  {name:<12} {times!s:<34} {result.whole[BASE].median / times.median:6.2f}x of {BASE}"
+    yield "memory of a training step"
+    for name, megabytes_of in result.memory.items():
+        yield f"  {name:<12} {megabytes_of:8.1f} MB, {megabytes_of / result.memory[BASE]:.2f} of {BASE}'s"
+    parallel, scan = result.kernels["parallel"], result.kernels["scan"]
+    yield f"minGRU on its kernel {parallel}, on the plain loop {scan}: {scan.median / parallel.median:.1f}x"
     yield f"medians (10th to 90th percentile); the load was {result.load:.1f} at the start"
     yield result.machine

@@ -1,4 +1,4 @@
-"""Keras' own cells, read as ours."""
+"""Our cell for each of Keras' own cells."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def adopt(cell: Any) -> Cell | None:
     counterpart = COUNTERPARTS.get(type(cell))
     if counterpart is None:
         return None
-    # From the attributes, since a config would spell lambdas and functions that are not registered.
+    # Read from the attributes, because a config cannot hold lambdas and functions that are not registered.
     arguments = {name: getattr(cell, name) for name in argument_names(counterpart) if hasattr(cell, name)}
     ours = counterpart(**arguments, name=cell.name, dtype=cell.dtype_policy, trainable=cell.trainable)
     if cell.built:

@@ -83,10 +83,10 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
     """Width of the fixed vector that a conditioned cell keeps as its last state; None in all other cells."""
 
     adds_noise = False
-    """Whether `inputs` adds noise in training, so that what it returns is more than the array z."""
+    """Whether `inputs` adds noise in training, and then returns more than the array z."""
 
     needs_all_steps = False
-    """Whether training takes statistics of all steps at once, which a loop that goes step by step cannot give."""
+    """Whether training takes statistics of all steps at once, which a loop over single steps cannot provide."""
 
     def __init__(self, units: int, dropout: float = 0.0, recurrent_dropout: float = 0.0, seed=None, **kwargs):
         kwargs.pop("implementation", None)  # one implementation serves both of Keras'
@@ -126,7 +126,7 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
     # ------------------------------------------------------------------ the gradient, where it is written out
 
     def gates_saved(self, ops, w, z, r, state):
-        """Like `gates`, with a list of arrays [..., size] behind the states: what `gates_backward` needs to know."""
+        """The results of `gates`, and a list of the arrays [..., size] that `gates_backward` reads."""
         raise NotImplementedError(f"{type(self).__name__} has no written-out gradient")
 
     def gates_backward(self, ops, w, saved, before, after, d_state):
@@ -157,7 +157,7 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         return []
 
     def use_noise(self, noise: list[Any]) -> None:
-        """Take this noise, one step of what `draw_noise` returned, in the next call with training=True."""
+        """Use this noise, one step of what `draw_noise` returned, in the next call with training=True."""
 
     # ------------------------------------------------------------------ as a Keras layer
 

@@ -28,7 +28,7 @@ class BatchNormCell(WrapperCell):
     Around a `ConditionedCell` the sum W x_t + W_ih v is normalised; inside it, W x_t alone. Zoneout goes around
     this cell: ZoneoutCell(BatchNormCell(cell)).
 
-    Shapes: as those of the wrapped cell; gain, running_mean and running_variance [width of z].
+    Shapes: those of the wrapped cell; gain, running_mean and running_variance [width of z].
 
     Arguments:
         cell: the cell whose input to normalise.
@@ -86,7 +86,7 @@ class BatchNormCell(WrapperCell):
         for average, value in ((self.running_mean, mean), (self.running_variance, variance)):
             old = keras.ops.convert_to_tensor(average)
             new = old * self.momentum + keras.ops.cast(value, old.dtype) * (1.0 - self.momentum)
-            average.assign(keras.ops.where(count > 0, new, old))  # a batch without a valid step says nothing
+            average.assign(keras.ops.where(count > 0, new, old))  # a batch without a valid step has no statistics
 
 
 def statistics(z, mask):

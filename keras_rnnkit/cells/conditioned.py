@@ -22,7 +22,7 @@ class ConditionedCell(WrapperCell):
     v is the last state, one that never changes: `Recurrent(cell)(x, condition=v)` sets it, as does the last item
     of `initial_state`; `return_state=True` and a stream return it unchanged. W_ih v is computed once for a sequence.
 
-    Shapes: as those of the wrapped cell; v [B, V]; condition_kernel W_ih [V, width of z].
+    Shapes: those of the wrapped cell; v [B, V]; condition_kernel W_ih [V, width of z].
 
     Arguments:
         cell: the cell to condition.

@@ -9,7 +9,7 @@ from keras_rnnkit.cells.lstm import LSTMCell
 
 @keras.saving.register_keras_serializable(package="keras_rnnkit")
 class CoupledLSTMCell(LSTMCell):
-    """LSTM with coupled gates: new values enter the memory in the share in which old ones are forgotten.
+    """LSTM with coupled gates: the input gate is 1 - f, so the memory takes in as much as it forgets.
 
         f = sigmoid(W_f x_t + U_f h_{t-1} + b_f)
         g =    tanh(W_g x_t + U_g h_{t-1} + b_g)
@@ -20,7 +20,7 @@ class CoupledLSTMCell(LSTMCell):
     Paper: K. Greff, LSTM: a search space odyssey, 2015 (CIFG), which found no loss on its tasks with three quarters
     of the weights of an LSTM.
 
-    Shapes and arguments as `LSTMCell`, with three gates in the order f, g, o: kernel [D, 3U].
+    Shapes and arguments are those of `LSTMCell`, with three gates in the order f, g, o: kernel [D, 3U].
 
     >>> CoupledLSTMCell(8).gate_count
     3

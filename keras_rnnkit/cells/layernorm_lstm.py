@@ -27,7 +27,7 @@ class LayerNormLSTMCell(LSTMCell):
     Paper: J. Ba, J. Kiros and G. Hinton, Layer normalization, 2016, equations 20 to 22. The paper gives each product
     a bias of its own; here there is one, because only their sum has an effect.
 
-    Shapes and arguments as `LSTMCell`; gains a_x, a_h [4U] and a_c [U] start at one, b_c [U] at zero.
+    Shapes and arguments are those of `LSTMCell`; gains a_x, a_h [4U] and a_c [U] start at one, b_c [U] at zero.
 
     Arguments, besides those of `LSTMCell`:
         epsilon: number added to the variance.

@@ -20,8 +20,8 @@ class PeepholeLSTMCell(LSTMCell):
 
     Paper: F. Gers, N. Schraudolph and J. Schmidhuber, Learning precise timing, 2002.
 
-    Shapes and arguments as `LSTMCell`. The peephole_kernel [3, U] has the rows p_i, p_f, p_o; it starts at zero and
-    has the regularizer and constraint of the recurrent kernel.
+    Shapes and arguments are those of `LSTMCell`. The peephole_kernel [3, U] has the rows p_i, p_f, p_o; it starts at
+    zero and has the regularizer and constraint of the recurrent kernel.
 
     >>> cell = PeepholeLSTMCell(8)
     >>> cell.build((None, 4))

@@ -11,7 +11,7 @@ from keras_rnnkit.ops import activations
 
 
 def _hard_sigmoid(ops, y):
-    """1/6 between its two flat ends. y itself tells where that is, because the ends are exactly 0 and 1."""
+    """1/6 where the function rises. Its value shows where it is flat, because it is exactly 0 or 1 there."""
     return ops.where((y > 0.0) & (y < 1.0), ops.zeros_like(y) + 1.0 / 6.0, ops.zeros_like(y))
 
 

@@ -26,11 +26,10 @@ class ZoneoutCell(WrapperCell):
 
     Paper: D. Krueger, Zoneout: regularizing RNNs by randomly preserving hidden activations, 2016.
 
-    The noise of all steps is drawn before the loop and is an input of it. `keras.layers.RNN` has no place for it, so
-    inside it one draw serves all steps of a sequence.
+    The noise of all steps is drawn before the loop and is an input of it. `keras.layers.RNN` cannot pass it to
+    the cell, so there a single draw serves all steps of a sequence.
 
-    Shapes: as those of the wrapped cell. The fixed vector of a `ConditionedCell` is no state that could change, so it
-    has no rate.
+    Shapes: those of the wrapped cell. The fixed vector of a `ConditionedCell` never changes, so it has no rate.
 
     Arguments:
         cell: the cell to wrap.
@@ -94,7 +93,7 @@ class ZoneoutCell(WrapperCell):
         super().use_noise(noise[len(self.sizes) :])
 
     def get_dropout_mask(self, step_input):
-        """Keras' loop calls this before its first step; the draw that all its steps share is made here."""
+        """Keras' loop calls this before its first step, so the draw that all its steps share is made here."""
         if self._keep is None:
             self._keep = self.draw(keras.ops.shape(step_input)[:-1], step_input.dtype)
         return super().get_dropout_mask(step_input)

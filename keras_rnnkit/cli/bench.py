@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from keras_rnnkit.bench.settings import DistributeBench, ExportBench, ServeBench, TrainBench, TranslateBench
+from keras_rnnkit.bench.settings import (
+    DistributeBench,
+    ExportBench,
+    ServeBench,
+    TrainBench,
+    TranslateBench,
+    WebBench,
+)
 from keras_rnnkit.cli.options import options_of
 from keras_rnnkit.cli.refusals import REFUSED, need, refuse
 from keras_rnnkit.stages import stages
@@ -49,6 +56,22 @@ def bench_translate(settings: TranslateBench) -> None:
     with stages("bench translate") as progress:
         found = table.run(settings, progress)
     for line in table.lines(found, settings):
+        typer.echo(line)
+
+
+@bench_app.command("web")
+@options_of(WebBench)
+def bench_web(settings: WebBench) -> None:
+    """A step of a stream in a browser, beside the same step in Python."""
+    need("train,export", "keras", "tensorflow", "tf2onnx", "onnxruntime")
+    from keras_rnnkit.bench import web as measured
+    from keras_rnnkit.web.errors import SiteError
+
+    try:
+        times = measured.run(settings)
+    except SiteError as error:
+        refuse(str(error))
+    for line in measured.lines(times, settings):
         typer.echo(line)
 
 

@@ -33,6 +33,11 @@ def web(
     if len(folders) < 2:
         refuse("rnnkit web takes one bundle or more, and the folder to write. Received: one folder.")
     *bundles, out = folders
+    for path in [path for path in bundles if path.is_file()]:  # such as exported/README.md of exported/*
+        typer.echo(f"{path} is a file, not a bundle, and was left out.")
+        bundles.remove(path)
+    if quantized not in (None, "int8", "float16"):
+        refuse(f"--quantized is int8 or float16. Received: {quantized}.")
     try:
         site = build(bundles, out, ort, quantized)
     except SiteError as error:

@@ -15,7 +15,7 @@ from keras_rnnkit.layers.bidirectional import Bidirectional
 
 
 class Conversion:
-    """What stands for each layer in one conversion. A layer that is used twice, or that refers back to the layer
+    """The replacements of layers in one conversion. A layer that is used twice, or that refers back to the layer
     around it, has a single replacement.
 
     remarks: the path and the reason for each attribute that still leads to the original.
@@ -95,7 +95,7 @@ class Conversion:
 
 
 def holds_stock_layers(layer) -> bool:
-    """Whether there is something to convert: in the layer or inside it."""
+    """Whether the layer is, or holds, a layer that can be converted."""
     return any(is_stock(inner) and reason_to_keep(inner) is None for inner in keras_internals.flatten_layers(layer))
 
 

@@ -126,7 +126,7 @@ class LabelledTexts:
         return x, y, np.ones(len(y), np.float32) if self.weights is None else self.weights[y]
 
     def places(self, number: int) -> np.ndarray:
-        """Which of the texts are in a batch of the epoch."""
+        """The numbers of the texts in a batch of the epoch."""
         if self._current[0] != self.epoch:
             batches = np.split(self._order(), self._ends[:-1])
             if self.seed is not None:

@@ -149,7 +149,7 @@ class Pairs:
 
 
 def ends_of(lengths: np.ndarray, tokens: int, rows: int) -> list[int]:
-    """Where batches of sorted pairs end, so that none has more rows or, padding included, more tokens than allowed.
+    """The ends of batches of sorted pairs. No batch has more rows or, with its padding, more tokens than allowed.
 
     >>> ends_of(np.array([[2, 2], [2, 2], [2, 4], [8, 8]]), tokens=12, rows=9)
     [2, 3, 4]

@@ -19,7 +19,7 @@ MISSING = ("", "na", "n/a", "nan", "null", "none", ".")
 GAPS = ("refuse", "interpolate")
 
 IRREGULAR = 0.3
-"""How far a time may be from a whole number of steps, in steps. Months and years are less uneven than that."""
+"""The largest distance of a time from a whole number of steps, in steps. Months and years stay below it."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def interpolated(column: np.ndarray, path: str = "") -> np.ndarray:
     >>> interpolated(np.array([1.0, np.nan, 3.0])).tolist()
     [1.0, 2.0, 3.0]
     """
-    there = np.isfinite(column)
-    if not there.any():
+    present = np.isfinite(column)
+    if not present.any():
         raise TextError(f"A column of {path!r} has no number.")
-    return np.interp(np.arange(len(column)), np.flatnonzero(there), column[there])
+    return np.interp(np.arange(len(column)), np.flatnonzero(present), column[present])

@@ -1,4 +1,4 @@
-"""How often tokens and n-grams occur in a text."""
+"""Counts of tokens and n-grams in a text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAMES = {1: "unigrams", 2: "bigrams", 3: "trigrams"}
 
 
 def ngram_counts(tokens: Sequence[Any], n: int = 1) -> Counter[tuple[Any, ...]]:
-    """How often each sequence of n tokens occurs.
+    """The number of occurrences of each sequence of n tokens.
 
     Arguments:
         tokens: a text, or a list of tokens.

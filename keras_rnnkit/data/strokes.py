@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 DOWN, UP, END = range(3)
-"""What the pen does after a point: it draws on, it is lifted for the next stroke, or the digit is complete."""
+"""The states of the pen after a point: it draws on, it is lifted for the next stroke, or the digit is complete."""
 
 Curve = tuple[tuple[float, float], ...]
 SHAPES: dict[str, tuple[Curve, ...]] = {

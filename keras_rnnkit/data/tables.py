@@ -34,7 +34,7 @@ class Table:
         return len(self.lines)
 
     def place(self, row: int, column: str) -> str:
-        """Where a cell is, for errors."""
+        """The row and column of a cell, for errors."""
         return f"Line {self.lines[row]} of {self.path!r}, column {column!r}"
 
 
@@ -103,9 +103,9 @@ def csv_rows(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
 def checked_header(cells: list[str], path: str) -> list[str]:
     """The names of the columns, each of which must be there once."""
     names = [cell.strip() for cell in cells]
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise TextError(f"Line 1 of {path!r} names the column {twice!r} twice. Rename one of them.")
+    duplicate = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if duplicate is not None:
+        raise TextError(f"Line 1 of {path!r} names the column {duplicate!r} twice. Rename one of them.")
     return names
 
 

@@ -13,7 +13,7 @@ ORDERS = ("sequential", "random")
 
 
 class Places:
-    """Where the windows of each batch of an epoch begin [B], and how long they are.
+    """The beginnings [B] and the length of the windows of each batch of an epoch.
 
     Arguments:
         count: the number of batches.
@@ -96,11 +96,11 @@ class Windows:
 
     @property
     def row_length(self) -> int:
-        """How many tokens a row goes through in sequential order."""
+        """The number of tokens that a row reads in sequential order."""
         return (len(self.ids) - 1) // self.batch
 
     def places(self, epoch: int) -> Places:
-        """Where each window of each batch begins [B], and how long they are."""
+        """The beginnings [B] and the length of the windows of each batch."""
         if self.order == "random":
             return self._random_places(np.random.default_rng([self.seed, epoch]))
         ends = self._ends(np.random.default_rng([self.seed, epoch]))
@@ -113,7 +113,7 @@ class Windows:
         return Places(len(ends), at)
 
     def _ends(self, random: np.random.Generator) -> np.ndarray:
-        """Where the windows of a row end, counted from its first token."""
+        """The ends of the windows of a row, counted from its first token."""
         count = self.row_length // self.steps
         if not self.varied:
             return self.steps * np.arange(1, count + 1)

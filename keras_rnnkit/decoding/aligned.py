@@ -34,7 +34,7 @@ def align(
     noise: Array | None = None,
     end: int | None = None,
 ) -> Aligned:
-    """Tokens as `generate` gives them, with the attention that went with each.
+    """The tokens that `generate` returns, with the attention of each.
 
     Arguments:
         ops, strategy, steps, noise, end: as for `generate`.

@@ -12,13 +12,13 @@ from keras_rnnkit.decoding.strategy import SINGLE, WHOLE, Strategy, equal
 from keras_rnnkit.ops.protocol import Array, Ops
 
 NONE_YET = -1e9
-"""The score of a place for which there is no hypothesis yet. Finite, so that it can be reported as JSON."""
+"""The score of a hypothesis that does not exist yet. It is finite, so that it can be reported as JSON."""
 
 
 class Hypotheses(NamedTuple):
-    """Where each of K hypotheses of B sequences stands. token: [B * K]; the others [B, K], as in `Picked`.
+    """The state of K hypotheses of each of B sequences. token: [B * K]; the other fields [B, K], as in `Picked`.
 
-    greedy: 1.0 at the place of the hypothesis that took the likeliest token every time.
+    greedy: 1.0 for the hypothesis that took the likeliest token every time, 0.0 for the others.
     """
 
     token: Array
@@ -29,23 +29,24 @@ class Hypotheses(NamedTuple):
 
 
 class Beam(Strategy):
-    """Keeps the `width` best beginnings, and lets each go on with every token.
+    """Keeps the `width` best hypotheses, and extends each of them by every token.
 
         score = sum of log p(token);  ranked at the end by score / ((5 + length) / 6) ** length_penalty
 
     Paper: Wu, Google's neural machine translation system, 2016 (the penalty; 0 ranks by the score itself). A finished
-    hypothesis keeps its place as it is as long as no more than width - 1 others are better. The one that `Greedy` would
-    have found keeps a place whatever comes, so the best of a beam never ranks below it; a plain beam may drop it, and
-    then find nothing as good.
+    hypothesis stays in the beam as it is while fewer than `width` others are better. The hypothesis that `Greedy` would
+    return always stays, so the best of a beam never ranks below it. A plain beam search may drop it and end with a
+    worse one.
 
-    The rows of a sequence stand one below the other: row b * width + k is hypothesis k of sequence b. Where there are
-    fewer continuations than places, the places left over are reported last, with scores of -1e9 and below.
+    The hypotheses of a sequence are consecutive rows of the batch: row b * width + k is hypothesis k of sequence b.
+    Where there are fewer than `width` continuations, the missing hypotheses are reported last, with scores of -1e9 and
+    below.
 
     Arguments:
-        width: hypotheses kept of each sequence, K; with 1 it is `Greedy`.
+        width: number K of hypotheses of each sequence; with 1 it is `Greedy`.
         length_penalty: 0 ranks by the score, which favours short hypotheses; 0.6 to 1 is common.
-        early_stopping: end when the best hypothesis so far of every sequence is finished, instead of all of them. The
-            best is the same where there is no length penalty, since scores only fall; the others may be cut short.
+        early_stopping: end when the best hypothesis of every sequence is finished, instead of all hypotheses. Without a
+            length penalty the best one is the same, because scores only fall; the others may be cut short.
 
     >>> import keras_rnnkit.ops.numpy as ops
     >>> from keras_rnnkit.decoding import generate
@@ -66,7 +67,7 @@ class Beam(Strategy):
         self.early_stopping = early_stopping
 
     def begin(self, ops: Ops, logits: Array) -> Hypotheses:
-        """One live hypothesis; the others would only repeat it."""
+        """One hypothesis for each sequence. The other ones would be copies of it, so they get the score `NONE_YET`."""
         none = ops.sum(ops.zeros_like(ops.cast(logits, SINGLE)), axis=-1)
         zeros = ops.reshape(none, (-1, self.width))
         first = np.arange(self.width) == 0
@@ -87,9 +88,9 @@ class Beam(Strategy):
             stay = np.where(np.arange(count) == end, 0.0, -np.inf).astype(np.float32)
             gain = ops.where(ops.expand_dims(carry.finished, 2) > 0.5, stay, gain)
         total = ops.reshape(ops.expand_dims(carry.score, 2) + gain, (-1, self.width * count))
-        score, place, greedy = self.kept(ops, carry, gain, total)
-        parent = self.parent_of(ops, place, count)
-        token = place - parent * count
+        score, candidate, greedy = self.best_candidates(ops, carry, gain, total)
+        parent = self.parent_of(ops, candidate, count)
+        token = candidate - parent * count
         finished = ops.take_along_axis(carry.finished, parent, axis=1)
         length = ops.take_along_axis(carry.length, parent, axis=1) + ops.cast(finished < 0.5, WHOLE)
         if end is not None:
@@ -97,21 +98,24 @@ class Beam(Strategy):
         rows = ops.reshape(parent + self.first_rows(ops, parent), (-1,))
         return Hypotheses(ops.reshape(token, (-1,)), score, length, finished, greedy), rows
 
-    def kept(self, ops: Ops, carry: Hypotheses, gain: Array, total: Array) -> tuple[Array, Array, Array]:
-        """(scores, places among all tokens of all hypotheses, 1.0 at greedy's place), each [B, K], the best first."""
-        score, place = ops.top_k(total, self.width)
-        place = ops.cast(place, WHOLE)
+    def best_candidates(self, ops: Ops, carry: Hypotheses, gain: Array, total: Array) -> tuple[Array, Array, Array]:
+        """(scores, candidates, 1.0 where a candidate continues the greedy hypothesis), each [B, K], the best first.
+
+        A candidate is a hypothesis and its next token, as one number: hypothesis * vocabulary size + token.
+        """
+        score, candidate = ops.top_k(total, self.width)
+        candidate = ops.cast(candidate, WHOLE)
         k = np.arange(self.width)
         likeliest = ops.cast(ops.argmax(gain, axis=-1), WHOLE) + k * gain.shape[-1]
-        mine = ops.sum(likeliest * ops.cast(carry.greedy, WHOLE), axis=-1, keepdims=True)
-        there = ops.max(equal(ops, place, mine, like=score), axis=-1, keepdims=True)
-        last = there < np.where(k == self.width - 1, 0.5, -1.0).astype(np.float32)
-        place = ops.where(last, mine, place)
-        score = ops.where(last, ops.take_along_axis(total, mine, axis=1), score)
-        return score, place, equal(ops, place, mine, like=score)
+        of_greedy = ops.sum(likeliest * ops.cast(carry.greedy, WHOLE), axis=-1, keepdims=True)
+        survives = ops.max(equal(ops, candidate, of_greedy, like=score), axis=-1, keepdims=True)
+        replaced = survives < np.where(k == self.width - 1, 0.5, -1.0).astype(np.float32)
+        candidate = ops.where(replaced, of_greedy, candidate)
+        score = ops.where(replaced, ops.take_along_axis(total, of_greedy, axis=1), score)
+        return score, candidate, equal(ops, candidate, of_greedy, like=score)
 
     def over(self, ops, carry):
-        """Where all hypotheses are finished, or with early stopping the best of them."""
+        """1.0 for sequences whose hypotheses are all finished, or with early stopping the best of them."""
         if not self.early_stopping:
             return carry.finished
         best = ops.expand_dims(ops.argmax(self.rank(ops, carry), axis=-1), 1)
@@ -121,11 +125,11 @@ class Beam(Strategy):
         length = ops.cast(carry.length, carry.score)
         return carry.score / ops.exp(self.length_penalty * ops.log((5.0 + length) / 6.0))
 
-    def parent_of(self, ops: Ops, place: Array, count: int) -> Array:
-        """Which hypothesis a place among all their tokens belongs to."""
-        parent = ops.zeros_like(place)
+    def parent_of(self, ops: Ops, candidate: Array, count: int) -> Array:
+        """The hypothesis that each candidate continues."""
+        parent = ops.zeros_like(candidate)
         for k in range(1, self.width):
-            parent = parent + ops.cast(place >= k * count, WHOLE)
+            parent = parent + ops.cast(candidate >= k * count, WHOLE)
         return parent
 
     def first_rows(self, ops: Ops, like: Array) -> Array:

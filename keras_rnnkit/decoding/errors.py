@@ -1,5 +1,8 @@
-"""What goes wrong when tokens are chosen, said so that a user can act on it."""
+"""The error of decoding."""
 
 
 class DecodingError(ValueError):
-    """A setting of a strategy or of the token loop, or a prompt, that cannot be used: what came, what was expected."""
+    """A setting of a strategy or of the token loop, or a prompt, that cannot be used.
+
+    The message says what was received and what was expected.
+    """

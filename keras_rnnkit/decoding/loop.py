@@ -45,13 +45,13 @@ def generate(
     noise: Array | None = None,
     end: int | None = None,
 ) -> Generated:
-    """Tokens from the scores of the first one on, until every row has reached `end`, at most `steps`.
+    """Generate tokens, from the scores of the first one, until every row has reached `end` or has `steps` tokens.
 
     Arguments:
         ops: the reading that logits and states belong to, `keras_rnnkit.ops.numpy` or `keras_rnnkit.ops.keras`.
         step: the model over one token.
         logits: [B, V], the scores of the first token; after prompts `read_prompts` gives them.
-        states: what goes with the logits, each [B, ...].
+        states: the states of the model after the same tokens as the logits, each [B, ...].
         strategy: chooses the tokens.
         steps: the largest number of tokens of a row.
         noise: [B, steps or more], uniform in [0, 1), for a strategy that draws.
@@ -106,15 +106,15 @@ def run_steps(ops, step, logits, states, strategy, steps, noise, end) -> Iterato
 
 
 def last_step(steps: Iterable[TokenStep]) -> TokenStep:
-    """The last step; the states of the others are released as soon as the next one is there."""
+    """The last of the steps. The states of each are released as soon as the next one exists."""
     return deque(steps, maxlen=1).pop()
 
 
 class TokenStep(NamedTuple):
-    """One token of each row.
+    """A step of the loop, with one token for each row.
 
-    carry: what the strategy carries. tokens: all so far [R, n]. states: those that go with them. last: whether the loop
-    ends here.
+    carry: the state of the strategy. tokens: all tokens so far [R, n]. states: those of the model after these tokens.
+    last: whether the loop ends here.
     """
 
     carry: Any
@@ -144,7 +144,7 @@ def token_steps(
 
 
 def widened(ops: Ops, strategy: Strategy, logits: Array, states: list[Array]) -> tuple[Array, list[Array]]:
-    """Each row as often as the strategy has hypotheses."""
+    """Each row repeated once for each hypothesis of the strategy."""
     if strategy.rows == 1:
         return logits, states
     each = ops.cast(ops.zeros_like(logits[:, :1]), WHOLE) + np.ones((1, strategy.rows), np.int64)
@@ -153,7 +153,7 @@ def widened(ops: Ops, strategy: Strategy, logits: Array, states: list[Array]) ->
 
 
 def appended(ops: Ops, tokens: Array | None, rows: Array | None, token: Array) -> Array:
-    """All tokens so far [R, n + 1], each row going on from where `rows` says."""
+    """All tokens so far [R, n + 1]. `rows` has for each row the row that it continues."""
     column = ops.expand_dims(token, 1)
     if tokens is None:
         return column

@@ -52,9 +52,9 @@ def read_prompts(
     states: Sequence[Array],
     lengths: Any = None,
 ) -> tuple[Array, list[Array]]:
-    """(logits [B, V], states) with which each row goes on from its own prompt.
+    """(logits [B, V], states) of each row after its own prompt.
 
-    Prompts of one length are read together, so each row is what it is alone, and nothing after its length is read.
+    Prompts of one length are read together, so each row has the same result as alone, and its padding is not read.
 
     Arguments:
         ops: the reading that the arrays belong to, `keras_rnnkit.ops.numpy` or `keras_rnnkit.ops.keras`.

@@ -26,17 +26,18 @@ class Greedy(Strategy):
 class Sampling(Strategy):
     """A token drawn from the model's distribution, with one uniform number u of noise.
 
-        p = softmax(logits / temperature), 0 for tokens not kept
+        p = softmax(logits / temperature), 0 for tokens that top_k and top_p exclude
         token = the first whose cumulated p is more than u * sum(p)
 
-    Tokens are cumulated in the order of the vocabulary, whatever is kept: a setting that keeps all tokens draws what no
-    setting draws. The numbers may be arrays, or inputs of a graph.
+    The probabilities are summed in the order of the vocabulary, so a setting that keeps all tokens draws the same
+    tokens as no setting. The settings may be arrays, or inputs of a graph.
 
     Arguments:
         temperature: below 1 likely tokens become likelier; towards 0 it is `Greedy`, 0 itself is refused.
-        top_k: keep so many of the likeliest tokens, of equal ones the first; None or 0 keeps all, 1 is `Greedy`.
-        top_p: keep the fewest likeliest tokens whose probabilities reach that part of the whole, at least one; None or
-            1 keeps all (Holtzman, The curious case of neural text degeneration, 2020). Of the tokens that top_k keeps.
+        top_k: keep this number of the likeliest tokens, the first of equally likely ones; None or 0 keeps all, 1 is
+            `Greedy`.
+        top_p: keep the smallest number of likeliest tokens whose probabilities sum to at least this share; None or 1
+            keeps all (Holtzman, The curious case of neural text degeneration, 2020). It applies to what top_k keeps.
 
     >>> import keras_rnnkit.ops.numpy as ops
     >>> logits = np.log([[0.2, 0.5, 0.3]]).astype("float32")
@@ -56,26 +57,26 @@ class Sampling(Strategy):
     def pick(self, ops: Ops, logits: Array, noise: Array) -> Array:
         p = self.probabilities(ops, logits)
         if self.top_k is not None or self.top_p is not None:
-            p = ops.where(self.kept(ops, logits), p, 0.0)
+            p = ops.where(self.is_kept(ops, logits), p, 0.0)
         return inverse(ops, p, noise)
 
     def probabilities(self, ops: Ops, logits: Array) -> Array:
-        below = logits - ops.max(logits, axis=-1, keepdims=True)  # a low temperature cannot make infinity of it
-        return ops.activation("softmax", below / ops.cast(self.temperature, logits))
+        below_zero = logits - ops.max(logits, axis=-1, keepdims=True)  # so a low temperature cannot overflow
+        return ops.activation("softmax", below_zero / ops.cast(self.temperature, logits))
 
-    def kept(self, ops: Ops, logits: Array) -> Array:
-        """Which tokens are kept, [B, V]: those above the least that is kept, and the first of its equals."""
+    def is_kept(self, ops: Ops, logits: Array) -> Array:
+        """Booleans [B, V], true for the tokens that top_k and top_p keep: of equally likely ones the first."""
         count = logits.shape[-1]
         ranked, _ = ops.top_k(logits, min(self.top_k, count) if isinstance(self.top_k, int) else count)
-        number = self.number_kept(ops, ranked)
+        number = self.kept_count(ops, ranked)
         least = ops.take_along_axis(ranked, number - 1, axis=1)
         more, tied = ops.cast(logits > least, WHOLE), ops.cast(logits >= least, WHOLE)
         tied = tied - more
-        place = ops.sum(more, axis=-1, keepdims=True) + ops.cumsum(tied, axis=-1)  # of a tied token
-        return more + tied * ops.cast(place <= number, WHOLE) > 0
+        rank = ops.sum(more, axis=-1, keepdims=True) + ops.cumsum(tied, axis=-1)  # of a tied token
+        return more + tied * ops.cast(rank <= number, WHOLE) > 0
 
-    def number_kept(self, ops: Ops, ranked: Array) -> Array:
-        """How many tokens are kept, [B, 1], at least one; ranked: logits, the largest first."""
+    def kept_count(self, ops: Ops, ranked: Array) -> Array:
+        """The number of tokens to keep [B, 1], at least one. ranked: the logits, the largest first."""
         p, count = self.probabilities(ops, ranked), ranked.shape[-1]
         if self.top_k is not None and not isinstance(self.top_k, int):
             p = ops.where(np.arange(count) < ops.where(self.top_k < 1, count, self.top_k), p, 0.0)
@@ -87,17 +88,17 @@ class Sampling(Strategy):
 
 
 BELOW_ONE = 1.0 - 2.0**-23
-"""Times a float32 it is less than that float32; 1 - 2 ** -24, which noise may be, is not always."""
+"""The upper limit of the noise. A float32 times this limit is less than that float32; 1 - 2 ** -24 is too large."""
 
 
 def inverse(ops: Ops, p: Array, noise: Array) -> Array:
-    """The first place [B] at which the cumulated p [B, V] is more than that part of its whole; never one of no weight.
+    """The first token [B] at which the running sum of p [B, V] exceeds noise * sum(p).
 
-    Cumulated sums need not grow where they are added in parallel, so a token of no weight is left out by its weight.
+    A running sum that is computed in parallel need not be monotonic, so tokens of probability zero are excluded.
     """
     reached = ops.where(p > 0.0, ops.cumsum(p, axis=-1), 0.0)
-    part = ops.expand_dims(ops.minimum(ops.cast(noise, p), BELOW_ONE), 1)
-    return ops.argmax(ops.cast(reached > part * ops.max(reached, axis=-1, keepdims=True), p), axis=-1)
+    share = ops.expand_dims(ops.minimum(ops.cast(noise, p), BELOW_ONE), 1)
+    return ops.argmax(ops.cast(reached > share * ops.max(reached, axis=-1, keepdims=True), p), axis=-1)
 
 
 def checked_temperature(temperature: Any) -> Any:
@@ -129,7 +130,7 @@ def checked_top_p(top_p: Any) -> Any:
 
 
 def numbers_of(name: str, value: Any) -> np.ndarray | None:
-    """The numbers of a setting; None for a tensor or a value of a graph, whose numbers come later."""
+    """The numbers of a setting; None for a tensor or a value of a graph, whose numbers are not known yet."""
     if hasattr(value, "dtype") and not isinstance(value, np.ndarray | np.generic):
         return None
     numbers = np.asarray(value)
@@ -139,5 +140,5 @@ def numbers_of(name: str, value: Any) -> np.ndarray | None:
 
 
 def plain(value: Any) -> Any:
-    """A number of NumPy's as one of Python's."""
+    """A NumPy number as a Python number; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value

@@ -1,4 +1,4 @@
-"""Sources of different lengths as one batch, and what is wrong with one that cannot be read."""
+"""Sources of different lengths as one batch, and the checks of sources."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from keras_rnnkit.decoding.errors import DecodingError
 
 
 class SourceError(DecodingError):
-    """A source that a model cannot read: what came, what was expected."""
+    """A source that a model cannot read. The message says what was received and what was expected."""
 
 
 def checked_source(source: Any, tokens: int | None = None, limit: int | None = None) -> np.ndarray:
     """The source as one array: tokens [B, S] padded with 0, or numbers [B, ...] as they came.
 
     Arguments:
-        tokens: how many tokens are known, where the source is tokens. limit: steps of the longest source allowed.
+        tokens: size of the vocabulary, for a source of tokens. limit: steps of the longest source allowed.
 
     >>> checked_source([[4, 5, 6], [7]], tokens=8).tolist()
     [[4, 5, 6], [7, 0, 0]]

@@ -1,4 +1,4 @@
-"""What a decoding strategy is: how the next token follows from the scores of all tokens."""
+"""The base class of decoding strategies, which choose the next token from the scores of all tokens."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from keras_rnnkit.decoding.errors import DecodingError
 from keras_rnnkit.ops.protocol import Array, Ops
 
 WHOLE = np.zeros(0, np.int64)
-"""What whole numbers are cast to."""
+"""An array of the dtype to which whole numbers are cast."""
 SINGLE = np.zeros(0, np.float32)
-"""What scores are cast to: the small steps of half precision would change what is drawn."""
+"""An array of the dtype to which scores are cast: in half precision, rounding would change the tokens drawn."""
 IMPOSSIBLE = np.float32(-1e30)
 """The logit of a forbidden token: its probability is 0 at every temperature, and no difference of it is NaN."""
 
 
 class Picked(NamedTuple):
-    """Where each sequence stands, each [B].
+    """The state of each sequence, arrays [B].
 
-    token: the last one. score: sum of the log-probabilities of all tokens so far, by the model itself: before any
-    temperature or filter. length: how many they are, the end token among them. finished: 1.0 after the end token,
+    token: the last token. score: sum of the log-probabilities of all tokens so far, by the model itself: before any
+    temperature or filter. length: the number of tokens, including the end token. finished: 1.0 after the end token,
     0.0 before.
     """
 
@@ -46,7 +46,7 @@ class Strategy:
     """
 
     rows = 1
-    """How many rows of the model's batch each sequence takes."""
+    """Rows of the model's batch for each sequence."""
     needs_noise = False
     """Whether `pick` reads its noise."""
     forbidden: tuple[int, ...] = ()
@@ -65,17 +65,17 @@ class Strategy:
         array([[2, 0, 2, 0]])
         """
         numbers = tuple(sorted({token_number(token) for token in tokens}))
-        other = copy.copy(self)
-        other.forbidden = numbers
-        return other
+        strategy = copy.copy(self)
+        strategy.forbidden = numbers
+        return strategy
 
     def allowed(self, ops: Ops, logits: Array, value: float | np.floating = IMPOSSIBLE) -> Array:
         """The logits, or other numbers [..., V] of tokens, with this value for forbidden tokens."""
         if not self.forbidden:
             return logits
-        places = np.zeros(logits.shape[-1], bool)
-        places[[token for token in self.forbidden if token < len(places)]] = True
-        return ops.where(places, np.float32(value), logits)
+        is_forbidden = np.zeros(logits.shape[-1], bool)
+        is_forbidden[[token for token in self.forbidden if token < len(is_forbidden)]] = True
+        return ops.where(is_forbidden, np.float32(value), logits)
 
     def pick(self, ops: Ops, logits: Array, noise: Array) -> Array:
         """The next tokens [B], whole numbers, from logits [B, V] and noise [B], uniform in [0, 1).
@@ -84,18 +84,18 @@ class Strategy:
         """
         raise NotImplementedError
 
-    # What the token loop calls; `Beam` has its own.
+    # The methods that the token loop calls. `Beam` overrides them.
 
     def begin(self, ops: Ops, logits: Array) -> Any:
-        """Before the first token; logits [B, V] tell how many rows there are."""
+        """The state before the first token. The logits [B, V] give the number of rows."""
         score = ops.sum(ops.zeros_like(ops.cast(logits, SINGLE)), axis=-1)
         none = ops.cast(score, WHOLE)
         return Picked(token=none, score=score, length=none, finished=score)
 
     def advance(self, ops: Ops, carry: Any, logits: Array, noise: Array, end: int | None) -> tuple[Any, Array | None]:
-        """One token further: what is carried, and the row that each row goes on from (None: every row its own).
+        """The state after one more token, and for each row the row that it continues (None: each continues itself).
 
-        A finished row stays as it is, and repeats the end token.
+        A finished row keeps its score, and repeats the end token.
         """
         logits = ops.cast(logits, SINGLE)
         log_p = ops.activation("log_softmax", logits)
@@ -111,7 +111,7 @@ class Strategy:
         return Picked(token, score, length, finished), None
 
     def over(self, ops: Ops, carry: Any) -> Array:
-        """1.0 where no token has to follow; when that is so everywhere, the loop ends."""
+        """1.0 for sequences that need no further token. The loop ends when this is true of all of them."""
         return carry.finished
 
     def ranked(self, ops: Ops, carry: Any) -> tuple[Array | None, Array, Array]:
@@ -119,7 +119,7 @@ class Strategy:
         return None, carry.score, carry.length
 
     def result(self, ops: Ops, carry: Any, tokens: Array) -> tuple[Array, Array, Array]:
-        """(tokens, scores, lengths) from what is carried at the end and all tokens [R, N]."""
+        """(tokens, scores, lengths) from the last state and all tokens [R, N]."""
         rows, scores, lengths = self.ranked(ops, carry)
         return tokens if rows is None else ops.take(tokens, rows, axis=0), scores, lengths
 
@@ -132,5 +132,5 @@ def token_number(token: Any) -> int:
 
 
 def equal(ops: Ops, tokens: Array, token: int, like: Array) -> Array:
-    """1.0 where a token is that one, 0.0 elsewhere."""
+    """1.0 where `tokens` are equal to `token`, 0.0 elsewhere."""
     return ops.cast(ops.abs(tokens - token) < 1, like)

@@ -51,7 +51,7 @@ def refused_by_call(layer, call: CallFlags) -> str | None:
 
 
 def remark(layer, call: CallFlags) -> str:
-    """What is decided only at run time, for a layer that this kernel runs; an empty string where nothing is."""
+    """A sentence about decisions at run time, for a layer that this kernel runs; an empty string for none."""
     if not chooses_at_run_time(layer, call):
         return ""
     return f"for batches whose mask is right-padded, without empty rows; others run on {loop_kernel(layer, call)[0]}"

@@ -104,8 +104,8 @@ def first_order(solver, arrays, stacks, saved, upstream):
 
         return [gradients[i] for i in real], gradient
 
-    found = dict(zip(real, way_back(*flat, *upstream), strict=True))
-    return [found.get(i) for i in range(len(flat))]
+    by_position = dict(zip(real, way_back(*flat, *upstream), strict=True))
+    return [by_position.get(i) for i in range(len(flat))]
 
 
 def second_order(recurrence, arrays: Any, real, upstream, d):
@@ -120,9 +120,9 @@ def second_order(recurrence, arrays: Any, real, upstream, d):
         sources = [flat[i] for i in real]
         gradients = inner.gradient(stacks, sources, output_gradients=upstream, unconnected_gradients="zero")
     targets = [*sources, *upstream]
-    found = outer.gradient(gradients, targets, output_gradients=d, unconnected_gradients="zero")
-    by_place = dict(zip(real, found, strict=False))
-    return [*(by_place.get(i) for i in range(len(flat))), *found[len(real) :]]
+    second_gradients = outer.gradient(gradients, targets, output_gradients=d, unconnected_gradients="zero")
+    by_position = dict(zip(real, second_gradients, strict=False))
+    return [*(by_position.get(i) for i in range(len(flat))), *second_gradients[len(real) :]]
 
 
 class GraphSolver:
@@ -195,15 +195,16 @@ class TapedSolver:
     def forward(self, xs, carry, consts, weights):
         return self.loops.forward(*untaped(xs, carry, consts, weights), steps_of(xs, self.length))
 
-    def gradient(self, arrays, stacks, kept, upstream):
+    def gradient(self, arrays, stacks, products, upstream):
         """The gradients of all four arguments, in their structure; None for masks."""
         xs, carry, consts, weights = arrays
-        known = untaped(xs, carry, stacks, kept, upstream, consts, weights, transposes(weights, carry[0]))
-        (d_carry, d_consts, d_weights), (d_z, d_products) = self.loops.backward(*known, steps_of(xs, self.length))
+        matrices = transposes(weights, carry[0])
+        constants = untaped(xs, carry, stacks, products, upstream, consts, weights, matrices)
+        (d_carry, d_consts, d_weights), (d_z, d_products) = self.loops.backward(*constants, steps_of(xs, self.length))
         d_weights = list(d_weights)
-        for place, (factor, _), d in zip(self.loops.order, kept, d_products, strict=True):
+        for position, (factor, _), d in zip(self.loops.order, products, d_products, strict=True):
             factor, d = cut((factor, d), self.length)
-            d_weights[place] += tf.matmul(rows(factor), rows(d), transpose_a=True)
+            d_weights[position] += tf.matmul(rows(factor), rows(d), transpose_a=True)
         return {name: d_z if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
 
 

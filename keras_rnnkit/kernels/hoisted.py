@@ -30,7 +30,7 @@ def refusal(layer, call: CallFlags) -> str | None:
 
 
 def remark(layer, call: CallFlags) -> str:
-    """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
+    """A sentence on how this kernel runs the layer, for tables such as `rk.explain`; may be empty."""
     loops = loop_choice.describe(layer.equation, call)
     return f"{loops} and computes steps again instead of keeping them" if layer.memory == "checkpoint" else loops
 
@@ -70,16 +70,16 @@ def as_keras(layer, stacks, recurrence, mask):
 def layer_outputs(layer, outputs, states, mask):
     """What Keras' `inner_loop` returns, from the outputs [T, B, U] and the last states."""
     if mask is not None:
-        shown = mask if layer.zero_output_for_mask else seen(mask)
-        shown = shown if layer.return_sequences else shown[-1:]  # a checkpointed layer has kept no other output
+        visible = mask if layer.zero_output_for_mask else has_started(mask)
+        visible = visible if layer.return_sequences else visible[-1:]  # a checkpointed layer has kept no other output
         outputs = outputs if layer.return_sequences else outputs[-1:]
-        outputs = kops.where(per_row(shown, outputs), outputs, kops.zeros_like(outputs))
+        outputs = kops.where(per_row(visible, outputs), outputs, kops.zeros_like(outputs))
     last = outputs[-1]
     outputs = keras.ops.swapaxes(outputs, 0, 1) if layer.return_sequences else last[:, None]
     return last, outputs, states
 
 
-def seen(mask):
+def has_started(mask):
     """Whether a row has had a valid step yet, [T, B]: before its first one a row's output is zero, as in Keras."""
     return keras.ops.cumsum(keras.ops.cast(mask, "int32"), axis=0) > 0
 

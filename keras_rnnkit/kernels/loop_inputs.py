@@ -1,4 +1,4 @@
-"""What a hoisted loop reads, and the call of the backend's engine that runs it."""
+"""The inputs of a hoisted loop, and the call of the backend's engine that runs it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def stacks_of(recurrence, steps, carry, consts, weights, training):
 
 
 class LoopInputs:
-    """What a loop reads at its steps. An engine asks for as many of them as it will run."""
+    """The inputs of a loop at its steps. An engine asks for as many steps as it will run."""
 
     def __init__(self, recurrence, steps, carry, weights, training):
         self.recurrence, self.steps, self.training = recurrence, steps, training

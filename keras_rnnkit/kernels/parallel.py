@@ -40,7 +40,7 @@ def refusal(layer, call: CallFlags) -> str | None:
 
 
 def remark(layer, call: CallFlags) -> str:
-    """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
+    """A sentence on how this kernel runs the layer, for tables such as `rk.explain`; may be empty."""
     form = form_of(layer.equation)
     return "" if form is None else form.remark(call)
 

@@ -1,4 +1,4 @@
-"""Where compiled loops are kept, so that what is the same is compiled once."""
+"""The compiled loops of this process, so that equal ones are compiled once."""
 
 from __future__ import annotations
 

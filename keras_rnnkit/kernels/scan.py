@@ -16,7 +16,7 @@ def refusal(layer, call: CallFlags) -> str | None:
 
 
 def remark(layer, call: CallFlags) -> str:
-    """What a reader should know about this kernel's way of running the layer; an empty string for nothing."""
+    """A sentence on how this kernel runs the layer, for tables such as `rk.explain`; may be empty."""
     return ""
 
 
@@ -25,7 +25,7 @@ def run(layer, sequences, initial_state, mask, reset, training):
     cell, states = layer.cell, tree.flatten(initial_state)
     carry, start = list(states), tree.flatten(layer.start_states(initial_state))
     keywords = {"training": training} if keras_internals.call_has_training_arg(cell) else {}
-    flags = {name: given[..., None] for name, given in {"mask": mask, "reset": reset}.items() if given is not None}
+    flags = {name: flag[..., None] for name, flag in {"mask": mask, "reset": reset}.items() if flag is not None}
     noise = StepNoise(cell, sequences, training)
     if mask is not None:
         y, _ = cell(sequences[:, 0], initial_state, **keywords)  # for its shape: before a row's first valid step

@@ -46,7 +46,7 @@ class DerivedStep:
         return rule.advance(x, r, carry, consts, weights), [r]
 
     def read_back(self, xs):
-        """What the step back reads of all that the step read."""
+        """The part of the step's inputs that the step back reads."""
         return xs
 
     def backward(self, x, saved, before, after, adjoint, consts, weights, ops=kops):

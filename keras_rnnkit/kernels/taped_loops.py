@@ -29,17 +29,17 @@ class TapedLoops:
             products = KeptProducts(weights)
             new = self.step(at(xs, t), carry, consts, weights, products)
             self.order = products.order
-            return new, (new, products.kept)
+            return new, (new, products.saved)
 
-        last, (stacks, kept) = loop(step, size_of(xs), length, carry)
-        return [held(stack, end, length) for stack, end in zip(stacks, last, strict=True)], kept
+        last, (stacks, saved) = loop(step, size_of(xs), length, carry)
+        return [held(stack, end, length) for stack, end in zip(stacks, last, strict=True)], saved
 
     def step(self, x, carry, consts, weights, ops):
         rule = self.recurrence
         r = rule.recur(rule.query(x, carry, consts), weights, ops)
         return rule.advance(x, r, carry, consts, weights, ops)
 
-    def _backward(self, xs, carry, stacks, kept, upstream, consts, weights, transposed, length):
+    def _backward(self, xs, carry, stacks, saved, upstream, consts, weights, transposed, length):
         """The gradients of the first carry, of z, of each kept product, and of consts and weights by other ways."""
 
         def step(i, state):
@@ -47,7 +47,7 @@ class TapedLoops:
             t = length - 1 - i
             before = [tf.where(t > 0, s[tf.maximum(t - 1, 0)], c) for s, c in zip(stacks, carry, strict=True)]
             adjoint = [a + u[t] for a, u in zip(adjoint, upstream, strict=True)]
-            products = RecalledProducts(weights, transposed, at(kept, t))
+            products = RecalledProducts(weights, transposed, at(saved, t))
             x = at(xs, t)
             sources = [x["z"], before, consts, weights]
             with tf.GradientTape() as tape:
@@ -65,7 +65,7 @@ class Products:
     """`ops.keras`, with an eye on products with a matrix among the weights."""
 
     def __init__(self, weights):
-        self.places = {id(w): i for i, w in enumerate(weights) if w.shape.rank == 2}
+        self.positions = {id(w): i for i, w in enumerate(weights) if w.shape.rank == 2}
 
     def __getattr__(self, name):
         return getattr(kops, name)
@@ -76,39 +76,43 @@ class KeptProducts(Products):
 
     def __init__(self, weights):
         super().__init__(weights)
-        self.kept: list[tuple] = []
+        self.saved: list[tuple] = []
         self.order: list[int] = []
 
     def matmul(self, a, b):
         value = kops.matmul(a, b)
-        if id(b) in self.places:
-            self.kept.append((a, value))
-            self.order.append(self.places[id(b)])
+        if id(b) in self.positions:
+            self.saved.append((a, value))
+            self.order.append(self.positions[id(b)])
         return value
 
 
 class RecalledProducts(Products):
     """Returns the kept products in their order, and collects their gradients."""
 
-    def __init__(self, weights, transposed, kept):
+    def __init__(self, weights, transposed, saved):
         super().__init__(weights)
-        self.transposed, self.kept, self.found = transposed, kept, []
+        self.transposed, self.saved = transposed, saved
+        self.product_gradients: list = []
 
     def matmul(self, a, b):
-        if id(b) not in self.places:
+        if id(b) not in self.positions:
             return kops.matmul(a, b)
-        index, matrix = len(self.found), self.transposed[self.places[id(b)]] if self.transposed else None
-        self.found.append(None)
+        index = len(self.product_gradients)
+        matrix = self.transposed[self.positions[id(b)]] if self.transposed else None
+        self.product_gradients.append(None)
 
         @tf.custom_gradient
         def recalled(a):
             def gradient(d):
-                self.found[index] = d
+                self.product_gradients[index] = d
                 return tf.matmul(d, b, transpose_b=True) if matrix is None else tf.matmul(d, matrix)
 
-            return tf.identity(self.kept[index][1]), gradient
+            return tf.identity(self.saved[index][1]), gradient
 
         return recalled(a)
 
     def gradients(self):
-        return [tf.zeros_like(v) if d is None else d for d, (_, v) in zip(self.found, self.kept, strict=True)]
+        return [
+            tf.zeros_like(v) if d is None else d for d, (_, v) in zip(self.product_gradients, self.saved, strict=True)
+        ]

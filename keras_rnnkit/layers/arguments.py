@@ -1,4 +1,4 @@
-"""What the arguments of our layers mean, once for all of them: `help(rk.LSTM)` shows those it inherits too."""
+"""The descriptions of arguments that layers inherit, so that `help(rk.LSTM)` shows them too."""
 
 from __future__ import annotations
 

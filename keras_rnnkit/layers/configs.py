@@ -21,7 +21,7 @@ def explained(purpose: str) -> Iterator[None]:
 
 
 def reason_unreadable(message: str) -> str | None:
-    """What the config holds, and the remedy; None where the error is about something else."""
+    """A sentence about what the config holds and the remedy; None for an error about something else."""
     unknown = re.search(r"Could not locate (?:class|function) '([^']+)'", message)
     if unknown:
         return (

@@ -16,7 +16,7 @@ from keras_rnnkit.layers.arguments import documented
 from keras_rnnkit.layers.recurrent import Recurrent
 
 Function = str | dict[str, Any] | Callable[..., Any] | None
-"""What Keras takes for an activation, an initializer, a regularizer or a constraint: a name, a config or a function."""
+"""An activation, an initializer, a regularizer or a constraint, as Keras accepts it: a name, a config or a function."""
 
 
 class Facade(Recurrent):

@@ -14,7 +14,7 @@ from keras_rnnkit.layers import checks
 
 
 class Steps(NamedTuple):
-    """The two masks of a call. Keras passes a mask to `inner_loop` unchanged, so both of ours travel as one object."""
+    """The two masks of a call. Keras passes a mask to `inner_loop` unchanged, so this object carries both."""
 
     mask: Any
     reset: Any
@@ -46,6 +46,7 @@ class Recurrent(keras.layers.RNN):
     """
 
     def __init__(self, cell, kernel="auto", learn_initial_state=False, memory="keep", **kwargs):
+        checks.cells(self, cell)
         keras.layers.RNN.__init__(self, cell, **kwargs)
         self._kernel = kernels.check_name(kernel)
         self.learn_initial_state = learn_initial_state
@@ -87,7 +88,7 @@ class Recurrent(keras.layers.RNN):
 
     @property
     def equation(self):
-        """The cell as one of `keras_rnnkit.cells`, in three parts; None for a user's cell that is written as one."""
+        """The cell as one of `keras_rnnkit.cells`, in three parts; None for a user's cell without these parts."""
         if isinstance(self.cell, Cell) or not getattr(self.cell, "built", False):
             return adopt(self.cell)
         if self._adopted[0] is not self.cell:  # untracked by Keras: the variables are those of self.cell
@@ -167,7 +168,7 @@ class Recurrent(keras.layers.RNN):
         return sizes[:-1] if getattr(self.cell, "condition_size", None) else sizes
 
     def start_states(self, initial_state):
-        """What a reset sets the states of a row to: zeros, or the learned states. A condition stays as it is."""
+        """The states that a reset gives to a row: zeros, or the learned states. A condition stays as it is."""
         batch_size = ops.shape(tree.flatten(initial_state)[0])[0]
         start = list(self.get_initial_state(batch_size))
         return [*start[:-1], initial_state[-1]] if getattr(self.cell, "condition_size", None) else start

@@ -11,7 +11,7 @@ from keras_rnnkit import keras_internals
 
 
 def recurrent_layers(layer) -> Iterator[tuple[str, Any]]:
-    """The recurrent layers inside `layer` with their paths, each layer once; a recurrent layer is its own only one."""
+    """The recurrent layers inside `layer` with their paths, each once; for a recurrent layer, the layer itself."""
     if isinstance(layer, keras.layers.RNN):
         yield layer.name, layer
         return

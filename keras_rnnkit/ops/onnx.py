@@ -251,8 +251,8 @@ def activation(function, x):
 
 def reduced(x, axis, keepdims) -> Shape:
     axes = axes_of(x, axis)
-    kept = [1 if i in axes else n for i, n in enumerate(x.shape)]
-    return tuple(n for i, n in enumerate(kept) if keepdims or i not in axes)
+    with_ones = [1 if i in axes else n for i, n in enumerate(x.shape)]
+    return tuple(n for i, n in enumerate(with_ones) if keepdims or i not in axes)
 
 
 def reduce(op_type: str, x, axis, keepdims, axes_as_input: bool) -> Value:

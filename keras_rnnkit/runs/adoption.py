@@ -13,15 +13,20 @@ MANIFEST = "manifest.json"
 """The file by which a bundle is recognised."""
 
 
+def is_lone_bundle(path: Path) -> bool:
+    """Whether a path is a bundle that is not inside the folder of its run, such as a copy of it."""
+    return (path / MANIFEST).exists() and not (path / RECORD).exists() and not (path.parent / RECORD).exists()
+
+
 def run_folder_of(path: Path) -> Path:
     """The folder of a run: the one that was named, or the one that the bundle with that name is in."""
-    if (path / MANIFEST).exists() and not (path / RECORD).exists():
-        if (path.parent / RECORD).exists():
-            return path.parent
+    if is_lone_bundle(path):
         raise SettingsError(
-            f"{path} is a bundle outside of the folder of its run, which has the data and the weights that --evaluate "
-            "needs. Give the folder that the run wrote."
+            f"{path} is a bundle outside of the folder of its run. This pipeline judges the weights of Keras too, "
+            "which are in best.npz of that folder. Give the folder that the run wrote with --evaluate."
         )
+    if (path / MANIFEST).exists() and not (path / RECORD).exists():
+        return path.parent
     if RunFolder(path).record is None:
         raise SettingsError(f"--evaluate must be the folder of a run, or the bundle in it. Received: {path}.")
     return path

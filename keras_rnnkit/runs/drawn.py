@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.data.strokes import SHAPES
+from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.drawing_data import one_hot
 from keras_rnnkit.runs.drawing_pictures import completion_sheet
 from keras_rnnkit.runs.image_parts import ImageParts
@@ -21,8 +22,8 @@ def draw(bundle, images: ImageParts, settings: Any, way: str):
     labels, s = len(SHAPES) if way == "strokes" else len(images.labels), settings
     label = one_hot(np.repeat(np.arange(labels), s.samples), labels)
     if way == "strokes":
-        drawn = drawn_strokes(bundle, label, 40, s.seed, s.temperature)
-        return [drawn[i * s.samples : (i + 1) * s.samples] for i in range(labels)]
+        points = drawn_strokes(bundle, label, 40, s.seed, s.temperature)
+        return [points[i * s.samples : (i + 1) * s.samples] for i in range(labels)]
     if way == "rows":
         drawn = drawn_rows(bundle, label, images.size, s.levels, s.seed, s.temperature)
     else:
@@ -36,6 +37,13 @@ def drawn_pixels(bundle, beginning: np.ndarray, label: np.ndarray, size: int, se
     options = {"temperature": settings.temperature, "seed": settings.seed, "label": label}
     tokens = bundle.generate(beginning, steps=steps, **options).tokens
     return np.concatenate([beginning[:, 1:], tokens], axis=1).reshape(-1, size, size)
+
+
+def degenerate_strokes(drawings: dict[str, Any]) -> str | None:
+    """A sentence about drawings with a pen that are empty or nearly all the same; None if there is nothing to say."""
+    drawn = [points for of_label in drawings.get("strokes", []) for points in of_label]
+    texts = ["" if len(points) < 2 else " ".join(map(str, points.round(1).ravel())) for points in drawn]
+    return degenerate(texts, "drawings with a pen")
 
 
 def completions(bundle, images: ImageParts, settings: Any, path: Path, count: int = 10, tries: int = 5) -> None:

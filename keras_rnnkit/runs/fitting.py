@@ -74,9 +74,8 @@ def fit(
     chain = chain if profile is None else [profile, *chain]
     if s.schedule == "plateau":
         chain.append(rk.training.Plateau(s.factor, keeper.history))
-    chain += [report, *callbacks(done)]
-    if run.is_chief:
-        chain.append(EpochLog(s.out / f"log{suffix}.csv", keeper.history))
+    log = [EpochLog(s.out / f"log{suffix}.csv", keeper.history)] if run.is_chief else []
+    chain += [report, *log, *callbacks(done)]
     if s.tensorboard and run.is_chief:
         chain.append(TensorBoardLog(s.out / f"tensorboard{suffix}"))
     minutes = getattr(s, "sample_every", 0.0)
@@ -102,7 +101,8 @@ def fit(
         run.interruption.deferred = False
         report.close()
     if profile is not None and profile.batches:
-        run.profile |= {f"{name}{suffix}": row for name, row in profile.rows(reading_time(batches)).items()}
+        of = f", {suffix.removeprefix('_').replace('_', ' ')}" if suffix else ""
+        run.profile |= {f"{name}{of}": row for name, row in profile.rows(reading_time(batches)).items()}
     return keeper.history
 
 
@@ -121,9 +121,10 @@ def search_rate(run: Run, model: Any, batches: Any, loss: Any) -> None:
     folder: Path = run.settings.out / "report"
     folder.mkdir(parents=True, exist_ok=True)
     curve.plot(folder / "learning_rate.png")
-    run.say("rate", f"the loss is lowest near {curve.lowest:.2g}; try --learning-rate {curve.suggestion:.1g}")
-    metrics = {"learning rate with the lowest loss": curve.lowest, "a tenth of it, to try": curve.suggestion}
-    caption = f"Loss of each of {len(curve.rates)} batches while the learning rate rises; the model learns on the way."
+    of = f"{len(curve.rates)} training batches, model {model.name!r}"
+    run.say("rate", f"the loss is lowest near {curve.lowest:.2g}; try --learning-rate {curve.suggestion:.1g} ({of})")
+    metrics = {f"learning rate with the lowest loss, {of}": curve.lowest, "a tenth of it, to try": curve.suggestion}
+    caption = f"Loss of each of {of}, while the learning rate rises; the model learns on the way."
     run.complete(metrics, [("learning_rate.png", caption)])
     raise EndOfRun
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from keras_rnnkit.runs.forecast_data import HISTORY, validation_streams
 from keras_rnnkit.runs.forecast_parts import ScaledSeries
 from keras_rnnkit.runs.forecast_scores import stretch_by_step
+from keras_rnnkit.runs.lone_bundle import fitting_options, opened
+from keras_rnnkit.settings import SettingsError
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,24 @@ def largest_difference(model, bundle, data: ScaledSeries) -> float:
         errors = (np.abs(np.asarray(keras[name]) - graph[name]).max() for name in graph)
         largest = max(largest, float(max(errors)) / float(data.scaling.scales[number, 0]))
     return largest
+
+
+def opened_bundles(path: Path, data: ScaledSeries, settings: Any) -> Bundles:
+    """The bundle of the next value and the one of all steps ahead, which is beside it, without their run."""
+    names, example = {"bundle": "bundle_ahead", "bundle_ahead": "bundle"}, inputs_of(data, 0, 1)
+    other = path.with_name(names.get(path.name, "bundle_ahead"))
+    next_path, ahead_path = (other, path) if path.name == "bundle_ahead" else (path, other)
+    for folder in (next_path, ahead_path):
+        if not folder.is_dir():
+            raise SettingsError(f"There is no bundle {folder}. A run of series writes two; copy them side by side.")
+    bundles = Bundles(*(opened(folder, list(example), "series") for folder in (next_path, ahead_path)))
+    with fitting_options(path, "--target, --covariates and --series"):
+        outputs = bundles.ahead.predict(example)
+    level, horizon = next(int(name.split("_")[1]) for name in outputs if "_" in name), outputs["forecast"].shape[-1]
+    if (round(100 * settings.interval), settings.horizon) != (level, horizon):
+        raise SettingsError(
+            f"{ahead_path} forecasts {horizon} steps with an interval of {level}%, and the settings have "
+            f"{settings.horizon} steps and {settings.interval:.0%}. Give --horizon {horizon} "
+            f"--interval {level / 100:g}."
+        )
+    return bundles

@@ -120,9 +120,10 @@ def naive_errors(data: ScaledSeries, season: int) -> np.ndarray:
     return backtest.rolled(data.splits, of_series)
 
 
-def one_step_table(rows: dict[str, dict[str, float]]) -> Table:
-    """The errors of one step as a table."""
-    table = Table("one step ahead", *next(iter(rows.values())), box=None, header_style="bold", pad_edge=False)
+def one_step_table(rows: dict[str, dict[str, float]], count: int) -> Table:
+    """The errors of one step as a table. count: the test values that were forecast."""
+    title = f"{count:,} test values, one step ahead"
+    table = Table(title, *next(iter(rows.values())), box=None, header_style="bold", pad_edge=False)
     for name, values in rows.items():
         table.add_row(name, *(f"{value:.4g}" for value in values.values()))
     return table
@@ -139,11 +140,39 @@ def no_better(errors: dict[str, np.ndarray]) -> str | None:
     )
 
 
-def growth_table(errors: dict[str, np.ndarray], settings: Any) -> Table:
-    """The errors by the steps ahead, and how many times the first one the last one is."""
+def always_the_same(forecasts: Forecasts) -> str | None:
+    """A sentence about a model whose forecasts of the next value hardly differ from each other; None if they do."""
+    values, truth = forecasts.methods[FED_BACK][:, 0] / forecasts.units[:, 0], forecasts.truth[:, 0]
+    if len(values) < 2 or values.std() > 0.01 * np.nanstd(truth / forecasts.units[:, 0]):
+        return None
+    return (
+        f"The {len(values):,} forecasts of the next value are all near {forecasts.methods[FED_BACK][0, 0]:.4g}: the "
+        "model does not look at the series. Train it longer, or on more data."
+    )
+
+
+def growth_table(errors: dict[str, np.ndarray], count: int, settings: Any) -> Table:
+    """The errors by the steps ahead, and how many times the first one the last one is.
+
+    Arguments:
+        errors: root mean squared errors [H] by method.
+        count: the steps of the test part after which forecasts were made.
+        settings: the horizon of the pipeline.
+    """
     steps = steps_to_show(settings.horizon)
-    table = Table("error by steps ahead", *map(str, steps), "growth", box=None, header_style="bold", pad_edge=False)
+    title = f"error from {count:,} test steps, by steps ahead"
+    table = Table(title, *map(str, steps), "growth", box=None, header_style="bold", pad_edge=False)
     for name, values in errors.items():
         growth = values[-1] / values[0] if values[0] else np.nan
         table.add_row(name, *(f"{values[k - 1]:.4g}" for k in steps), f"{growth:.1f}x")
     return table
+
+
+def results(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of the report, by what they are of.
+
+    >>> results({"forecasts judged": 9, "share of values inside": 0.9, "one step ahead": {"RNN": {"MASE": 0.5}}})
+    {'share of values inside, 9 test values': 0.9, 'one step ahead, 9 test values': {'RNN': {'MASE': 0.5}}}
+    """
+    of = f"{metrics['forecasts judged']:,} test values"
+    return {f"{name}, {of}": value for name, value in metrics.items() if name != "forecasts judged"}

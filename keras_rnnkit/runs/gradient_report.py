@@ -1,4 +1,4 @@
-"""What is said about networks whose gradients were measured: tables of their losses, and the rows of the report."""
+"""What is said about networks whose gradients were measured: tables of their losses, and those of the report."""
 
 from __future__ import annotations
 
@@ -7,32 +7,47 @@ from typing import Any
 from rich.table import Table
 
 
-def table_of(task, metrics: dict[str, Any], reaches: dict[str, int]) -> Table:
-    """The best loss of each network on a task."""
-    title = f"{task.name}: {task.baseline:.3f} {task.unit} without a memory, solved below {task.target:.3f}"
-    table = Table(
-        "", "reach before training", f"{task.unit} on held-out", "", box=None, header_style="bold", title=title
-    )
-    for network, loss in metrics["loss"].items():
-        verdict = "solved" if network in metrics["solved"] else "not solved"
-        number = "diverged" if loss is None else f"{loss:.4f}"
-        table.add_row(network, f"lag {reaches[network]}", number, verdict)
+def table_of(metrics: dict[str, Any], task: str) -> Table:
+    """The best loss of each network on a task, for the console."""
+    title, rows = rows_of(metrics, task)
+    table = Table(title="\n".join(title), box=None, header_style="bold")
+    for column in ("", *next(iter(rows.values()), {})):
+        table.add_column(column)
+    for network, cells in rows.items():
+        table.add_row(network, *cells.values())
     return table
 
 
 def results(metrics: dict[str, Any]) -> dict[str, Any]:
     """The numbers of the report, by what they are of."""
-    rows: dict[str, Any] = {}
-    for name, lag in metrics["reach"].items():
-        rows[f"{name}: last lag with a thousandth of the gradient, untrained"] = f"{lag}"
-    for task in (metrics["adding"], metrics["copying"]):
-        for name, loss in task["loss"].items():
-            verdict = "solved" if name in task["solved"] else "not solved"
-            number = "diverged" if loss is None else f"{loss:.4f}"
-            rows[f"{task['task']}, {name}: best {task['unit']} on held-out sequences"] = f"{number}, {verdict}"
-    for name, loss in metrics.get("starts", {}).items():
-        rows[f"{metrics['start task']}, {name}: last MSE"] = f"{loss:.4f}"
-    return rows
+    tables: dict[str, Any] = {}
+    for task in ("adding", "copying"):
+        title, rows = rows_of(metrics, task)
+        tables["; ".join(title)] = rows
+    if "starts" in metrics:
+        of = f"{metrics['start task']}, {metrics['held out']:,} held-out sequences: other ways to begin"
+        tables[of] = {name: {"last MSE": f"{loss:.4f}"} for name, loss in metrics["starts"].items()}
+    tables["largest difference of onnxruntime from Keras, 64 held-out sequences"] = metrics["export_error"]
+    return tables
+
+
+def rows_of(metrics: dict[str, Any], task: str) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Two lines about a task, and for each network how far its gradient reached, its best loss and a verdict."""
+    of = metrics[task]
+    unit, solved = of["unit"], of["solved"]
+    title = [
+        f"{of['task']}, {metrics['held out']:,} held-out sequences",
+        f"{of['baseline']:.3f} {unit} without a memory, solved below {of['target']:.3f}",
+    ]
+    rows = {
+        name: {
+            "reach before training": f"lag {metrics['reach'][name]}",
+            f"best {unit}": "diverged" if loss is None else f"{loss:.4f}",
+            "verdict": "solved" if name in solved else "not solved",
+        }
+        for name, loss in of["loss"].items()
+    }
+    return title, rows
 
 
 def panel(task, losses: dict[str, list[float]], batches: int) -> dict[str, Any]:

@@ -76,12 +76,15 @@ def trained(model: Any, task: Task, batches: int, run: Run, suffix: str, **chang
     return [row["val_loss"] for row in history]
 
 
-def learned(model, task, batches: int, run: Run, suffix: str, **changes: Any) -> list[float]:
+def learned(model: Any, task: Task, batches: int, run: Run, suffix: str, **changes: Any) -> list[float]:
     """The validation losses of a training. None where it diverged: a finding of this study, and no reason to end it."""
+    if run.judged is not None and suffix not in run.judged.weights:
+        run.console.print(f"{run.judged.folder} has no weights of it: it diverged, or was not trained.", markup=False)
+        return []
     try:
         return trained(model, task, batches, run, suffix, **changes)
     except TrainingDiverged as error:
-        run.console.print(str(error))
+        run.console.print(str(error), markup=False)
         return []
 
 
@@ -92,7 +95,7 @@ def layer_by_layer(task: Task, batches: int, run: Run, layers: int) -> list[floa
     for number in range(1, layers + 1):
         stack.append(rk.GRU(s.units, return_sequences=True, name=f"layer_{number}"))
         model = model_of(task, stack, f"layers_{number}")
-        losses += trained(model, task, batches, run, f"_layerwise_{number}", epochs=1)
+        losses += learned(model, task, batches, run, f"_layerwise_{number}", epochs=1)
     return losses
 
 

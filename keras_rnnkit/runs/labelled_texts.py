@@ -22,13 +22,13 @@ class LabelledData:
     """Texts and labels as numbers, by part, and the vocabularies of both."""
 
     texts: dict[str, list[np.ndarray]]
-    labels: dict[str, np.ndarray]
+    labels: dict[str, Any]
     words: Any
     names: Any
 
     def batches(self, part: str, settings: Any) -> rk.data.LabelledTexts:
         """Batches of texts of similar length."""
-        weights = rk.data.balanced_weights(self.labels["train"], len(self.names)) if settings.balance else None
+        weights: Any = rk.data.balanced_weights(self.labels["train"], len(self.names)) if settings.balance else None
         seed = settings.seed if part == "train" else None
         return rk.data.LabelledTexts(
             self.texts[part], self.labels[part], settings.tokens, settings.rows, weights=weights, seed=seed

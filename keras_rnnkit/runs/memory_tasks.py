@@ -20,7 +20,7 @@ SYMBOLS, COPIED = 8, 10
 BLANK, GO = 0, SYMBOLS + 1
 READOUT = 128
 """Units of the layer by which a network that copies reads its state."""
-HOPELESS_AFTER = 600
+HOPELESS_AFTER = 400
 """Batches after which a network is given up that is no better than one without a memory."""
 
 Examples = tuple[np.ndarray, np.ndarray]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import keras_rnnkit as rk
 from keras_rnnkit.runs.settings import RunSettings, TrainingSettings
 
@@ -13,8 +15,14 @@ def prepare(settings: RunSettings) -> None:
 
     if settings.threads:
         tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
+    tf.get_logger().addFilter(is_no_retracing_warning)
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if getattr(settings, "mixed", False) else "float32")
+
+
+def is_no_retracing_warning(record: logging.LogRecord) -> bool:
+    """Whether a message of TensorFlow is not about functions traced again: a run that trains many models does that."""
+    return "tf.function retracing" not in record.getMessage()
 
 
 def optimizer_of(settings: TrainingSettings, steps: int, constant: bool = False):

@@ -14,15 +14,21 @@ WIDEST_ON_A_PHONE = 7
 """Inches of a picture whose letters can still be read when it is as wide as a phone; wider ones are scrolled."""
 
 STYLE = """
+:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --faint: #555; --line: #ddd; --box: #f5f5f5 }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e8e8; --paper: #16181c; --faint: #aaa; --line: #3a3d44; --box: #22252b }
+}
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem }
-body { color: #1a1a1a; background: #fff }
+body { color: var(--ink); background: var(--paper) }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } h3 { font-size: 1rem; margin: 1.5rem 0 .25rem }
+h1, p, figcaption { overflow-wrap: anywhere }
 img { max-width: 100%; height: auto; background: #fff }
-figure { margin: 1.5rem 0 } figcaption { color: #555 } summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
+figure { margin: 1.5rem 0 } figcaption { color: var(--faint) }
+summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
 @media (max-width: 640px) { .picture { overflow-x: auto } .picture.wide img { max-width: none; width: 45rem } }
 table { border-collapse: collapse; display: block; overflow-x: auto }
-td, th { border-bottom: 1px solid #ddd; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
-pre { background: #f5f5f5; overflow-x: auto; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere }
+td, th { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
+pre { background: var(--box); overflow-x: auto; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere }
 """
 
 

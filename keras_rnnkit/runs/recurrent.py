@@ -12,6 +12,7 @@ OTHERS = {
     "peephole_lstm": "PeepholeLSTMCell",
     "coupled_lstm": "CoupledLSTMCell",
     "slstm": "SLSTMCell",
+    "mlstm": "MLSTMCell",
     "min_gru": "MinGRUCell",
     "min_lstm": "MinLSTMCell",
     "qrnn": "QRNNCell",

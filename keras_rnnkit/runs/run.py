@@ -22,6 +22,7 @@ from keras_rnnkit.runs.interruption import Interruption
 from keras_rnnkit.runs.lock import FolderLock
 from keras_rnnkit.runs.packages import check_packages
 from keras_rnnkit.runs.settings import RunSettings
+from keras_rnnkit.runs.source import BundleSource, Source, source_of
 from keras_rnnkit.settings import SettingsError
 
 PACKAGES = ("keras-rnnkit", "tensorflow", "keras", "numpy", "onnxruntime", "tf2onnx")
@@ -57,7 +58,7 @@ class Run:
         self.resumes = False
         self.notes: list[str] = []
         self.profile: dict[str, str] = {}
-        self.judged: Source | None = None
+        self.judged: Source | BundleSource | None = None
         self.lock: FolderLock | None = None
         self.group: Any = None
         self.scope = contextlib.ExitStack()  # that of the group, in which models are built until they are trained
@@ -70,8 +71,10 @@ class Run:
         check_packages(self.settings.packages)
         if self.settings.distribute is None:
             check_claim(self.folder, self.settings, self.pipeline)
-        self.source = source_of(self.settings.continue_from, self.pipeline)
-        if self.settings.evaluate is not None:
+        self.source: Source | BundleSource | None = source_of(self.settings.continue_from, self.pipeline)
+        if self.settings.bundle is not None:
+            self.source = self.judged = BundleSource(self.settings.bundle)
+        elif self.settings.evaluate is not None:
             folder = run_folder_of(self.settings.evaluate)
             self.source = self.judged = source_of(folder, self.pipeline, "evaluate")
         prepare(self.settings)
@@ -159,13 +162,14 @@ class Run:
             self.record["evaluates" if self.judged else "continued_from"] = source
 
     def vocabulary(self, make: Callable[[], Any], name: str = "vocabulary") -> Any:
-        """The vocabulary to train with: the one of the run that this one continues from, otherwise a new one.
+        """The vocabulary to train with: that of the run or of the bundle that was named, otherwise a new one.
 
         Arguments:
             make: makes a new one.
             name: the name of the vocabulary, where there is more than one.
         """
-        return self.source.vocabularies[name] if self.source is not None else make()
+        kept = {} if self.source is None else self.source.vocabularies
+        return kept[name] if name in kept else make()
 
     def keep(self, vocabulary: Any, name: str = "vocabulary") -> None:
         """Write a vocabulary into the folder, for runs that continue from this one."""
@@ -197,6 +201,19 @@ class Run:
             return model
         load_best(model, self.settings.out / f"best{suffix}.npz", self.id)
         return model
+
+    def best_model(self, build: Callable[..., Any], *arguments: Any, suffix: str = "") -> Any:
+        """A new model in float32 with the best weights, to judge and to export. All training must have ended.
+
+        Arguments:
+            build: builds the model.
+            arguments: those of `build`.
+            suffix: what is added to the names of its files.
+        """
+        import keras
+
+        keras.config.set_dtype_policy("float32")
+        return self.restore(build(*arguments), suffix)
 
     def note(self, sentence: str | None) -> None:
         """Print a warning about the model, and put it at the top of the report; None is no warning."""
@@ -247,36 +264,6 @@ class Run:
         self.record |= changes
         if self.is_chief:
             self.folder.write_record(self.record)
-
-
-class Source:
-    """The run from which another one continues: its best weights and its vocabularies, read at once.
-
-    Arguments:
-        folder: the folder of that run.
-        run: its name in its files.
-    """
-
-    def __init__(self, folder: Path, run: str):
-        from keras_rnnkit.runs.best import read_best
-        from keras_rnnkit.text import Vocabulary
-
-        self.folder = folder
-        self.weights = {path.stem.removeprefix("best"): read_best(path, run) for path in folder.glob("best*.npz")}
-        self.vocabularies = {path.stem: Vocabulary.load(path) for path in folder.glob("vocabulary*.json")}
-
-
-def source_of(path: Path | None, pipeline: str, option: str = "continue-from") -> Source | None:
-    """The run to continue from or to judge, None where a run begins with random weights."""
-    if path is None:
-        return None
-    folder = RunFolder(path)
-    record = folder.record if path.is_dir() else None
-    if record is None or not folder.was_trained_in:
-        raise SettingsError(f"--{option} must be the folder of a run that was trained. Received: {path}.")
-    if record["pipeline"] != pipeline:
-        raise SettingsError(f"{path} holds a run of {record['pipeline']}, and this is {pipeline}. Give a run of it.")
-    return Source(path, record["run"])
 
 
 def check_claim(folder: RunFolder, settings: RunSettings, pipeline: str) -> None:

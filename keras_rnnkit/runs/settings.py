@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from keras_rnnkit.runs.adoption import adopted, run_folder_of
+from keras_rnnkit.runs.adoption import adopted, is_lone_bundle, run_folder_of
 from keras_rnnkit.runs.limits import (
     BETWEEN,
     COUNT,
@@ -38,7 +38,7 @@ class RunSettings:
     evaluate: Annotated[
         Path | None,
         "Judge the run in this folder, or its bundle, without training. Settings that are left out are those of that "
-        "run; the report goes to its folder evaluation.",
+        "run; the report goes to its folder evaluation. Of a bundle without its run, the settings must be given again.",
     ] = None
     find_rate: Annotated[
         bool, "Plot the loss against the learning rate, and end; the report goes to the folder find_rate of --out."
@@ -78,6 +78,9 @@ class RunSettings:
     OWN: ClassVar[tuple[str, ...]] = MAY_DIFFER
     """Settings that --evaluate does not take over from the run that it judges."""
 
+    JUDGES_BUNDLES: ClassVar[bool] = False
+    """Whether --evaluate can judge a bundle alone, without the folder of its run."""
+
     SMOKE: ClassVar[dict[str, Any]] = {}
     """What --smoke sets, where a setting has not been chosen."""
 
@@ -110,12 +113,21 @@ class RunSettings:
         """Take over the settings of the run that is judged. Settings that depend on others call it first."""
         if self.evaluate is None:
             return
-        folder = run_folder_of(self.evaluate)
-        changes = adopted(self, folder, self.OWN)
+        if self.bundle is not None:
+            changes, out = {}, self.bundle.with_name(f"{self.bundle.name}_evaluation")
+        else:
+            folder = run_folder_of(self.evaluate)
+            changes, out = adopted(self, folder, self.OWN), folder / "evaluation"
         if self.out == type(self).out:
-            changes["out"] = folder / "evaluation"
+            changes["out"] = out
         for name, value in changes.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def bundle(self) -> Path | None:
+        """The bundle that --evaluate judges alone, by the settings that were given; None where there is a run."""
+        alone = self.evaluate is not None and self.JUDGES_BUNDLES and is_lone_bundle(self.evaluate)
+        return self.evaluate if alone else None
 
     def check_purpose(self) -> None:
         """Refuse options that ask for different things, and give --find-rate a folder of its own."""

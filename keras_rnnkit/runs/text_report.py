@@ -14,13 +14,15 @@ def results(metrics: dict) -> dict:
     return {
         f"mean distance of probability and share of right answers, {count}": metrics["calibration error"],
         f"Accuracy and mean F1, {count}": metrics["models"],
-        "Answers of the RNN, by label": metrics["labels"],
-        "Labels (rows) and answers of the RNN (columns)": metrics["taken for"],
+        f"Answers of the RNN by label, {count}": metrics["labels"],
+        f"Labels (rows) and answers of the RNN (columns), {count}": metrics["taken for"],
     }
 
 
 def table_of(metrics: dict) -> Table:
-    table = Table("test texts", "accuracy", "mean F1", box=None, header_style="bold", pad_edge=False)
+    table = Table(
+        f"{metrics['texts judged']:,} test texts", "accuracy", "mean F1", box=None, header_style="bold", pad_edge=False
+    )
     for name, scores in metrics["models"].items():
         table.add_row(name, f"{scores['accuracy']:.1%}", f"{scores['mean F1']:.3f}")
     return table

@@ -41,7 +41,7 @@ def check(settings: Any, pipeline: str) -> None:
     name = next((name for name in WRITES if getattr(settings, name, None)), None)
     if name is not None and settings.distribute != "mirrored":
         raise SettingsError(f"--{name.replace('_', '-')} is for one machine. Leave it out, or leave out --distribute.")
-    if settings.evaluate is not None:
+    if settings.evaluate is not None or settings.bundle is not None:
         raise SettingsError("--evaluate does not train, so --distribute cannot go with it.")
 
 

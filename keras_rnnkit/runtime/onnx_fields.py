@@ -12,10 +12,12 @@ GRAPH, OPSET, FUNCTION = 7, 8, 25  # of a model
 NODE, INITIALIZER, SPARSE, INPUT = 1, 5, 15, 11  # of a graph
 NODE_INPUT, NODE_OUTPUT, OPERATOR, ATTRIBUTE = 1, 2, 4, 5  # of a node
 ATTRIBUTE_NAME, INTEGER, TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS = 1, 3, 5, 6, 10, 11  # of an attribute
-DIMS, FLOAT_DATA, INT32_DATA, INT64_DATA, TENSOR_NAME, RAW_DATA = 1, 4, 5, 7, 8, 9  # of a tensor
+DIMS, DATA_TYPE, FLOAT_DATA, INT32_DATA, INT64_DATA, TENSOR_NAME, RAW_DATA = 1, 2, 4, 5, 7, 8, 9  # of a tensor
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of a tensor
 DOMAIN = 1  # of an imported set of operators
 VALUE_NAME = 1  # of an input of the graph
+WHOLE_TYPES = {2, 3, 4, 5, 6, 7, 9, 12, 13}
+"""The values of DATA_TYPE for whole numbers of 8 to 64 bits, and for booleans."""
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:

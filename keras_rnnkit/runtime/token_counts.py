@@ -108,7 +108,11 @@ def scalar(tensor: memoryview) -> int | None:
             values.append(onnx.varint(value, 0)[0])
         elif number == onnx.FLOAT_DATA and not any(value):
             values.append(0)
-    return values[0] if len(values) == 1 and all(length == b"\x01" for length in lengths) else None
+    if len(values) != 1 or any(length != b"\x01" for length in lengths):
+        return None
+    # The bytes of a real number are not its value, unless all of them are zero.
+    is_whole = onnx.integer(tensor, onnx.DATA_TYPE) in onnx.WHOLE_TYPES
+    return values[0] if is_whole or values[0] == 0 else None
 
 
 def ends(node: memoryview) -> tuple[list[str], list[str]]:

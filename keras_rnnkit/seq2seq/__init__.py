@@ -1,4 +1,4 @@
-"""Sequence to sequence: an encoder reads, a decoder writes, attention looks back."""
+"""Sequence to sequence: an encoder, a decoder, and attention of the decoder to the source."""
 
 from keras_rnnkit.seq2seq import attention
 from keras_rnnkit.seq2seq.bridge import Bridge

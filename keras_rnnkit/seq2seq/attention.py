@@ -39,7 +39,7 @@ class Attention(keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must define remember(self, ops, w, values)")
 
     def score(self, ops, w, query, keys):
-        """How well each step of the source fits each query, [B, T, S]."""
+        """The score of each step of the source for each query, [B, T, S]: the higher, the more attention."""
         raise NotImplementedError(f"{type(self).__name__} must define score(self, ops, w, query, keys)")
 
     def attend(self, ops, w, query, values, keys, valid):
@@ -54,7 +54,7 @@ class Attention(keras.layers.Layer):
         return Weights(self, keras.ops.convert_to_tensor)
 
     def keys(self, values):
-        """What `call` takes as `keys`, so that many calls on one source compute them once."""
+        """The `keys` argument of `call`, so that many calls on one source compute them once."""
         return self.remember(kops, self.w, values)
 
     def call(self, query, values, valid=None, keys=None):

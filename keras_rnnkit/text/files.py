@@ -1,4 +1,4 @@
-"""Text files: all are read in the same way, and a file that is written is there whole or not at all."""
+"""Reading text files, all in the same way, and replacing files, whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 
 class TextError(ValueError):
-    """A text or a text file that cannot be used. The message says what it is and what to do."""
+    """A text or a text file that cannot be used. The message names the problem and the remedy."""
 
 
 def read_text(path: str | os.PathLike, hint: str = "") -> str:
-    r"""The text of a UTF-8 file, without a byte order mark, its lines ended by "\n" whatever the file ends them with.
+    r"""The text of a UTF-8 file, without a byte order mark and with "\n" for every kind of line end.
 
     Arguments:
         path: the file.
-        hint: a sentence about the file that is expected, for the error where there is none or an empty one.
+        hint: a sentence about the expected file, which the errors about a missing or an empty file end with.
     """
     path = Path(path)
     if not path.is_file():

@@ -11,7 +11,7 @@ LINE = "<eos>"
 
 
 class Unit(Protocol):
-    """A way to split a text into tokens, and to join them again. `name` and `config` describe it in a file."""
+    """A way to split a text into tokens and to join them again. Files of vocabularies hold its `name` and `config`."""
 
     name: str
 

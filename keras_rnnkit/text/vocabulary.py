@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 class Vocabulary:
-    """Numbers for tokens: reserved tokens first, then by falling frequency; equally frequent ones in sorted order.
+    """Numbers for tokens: first the reserved ones, then the others by falling frequency, ties in sorted order.
 
     Arguments:
         tokens: the tokens in the order of their numbers, from 0.
@@ -38,8 +38,8 @@ class Vocabulary:
         self.unit: Unit = unit or Characters()
         self.numbers = {token: number for number, token in enumerate(self.tokens)}
         if len(self.numbers) != len(self.tokens):
-            twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
-            raise TextError(f"A token must have one number. Received: {twice!r} twice.")
+            duplicate = next(token for token, count in Counter(self.tokens).items() if count > 1)
+            raise TextError(f"A token must have one number. Received: {duplicate!r} twice.")
 
     @classmethod
     def of(
@@ -56,8 +56,8 @@ class Vocabulary:
             texts: a text, or an iterable of texts.
             unit: how a text is split into tokens; `Characters()` by default.
             reserved: tokens that come first, such as "<pad>", "<unk>", "<bos>" and "<eos>".
-            min_count: how often a token must occur.
-            max_tokens: how many tokens there may be, the reserved ones among them.
+            min_count: occurrences that a token must have.
+            max_tokens: the largest number of tokens, including the reserved ones.
         """
         unit = unit or Characters()
         counts: Counter[str] = Counter()
@@ -84,7 +84,7 @@ class Vocabulary:
         return self.numbers.get(token)
 
     def encode(self, text: str) -> np.ndarray:
-        """The numbers of the tokens of a text. Others become `<unk>`; without it they are an error."""
+        """The numbers of the tokens of a text. Unknown tokens become `<unk>`, or raise TextError if there is none."""
         tokens, unknown = self.unit.split(text), self.numbers.get(UNKNOWN)
         try:
             numbers = [self.numbers[token] for token in tokens]
@@ -95,16 +95,20 @@ class Vocabulary:
         return np.array(numbers, np.int32)
 
     def _unknown_tokens(self, tokens: list[str]) -> str:
-        others = sorted({token for token in tokens if token not in self.numbers})
-        shown = ", ".join(map(repr, others[:8])) + (", ..." if len(others) > 8 else "")
+        unknown = sorted({token for token in tokens if token not in self.numbers})
+        examples = ", ".join(map(repr, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
         return (
-            f"The text has {len(others)} token(s) that the vocabulary of {len(self)} does not know: {shown}. Remove "
-            "them from the text, or make the vocabulary with reserved=['<unk>']."
+            f"The text has {len(unknown)} token(s) that the vocabulary of {len(self)} does not know: {examples}. "
+            "Remove them from the text, or make the vocabulary with reserved=['<unk>']."
         )
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of these numbers without reserved tokens. For words, END is the end of a line."""
-        tokens = [self.tokens[int(number)] for number in numbers]
+        whole = [int(number) for number in numbers]
+        outside = next((number for number in whole if not 0 <= number < len(self)), None)
+        if outside is not None:
+            raise TextError(f"The numbers of tokens must be 0 to {len(self) - 1}. Received: {outside}.")
+        tokens = [self.tokens[number] for number in whole]
         hidden = {PADDING, BEGIN} if self.unit.name == "word" else {PADDING, BEGIN, END}
         return self.unit.join([token for token in tokens if token not in hidden])
 
@@ -117,6 +121,8 @@ class Vocabulary:
     @classmethod
     def load(cls, path: str | os.PathLike) -> Vocabulary:
         """The vocabulary of a file that `save` wrote."""
+        if not Path(path).is_file():
+            raise TextError(f"There is no file {str(path)!r}. Give the path of one that Vocabulary.save wrote.")
         return cls.parsed(Path(path).read_bytes(), str(path))
 
     @classmethod
@@ -132,10 +138,15 @@ class Vocabulary:
                 f"{where!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
                 f"{FORMAT} with units {', '.join(map(repr, UNITS))}."
             )
-        return cls(tokens, UNITS[unit](**description))
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise TextError(f"{where!r} is not a vocabulary that Vocabulary.save wrote: its tokens must be texts.")
+        try:
+            return cls(tokens, UNITS[unit](**description))
+        except TypeError as error:
+            raise TextError(f"{where!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
 
     def __eq__(self, other: Any) -> bool:
-        mine = (self.tokens, self.unit.name, self.unit.config())
-        return isinstance(other, Vocabulary) and mine == (other.tokens, other.unit.name, other.unit.config())
+        own = (self.tokens, self.unit.name, self.unit.config())
+        return isinstance(other, Vocabulary) and own == (other.tokens, other.unit.name, other.unit.config())
 
     __hash__ = None  # type: ignore[assignment]

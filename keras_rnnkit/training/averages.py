@@ -19,7 +19,7 @@ from keras_rnnkit.training.optimizers import applied, extend
 
 
 class Averaging(keras_internals.AveragesWeights):
-    """What `averaging` changes in an optimizer."""
+    """The methods that `averaging` adds to the class of an optimizer."""
 
     iterations: keras.Variable
     ema_momentum: float

@@ -31,12 +31,13 @@ class Checkpoint(keras.callbacks.Callback):
     the epochs before, and the place in the data. It is replaced after every epoch, and within an epoch every `every`
     batches. A process that is killed while it writes leaves the file that was there before.
 
-    An epoch is complete when all callbacks have seen its end, so the place of this one among them does not matter: a
+    An epoch is complete when all callbacks have seen its end, so the position of this one among them does not matter: a
     learning rate that another callback lowers after it is in the file too.
 
     Arguments:
         path: the file.
-        settings: the settings of the training, by name, as JSON has them; `resume` refuses a checkpoint of others.
+        settings: the settings of the training by name, with values that JSON can hold; `resume` refuses a checkpoint of
+            other settings.
         every: batches between two files of the same epoch, or None to write after epochs only. With
             `steps_per_execution`, the file is written after the execution that reaches the number.
         start: the batch with which the first epoch begins.

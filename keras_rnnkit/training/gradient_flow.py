@@ -1,4 +1,4 @@
-"""How far back the gradient of a loss reaches: its norm with respect to the state of each step.
+"""The reach of a gradient back in time: its norm with respect to the state of each step.
 
     ||dL/dh_t||,  lag T - t,  where L is the loss of the last step
 
@@ -117,7 +117,7 @@ def gradient_norms(model: Any, x: Any, y: Any) -> dict[str, np.ndarray]:
 
 def norms_of(steps: list[list[Any]]) -> np.ndarray:
     """The norms [T] of the gradients of the states of each step, the last one first; the mean over the rows."""
-    whole = [np.concatenate([np.asarray(part, np.float64) for part in step], axis=-1) for step in reversed(steps)]
+    whole = [np.concatenate([np.asarray(state, np.float64) for state in step], axis=-1) for step in reversed(steps)]
     return np.array([np.linalg.norm(step, axis=-1).mean() for step in whole])
 
 
@@ -175,7 +175,7 @@ def recorded_states(model: Any) -> Iterator[dict[str, list[Any]]]:
 
 
 def step_by_step(layer: Any, states: list[Any]) -> Callable:
-    """What stands for the loop of a layer: one call of the cell after the other. states: is filled."""
+    """A replacement for the loop of a layer, which calls the cell step by step and appends each state to `states`."""
     import tensorflow as tf
 
     def inner_loop(sequences, initial_state, mask, training=False):
@@ -187,7 +187,7 @@ def step_by_step(layer: Any, states: list[Any]) -> Callable:
             # An LSTM computes h from c. As copies they are independent of each other, as the parts of a state must be.
             state = tree.map_structure(tf.identity, computed)
             copies = zip(tree.flatten(computed), tree.flatten(state), strict=True)
-            copy = next((copy for part, copy in copies if part is output), None)
+            copy = next((copied for original, copied in copies if original is output), None)
             state = list(state) if isinstance(state, list | tuple) else [state]
             if copy is None:  # an output that is none of the states is how the last step reaches the loss
                 copy = tf.identity(output)

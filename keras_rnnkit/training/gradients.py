@@ -20,8 +20,10 @@ COUNTERS = ("steps", "norm", "largest", "clipped")
 
 
 class Watching(keras_internals.BeforeClipping):
-    """What `watched` adds to an optimizer: counters of the steps, the sum and the maximum of the norms, and how many
-    steps were clipped."""
+    """The methods that `watched` adds to the class of an optimizer.
+
+    They count the steps and the clipped ones, and keep the sum and the maximum of the norms.
+    """
 
     clipnorm: float | None
     clipvalue: float | None

@@ -139,7 +139,7 @@ class Sweep(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def curve(self) -> RateCurve:
-        """What was noted; ValueError where no loss was a number."""
+        """The rates that were tried, with their losses. ValueError where no loss was a number."""
         if not self.losses:
             raise ValueError("The loss of the first batch is not a number, so no learning rate can be found.")
         rates = self.rates[: len(self.losses)]

@@ -80,15 +80,15 @@ def by_tensorflow(logits, targets):
     def solve(logits):
         width = tf.shape(logits)[-1]
         rows = tf.reshape(logits, [-1, width])
-        place = tf.stack([tf.range(tf.shape(rows)[0]), tf.reshape(targets, [-1])], axis=1)
+        target_indices = tf.stack([tf.range(tf.shape(rows)[0]), tf.reshape(targets, [-1])], axis=1)
         highest = tf.reduce_max(rows, axis=-1, keepdims=True)
         e = tf.exp(rows - highest)
         total = tf.reduce_sum(e, axis=-1, keepdims=True)
-        nats = (highest + tf.math.log(total))[:, 0] - tf.gather_nd(rows, place)
+        nats = (highest + tf.math.log(total))[:, 0] - tf.gather_nd(rows, target_indices)
 
         def gradient(upstream):
             share = tf.reshape(upstream, [-1])
-            d = tf.tensor_scatter_nd_sub(e * (share[:, None] / total), place, share)
+            d = tf.tensor_scatter_nd_sub(e * (share[:, None] / total), target_indices, share)
             return tf.reshape(d, tf.shape(logits))
 
         return tf.reshape(nats, tf.shape(targets)), gradient

@@ -1,4 +1,4 @@
-"""How well a model predicts: cross-entropy, perplexity, bits per character."""
+"""Metrics of language models: cross-entropy, perplexity, bits per character."""
 
 from __future__ import annotations
 

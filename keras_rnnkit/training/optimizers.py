@@ -1,4 +1,4 @@
-"""What `averaging`, `watched` and `synchronized` have in common: they extend an optimizer that exists."""
+"""Extending an optimizer that exists, for `averaging`, `watched` and `synchronized`."""
 
 from __future__ import annotations
 

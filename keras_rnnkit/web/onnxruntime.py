@@ -36,9 +36,9 @@ RELEASE = (
 """Of the npm package onnxruntime-web in that version. `python -m keras_rnnkit.web.onnxruntime DIR` prints those of another."""
 
 
-def on_the_network(address: str = NETWORK) -> list[RuntimeFile]:
-    """The files of the pinned version below this address."""
-    return [RuntimeFile(name, f"{address}{name}", integrity, size) for name, integrity, size in RELEASE]
+def on_the_network() -> list[RuntimeFile]:
+    """The files of the pinned version, where a page can fetch them."""
+    return [RuntimeFile(name, f"{NETWORK}{name}", integrity, size) for name, integrity, size in RELEASE]
 
 
 def in_the_folder(package: Path) -> list[tuple[Path, RuntimeFile]]:

@@ -18,6 +18,7 @@ from keras_rnnkit.export.saving.folder_swap import put_in_place
 from keras_rnnkit.runtime import Bundle, BundleError
 from keras_rnnkit.serving.models.description import description, end_of_text, tensors_of
 from keras_rnnkit.web.errors import SiteError
+from keras_rnnkit.web.kinds import local_kind
 from keras_rnnkit.web.onnxruntime import RuntimeFile, in_the_folder, integrity_of, on_the_network
 
 HERE = Path(__file__).parent
@@ -26,7 +27,10 @@ LISTING = "files.json"
 """The list of the files of a page of ours, by which a later one knows what it may replace."""
 KEEPER = "service_worker.js"
 """The script that keeps the files, so it is none of those that are kept."""
-BESIDE_THE_RUNTIME = ("activations.js", "forecast.js", "offline.js", "onnxruntime.js", "whole.js")
+BESIDE_THE_RUNTIME = (
+    *("activations.js", "completion.js", "forecast.js", "images.js"),
+    *("offline.js", "onnxruntime.js", "whole.js"),
+)
 INSTEAD_OF_THE_SERVER = ("source.js", "local_model.js", "calls.js")
 SERVER_ONLY = re.compile(r"docs\.html|sign_in\.html|index\.html|interface/.*|styles/interface\.css")
 
@@ -48,7 +52,7 @@ def build(
     """Write the folder; nothing is there before everything is.
 
     Arguments:
-        bundles: folders that `export_bundle` wrote.
+        bundles: folders that `export_bundle` wrote, or those of runs that have one in `bundle`.
         out: the folder to write. One that an earlier call wrote is replaced; any other that is not empty is refused.
         ort: the npm package onnxruntime-web, a folder, to copy its files from. None leaves them on a public network, from
             which the page fetches a fixed version and refuses any other.
@@ -56,7 +60,7 @@ def build(
     """
     out = Path(out)
     check_replaceable(out)
-    opened = named([loaded(Path(folder), quantized) for folder in bundles])
+    opened = named([loaded(bundle_in(Path(folder)), quantized) for folder in bundles])
     with beside(out) as folder:
         copy_page(folder)
         onnxruntime = copy_onnxruntime(folder, ort)
@@ -70,6 +74,12 @@ def build(
         }
         sizes |= {name: size(folder / "models" / name) for name in opened}
     return Site(out, list(opened), sizes)
+
+
+def bundle_in(folder: Path) -> Path:
+    """The bundle itself, or that of the run which is in this folder."""
+    is_run = not (folder / "manifest.json").exists() and (folder / "bundle/manifest.json").is_file()
+    return folder / "bundle" if is_run else folder
 
 
 def loaded(folder: Path, quantized: str | None) -> Bundle:
@@ -111,6 +121,8 @@ def copy_page(folder: Path) -> None:
     ):
         for name in names:
             copy(HERE / "page" / name, folder / place / name)
+    for path in (HERE / "page/views").glob("*.js"):
+        copy(path, folder / "playground/views" / path.name)
 
 
 def copy_onnxruntime(folder: Path, package: Path | None) -> list[RuntimeFile]:
@@ -145,6 +157,7 @@ def copy_model(folder: Path, name: str, bundle: Bundle) -> dict[str, Any]:
         copy(bundle.folder / file, folder / "models" / name / file)
     written = sum((folder / "models" / name / file).stat().st_size for file in files)
     facts = {**tensors_of(bundle), **description(bundle), "size": written}
+    facts |= local_kind(bundle, facts["kind"])
     return {
         "name": name,
         "folder": f"models/{name}/",

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_rnnkit.bench import activation_memory, first_step, train
+from keras_rnnkit.bench import activation_memory, first_step, train, train_cells
 from keras_rnnkit.bench.settings import TrainBench
 from keras_rnnkit.bench.train_rows import LONG, Row, rows
 from keras_rnnkit.bench.train_steps import Step
@@ -124,7 +124,9 @@ def test_the_memory_of_long_sequences(monkeypatch):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="memory of a process of TensorFlow")
 def test_checkpointed_training_needs_a_tenth_of_the_memory():
     """A segment whose arrays outlive it, through a slice or a product that waits, shows here and nowhere else."""
-    assert activation_memory.megabytes("ours, checkpoint", LONG) < 0.1 * activation_memory.megabytes("ours", LONG)
+    of = activation_memory.CONTENDERS
+    whole, checkpoints = (activation_memory.megabytes(of[name], LONG) for name in ("ours", "ours, checkpoint"))
+    assert checkpoints < 0.1 * whole
 
 
 def test_repeats_must_be_positive():
@@ -132,11 +134,19 @@ def test_repeats_must_be_positive():
         TrainBench(repeats=0)
 
 
-def test_the_cells_beside_each_other(tmp_path):
+@pytest.mark.study
+def test_a_minimal_gru_needs_less_memory_than_an_lstm():
+    sizes = (4, 64, 64, 64)
+    assert train_cells.megabytes("minGRU", sizes) <= train_cells.megabytes("stock LSTM", sizes)
+
+
+def test_the_cells_beside_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(activation_memory, "megabytes", lambda make, sizes: float("minGRU" not in make) + 1)
     done = rnnkit("bench", "train", "--cells", "--quick", "--only", "minGRU", "--json", tmp_path / "t.json")
     assert done.exit_code == 0, done.output
     assert "x of stock LSTM" in done.stdout and "of stock LSTM's time" in done.stdout
+    assert "1.0 MB, 0.50 of stock LSTM's" in done.stdout and "minGRU on its kernel" in done.stdout
     result = json.loads((tmp_path / "t.json").read_text())
     (row,) = result["rows"]
-    assert set(row["times"]) == set(result["stream"]) == {"stock LSTM", "minGRU"}
+    assert set(row["times"]) == set(result["stream"]) == set(result["whole"]) == {"stock LSTM", "minGRU"}
     assert result["weights"] == {"stock LSTM": 4 * 8 * 17, "minGRU": 2 * 8 * 9}

@@ -30,3 +30,10 @@ def test_every_cell_states_its_equation_its_paper_and_an_example():
         doc = inspect.getdoc(cls)
         assert re.search(r"^ {4}.* = ", doc, re.M), cls
         assert all(word in doc for word in ("Paper", "Shapes", ">>>")), cls
+
+
+def test_a_cell_called_alone_drops_in_training_only():
+    cell = rk.cells.GRUCell(4, dropout=0.5, recurrent_dropout=0.5, seed=1)
+    x, state = keras.ops.ones((8, 3)), [keras.ops.ones((8, 4))]
+    still, trained = (keras.ops.convert_to_numpy(cell(x, state, training=t)[0]) for t in (False, True))
+    assert (still == still[0]).all() and (trained != trained[0]).any()

@@ -6,8 +6,9 @@ import pytest
 import keras_rnnkit as rk
 from keras_rnnkit.data.scenes import COLOURS, SHAPES, SIZES, Thing, drawn, outline
 
-Image = pytest.importorskip("PIL.Image")
-ImageDraw = pytest.importorskip("PIL.ImageDraw")
+NEEDS_PILLOW = "Needs pillow: pip install 'keras-rnnkit[images]'"
+Image = pytest.importorskip("PIL.Image", reason=NEEDS_PILLOW)
+ImageDraw = pytest.importorskip("PIL.ImageDraw", reason=NEEDS_PILLOW)
 
 RADIUS = 50.0
 # From the middle: how far to the left, up, right and down a shape reaches, and its area, for a radius of one.

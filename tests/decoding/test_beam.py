@@ -136,7 +136,7 @@ def test_greedy_takes_the_place_of_the_worst_hypothesis():
     carry = Hypotheses(None, None, None, None, greedy=np.float32([[0, 0, 0, 1]]))
     gain = np.log(np.float32([[[0.5, 0.3, 0.2]] * 3 + [[0.2, 0.7, 0.1]]]))
     total = gain.reshape(1, -1) + np.float32([[0, 0, 0, -1, -1, -1, -2, -2, -2, -9, -9, -9]])
-    score, place, greedy = Beam(width).kept(nops, carry, gain, total)
-    assert place.tolist() == [[0, 1, 2, 3 * count + 1]]
+    score, candidate, greedy = Beam(width).best_candidates(nops, carry, gain, total)
+    assert candidate.tolist() == [[0, 1, 2, 3 * count + 1]]
     assert greedy.tolist() == [[0, 0, 0, 1]]
-    np.testing.assert_allclose(score, total[:, place[0]])
+    np.testing.assert_allclose(score, total[:, candidate[0]])

@@ -64,7 +64,7 @@ def test_the_tokens_kept_are_those_of_a_sort(logits, temperature, top_k, top_p):
     assume(top_p is None or np.min(np.abs(np.cumsum(shares) - top_p)) > 1e-5)  # at the edge rounding decides
     expected = brute_force(logits, temperature, top_k, top_p) > 0
     for k in (top_k, np.array(top_k)):
-        np.testing.assert_array_equal(Sampling(temperature, k, top_p).kept(nops, logits[None]), expected[None])
+        np.testing.assert_array_equal(Sampling(temperature, k, top_p).is_kept(nops, logits[None]), expected[None])
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1, exclude_max=True, width=32))

@@ -116,7 +116,7 @@ rk.export_bundle(model, sys.argv[1], progress=stop)
 
 
 def test_a_process_killed_while_writing_leaves_no_half_bundle(tmp_path):
-    done = python("-c", KILLED, tmp_path / "bundle")
+    done = python("-c", KILLED, tmp_path / "bundle", with_keras=True)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "bundle").exists()
     rk.export_bundle(reader(), tmp_path / "bundle", modes=["sequence"], saved_model=False)

@@ -1,5 +1,6 @@
 """Names: outputs come back under their own, layers are told apart by identity, and no name of a model meets ours."""
 
+import itertools
 from collections import OrderedDict
 
 import keras
@@ -16,6 +17,7 @@ from keras_rnnkit.export.reading.signature import distinct, keyed_names
 from keras_rnnkit.export.writing.emitter import subgraphs
 from keras_rnnkit.export.writing.renaming import give_way, tensor_names
 from keras_rnnkit.layers.traversal import inner_layers
+from tests.covering import studied
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 
@@ -135,11 +137,11 @@ def test_a_layer_that_keras_does_not_track_is_not_taken_for_another(tmp_path):
     assert "Keras does not track it; make it an attribute" in report.rows[1].reason
 
 
+MODES = ("sequence", "stream")
 OURS = ("constant_0", "state_0", "next_state_0", "gru/Shape_0", "rnnkit_input_0000", "rnnkit_output_0000")
 
 
-@pytest.mark.parametrize("mode", ["sequence", "stream"])
-@pytest.mark.parametrize("name", OURS)
+@studied("name, mode", itertools.product(OURS, MODES), zip(OURS, itertools.cycle(MODES)))
 def test_an_input_may_be_called_like_something_of_ours(tmp_path, name, mode):
     model = randomised(sequential(L.Masking(), L.GRU(4, name="gru", return_sequences=True), L.Dense(2, name="y")))
     report = rk.export_onnx(model, tmp_path / "model.onnx", mode=mode, input_names=[name])

@@ -94,6 +94,7 @@ def test_large_weights_stand_in_the_file_once(tmp_path, monkeypatch):
     model = keras.Model(tokens, L.EinsumDense("btd,de->bte", (None, 11))(y))
     report = rk.export_onnx(model, tmp_path / "model.onnx")
     assert report.error < 1e-5
+    assert [row.lowering for row in report.rows] == ["GRU"]
     sizes = sorted(
         np.prod(i.dims) for i in onnx.load(tmp_path / "model.onnx").graph.initializer if np.prod(i.dims) >= 28
     )

@@ -27,6 +27,8 @@ MODELS = {
     "masked lstm": (lambda: sequential(L.Masking(), L.LSTM(U), L.Dense(3)), "DynamicQuantizeLSTM"),
     "peephole": (lambda: sequential(rk.Recurrent(rk.cells.PeepholeLSTMCell(U)), L.Dense(3)), "DynamicQuantizeLSTM"),
     "layer norm": (lambda: sequential(rk.Recurrent(rk.cells.LayerNormLSTMCell(U)), L.Dense(3)), "MatMulInteger"),
+    "minimal gru": (lambda: sequential(rk.Recurrent(rk.cells.MinGRUCell(U)), L.Dense(3)), "MatMulInteger"),
+    "matrix memory": (lambda: sequential(rk.Recurrent(rk.cells.MLSTMCell(U)), L.Dense(3)), "MatMulInteger"),
     "both directions": (lambda: sequential(L.Bidirectional(L.LSTM(U)), L.Dense(3)), "DynamicQuantizeLSTM"),
 }
 

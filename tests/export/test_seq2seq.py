@@ -39,9 +39,9 @@ def exported(tmp_path_factory):
     ("name", "strategy"),
     [
         ("additive", "sample"),
-        ("dot, scaled", "greedy"),
+        pytest.param("dot, scaled", "greedy", marks=pytest.mark.study),
         ("general, conditioned", Beam(3, 0.7, early_stopping=True)),
-        ("fixed vector", Beam(2)),
+        pytest.param("fixed vector", Beam(2), marks=pytest.mark.study),
         ("fixed vector, fed", "greedy"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 
 import keras_rnnkit as rk
 from keras_rnnkit import keras_internals
+from tests.covering import studied
 from tests.layers.models import MODELS, X, layers, register
 
 
@@ -55,7 +56,11 @@ def test_converted_models_compute_the_same_on_the_same_variables(name):
     assert rows and all(row.kernel == "hoisted" for row in rows if row.cell != "StackedRNNCells")
 
 
-@pytest.mark.parametrize("name", ["with_dropout", "stateful", "masked_functional", "own_train_step", "subclassed"])
+@studied(
+    "name",
+    ["with_dropout", "stateful", "masked_functional", "own_train_step", "subclassed"],
+    ["with_dropout", "stateful", "own_train_step"],
+)
 def test_converted_models_train_the_same_from_the_state_of_the_optimizer(name, tmp_path):
     """Dropout masks, iterations and moments included: the first steps are those of the stock model."""
     model, x, y = compiled(name)

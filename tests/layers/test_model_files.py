@@ -10,7 +10,7 @@ from tests.covering import studied
 from tests.forking import python
 from tests.layers.models import X, layers
 
-NAMES = ("masked_functional", "stateful", "own_wrapper"), ("single_cells", "subclassed", "own_sequential")
+NAMES = ("masked_functional", "stateful"), ("own_wrapper", "single_cells"), ("subclassed", "own_sequential")
 
 
 @studied("names", [(names,) for names in NAMES], [(NAMES[0],)])
@@ -132,8 +132,15 @@ def trained(form, optimizer="adam"):
     return model
 
 
-@pytest.mark.parametrize("form", ["sequential", "functional"])
-@pytest.mark.parametrize("saved, loaded", [("mixed_float16", "float32"), ("float32", "mixed_float16")])
+@studied(
+    "form, saved, loaded",
+    [
+        (form, *policies)
+        for form in ("sequential", "functional")
+        for policies in (("mixed_float16", "float32"), ("float32", "mixed_float16"))
+    ],
+    [("sequential", "mixed_float16", "float32"), ("functional", "float32", "mixed_float16")],
+)
 def test_the_state_of_an_optimizer_is_loaded_under_another_policy(form, saved, loaded, tmp_path):
     """Keras' own function starts the optimizer anew, with a warning."""
     before = keras.config.dtype_policy()

@@ -94,9 +94,10 @@ def test_every_cell_survives_a_file(name, tmp_path):
     assert as_json(loaded.layers[0]) == as_json(model.layers[0])
 
 
-@pytest.mark.parametrize(
-    "imports, load", [("keras, keras_rnnkit", "keras.models.load_model"), ("keras_rnnkit as rk", "rk.load_model")]
-)
+OURS_ALONE = ("keras_rnnkit as rk", "rk.load_model")
+
+
+@studied("imports, load", [OURS_ALONE, ("keras, keras_rnnkit", "keras.models.load_model")], [OURS_ALONE])
 def test_a_file_loads_in_a_process_that_only_imports_us(imports, load, tmp_path):
     model_of(rk.LSTM(4)).save(tmp_path / "model.keras")
     script = f"import {imports}; print({load}({str(tmp_path / 'model.keras')!r}).layers[0].__module__)"
@@ -144,6 +145,7 @@ def test_tf_data_with_ragged_batches():
 
 
 @tensorflow_only
+@pytest.mark.study  # tests/training/test_distribution.py trains on two devices in the quick tests
 def test_two_mirrored_devices_train_like_one():
     script = textwrap.dedent(
         """

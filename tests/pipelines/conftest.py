@@ -7,13 +7,14 @@ from typing import NamedTuple
 import pytest
 
 from keras_rnnkit.cli.training import load_pipeline
+from tests.sharing import made_once
 
 MORE = {
     "language_model": {"learning_rate": 0.02},
     "translation": {"compare": True, "feeding": True},
-    "captioning": {"compare": True, "test_count": 40, "units": 12, "beam": 3},
+    "captioning": {"compare": True, "test_count": 40, "units": 12, "beam": 3, "saved_model": False},
 }
-"""Settings by which the smoke run of a pipeline shows more than --smoke alone does."""
+"""Settings by which the smoke run of a pipeline shows more than --smoke alone does, or writes no SavedModel again."""
 
 
 class FinishedRun(NamedTuple):
@@ -26,12 +27,16 @@ class FinishedRun(NamedTuple):
 
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory):
-    """smoke_run(name): the finished run of a pipeline with --smoke. Its folder is not to be changed."""
+    """smoke_run(name): the finished run of a pipeline with --smoke, made once. Its folder is not to be changed."""
 
     @functools.cache
     def run(name: str) -> FinishedRun:
-        pipeline, folder = load_pipeline(name), tmp_path_factory.mktemp(name)
-        settings = pipeline.Settings(smoke=True, out=folder, **MORE.get(name, {}))
-        return FinishedRun(folder, settings, pipeline.run(settings))
+        pipeline = load_pipeline(name)
+
+        def settings(folder):
+            return pipeline.Settings(smoke=True, out=folder, **MORE.get(name, {}))
+
+        folder, metrics = made_once(tmp_path_factory, name, lambda folder: pipeline.run(settings(folder)))
+        return FinishedRun(folder, settings(folder), metrics)
 
     return run

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.runs.drawn import drawn_pixels
+from keras_rnnkit.runs.drawn import degenerate_strokes, drawn_pixels
 from keras_rnnkit.runs.folder import RunFolder
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
@@ -34,12 +34,29 @@ def test_a_pixel_is_predicted_from_those_before_it(smoke_run):
     assert not differs[:30].any() and differs[30]
 
 
+def test_strokes_are_drawn_with_a_pen(tmp_path):
+    metrics = drawing.run(Settings(smoke=True, way="strokes", out=tmp_path))
+    assert metrics["nats a point, stroke by stroke"] > metrics["nats a point, without memory, stroke by stroke"]
+    assert rk.runtime.load(tmp_path / "bundle") and (tmp_path / "report" / "strokes.png").exists()
+
+
+@pytest.mark.study
 def test_all_ways_at_once(tmp_path):
     metrics = drawing.run(Settings(smoke=True, compare=True, out=tmp_path))
     assert metrics["nats a point, stroke by stroke"] > metrics["nats a point, without memory, stroke by stroke"]
     for name in ("bundle", "bundle_rows", "bundle_strokes"):
         assert rk.runtime.load(tmp_path / name)
     assert {"samples_rows.png", "strokes.png"} <= {path.name for path in (tmp_path / "report").iterdir()}
+    RunFolder(tmp_path).clear()
+    assert not list(tmp_path.glob("bundle*"))
+
+
+def test_the_bundles_of_all_ways_are_the_runs_own(tmp_path):
+    """A new run in the folder replaces them."""
+    RunFolder(tmp_path).write_record({"format": 1, "pipeline": "drawing", "run": "a"})
+    for name in ("bundle", "bundle_rows", "bundle_strokes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text("{}")
     RunFolder(tmp_path).clear()
     assert not list(tmp_path.glob("bundle*"))
 
@@ -53,6 +70,13 @@ def test_images_of_a_folder_and_wrong_ones(tmp_path):
     with pytest.raises(TextError, match="light/x.png' cannot be read as an image"):
         drawing.run(Settings(**settings, out=tmp_path / "other"))
     assert not (tmp_path / "other").exists()
+
+
+def test_drawings_that_are_empty_or_all_the_same_are_told():
+    point, line = np.zeros((1, 3)), np.ones((4, 3))
+    assert "3 of 4 drawings with a pen are empty" in degenerate_strokes({"strokes": [[point, point], [point, line]]})
+    assert "2 of 2 drawings with a pen are the same" in degenerate_strokes({"strokes": [[line], [line + 0.01]]})
+    assert degenerate_strokes({"strokes": [[line], [2 * line]]}) is None and degenerate_strokes({"pixels": 1}) is None
 
 
 @pytest.mark.parametrize(

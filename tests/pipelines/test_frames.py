@@ -1,6 +1,7 @@
 """The pipeline that labels the frames of clips, small."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from keras_rnnkit.text import TextError
 from pipelines import frames
 from pipelines.frames import Settings
 from tests.data.test_clips import write_frames, write_gif
-from tests.pipelines.interrupted import same, trained
+from tests.pipelines.interrupted import best_weights, same, trained
 
 SMALL = {"count": 12, "valid_count": 4, "test_count": 5, "window": 6, "units": 6, "embedding": 6, "compare": False}
 
@@ -50,6 +51,7 @@ def test_clips_of_a_folder_are_labelled_and_streamed(tmp_path):
     assert stream.push(np.zeros((1, 1, 24, 24, 3), np.float32)).shape == (1, 1, 4)
 
 
+@pytest.mark.study  # test_faults.py has one such run in the quick tests
 def test_training_continues_where_it_was_interrupted(tmp_path):
     whole = trained(frames, Settings(**SMALL, schedule="constant", epochs=2, out=tmp_path / "whole"))
     first = trained(frames, Settings(**SMALL, schedule="constant", epochs=1, out=tmp_path / "parts"))
@@ -68,21 +70,18 @@ def test_a_clip_shorter_than_a_window_and_a_single_label(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_wrong_data_costs_no_earlier_result(tmp_path):
+def test_wrong_data_costs_no_earlier_result(smoke_run, tmp_path):
     """The run before, in the same folder, is whole after a run with --overwrite whose data cannot be read."""
-    out = tmp_path / "out"
-    before = trained(frames, Settings(**SMALL, epochs=1, out=out))
+    out = shutil.copytree(smoke_run("frames").folder, tmp_path / "out")
+    before = best_weights(out)
     write_gif(tmp_path / "clips" / "up" / "a.gif", [1, 2])
     (tmp_path / "clips" / "up" / "b.gif").write_bytes(b"no image")
     with pytest.raises(TextError, match="b.gif' cannot be read as an image"):
         frames.run(Settings(**SMALL, data=tmp_path / "clips", out=out, overwrite=True))
-    from tests.pipelines.interrupted import best_weights
-
     assert same(best_weights(out), before)
 
 
-def test_labels_of_other_clips_do_not_fit_a_model_to_continue_from(tmp_path):
-    trained(frames, Settings(**SMALL, epochs=1, out=tmp_path / "old"))
+def test_labels_of_other_clips_do_not_fit_a_model_to_continue_from(smoke_run, tmp_path):
     for label in ("up", "left"):
         for number in range(6):
             write_frames(tmp_path / "clips" / label / str(number), range(7 * number, 7 * number + 6))
@@ -90,7 +89,8 @@ def test_labels_of_other_clips_do_not_fit_a_model_to_continue_from(tmp_path):
     with pytest.raises(
         SettingsError, match="'up' of .* is none of the labels of the run to continue from: still, left"
     ):
-        frames.run(Settings(**changes, data=tmp_path / "clips", out=tmp_path / "new", continue_from=tmp_path / "old"))
+        older = smoke_run("frames").folder
+        frames.run(Settings(**changes, data=tmp_path / "clips", out=tmp_path / "new", continue_from=older))
 
 
 def test_a_bundle_that_differs_from_keras_is_refused():

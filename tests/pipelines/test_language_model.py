@@ -13,6 +13,7 @@ from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.training import CheckpointError
 from pipelines import language_model
 from pipelines.language_model import Settings
+from tests.forking import python
 
 ROOT = Path(__file__).parents[2]
 TEXT = "the cat sat on the mat and the dog sat on the log .\n" * 60
@@ -95,7 +96,9 @@ def test_it_goes_on_where_it_stopped(text, tmp_path):
             },
             marks=pytest.mark.study,
         ),
-        {"mixed": True, "cell": "peephole_lstm", "zoneout": 0.1, "schedule": "plateau"},
+        pytest.param(
+            {"mixed": True, "cell": "peephole_lstm", "zoneout": 0.1, "schedule": "plateau"}, marks=pytest.mark.study
+        ),
         pytest.param(
             {
                 "unit": "subword",
@@ -140,7 +143,7 @@ def test_settings_that_make_no_sense(text, tmp_path, changes, sentence):
 
 def command(*arguments):
     path = ROOT / "pipelines" / "language_model.py"
-    return subprocess.run([sys.executable, path, *map(str, arguments)], capture_output=True, text=True)
+    return python(path, *arguments, with_keras=True)
 
 
 def test_help_loads_no_framework():

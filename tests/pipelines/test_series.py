@@ -52,11 +52,11 @@ def test_series_of_a_file_with_covariates(shops, tmp_path):
     )
 
 
-def test_push_todays_value_get_tomorrows(tmp_path):
+def test_push_todays_value_get_tomorrows(smoke_run, tmp_path):
     """The bundle as the server reads it: one input, a forecast and the bounds of its interval, of the same shape."""
-    metrics = series.run(Settings(out=tmp_path, compare=False, **{**SMALL, "window": 32}))
-    bundle = rk.runtime.load(tmp_path / "bundle")
-    split = Split.of(rk.data.noisy_sine(), 0.2, 0.296, 32, 4)
+    folder, s, metrics = smoke_run("series")
+    bundle = rk.runtime.load(folder / "bundle")
+    split = Split.of(rk.data.noisy_sine(), s.valid_fraction, s.test_fraction, s.window, s.horizon)
     stream, forecasts = bundle.stream(), []
     for value in split.series.values[:-1]:
         forecasts.append(stream.push([[[value]]]))
@@ -65,9 +65,9 @@ def test_push_todays_value_get_tomorrows(tmp_path):
     truth, found = split.series.values[split.test_begin :], np.array([f["forecast"].item() for f in forecasts])
     error = np.mean((truth - found[split.test_begin - 1 :]) ** 2)
     assert error == pytest.approx(metrics["one step ahead"]["RNN"]["squared error"], rel=1e-4)
-    again = series.run(Settings(evaluate=tmp_path, out=tmp_path / "again"))
+    again = series.run(Settings(evaluate=folder, out=tmp_path / "again"))
     assert again["one step ahead"] == metrics["one step ahead"]
-    names = {path.name for path in (tmp_path / "report").iterdir()}
+    names = {path.name for path in (folder / "report").iterdir()}
     pictures = {"next.png", "ahead.png", "growth.png", "coverage.png", "series.png", "curves.png"}
     assert names == {"index.html", "metrics.json", *pictures}
 
@@ -102,6 +102,19 @@ def test_a_model_that_is_no_better_than_the_last_value_is_told():
     errors = {forecast_judging.FED_BACK: np.array([2.0]), "last value": np.array([1.0])}
     assert "the model has learned nothing that helps" in forecast_judging.no_better(errors)
     assert forecast_judging.no_better({**errors, "last value": np.array([3.0])}) is None
+
+
+def test_a_model_that_always_forecasts_the_same_is_told():
+    truth = np.arange(10.0)[:, None]
+
+    def note(values):
+        forecasts = {forecast_judging.FED_BACK: values}
+        return forecast_judging.always_the_same(
+            forecast_judging.Forecasts(forecasts, truth, truth, truth, np.ones((10, 1)))
+        )
+
+    assert note(truth) is None
+    assert "The 10 forecasts of the next value are all near 4" in note(np.full((10, 1), 4.0))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from keras_rnnkit.runs.word_effects import plot_effects, word_effects
 
 
 def test_the_scores_are_those_of_scikit_learn():
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = pytest.importorskip("sklearn.metrics", reason="Needs scikit-learn: pip install 'keras-rnnkit[digits]'")
     truth, found = np.random.default_rng(0).integers(4, size=(2, 200))
     found[found == 3] = 2  # a class that is never found
     matrix = confusion(truth, found, 4)

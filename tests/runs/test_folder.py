@@ -8,8 +8,9 @@ import pytest
 from keras_rnnkit.runs.best import read_best, save_best
 from keras_rnnkit.runs.errors import RunError
 from keras_rnnkit.runs.folder import RunFolder
-from keras_rnnkit.runs.run import Run, check_claim, check_data, fingerprint, source_of
+from keras_rnnkit.runs.run import Run, check_claim, check_data, fingerprint
 from keras_rnnkit.runs.settings import RunSettings
+from keras_rnnkit.runs.source import source_of
 from keras_rnnkit.settings import SettingsError
 
 

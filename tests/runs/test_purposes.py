@@ -1,14 +1,16 @@
 """What a run may be asked for besides training: to judge another run, to find a learning rate, to show where the time
 goes, and to write samples on the way."""
 
+import contextlib
+import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 import keras_rnnkit as rk
-from keras_rnnkit.runs.best import read_best
 from keras_rnnkit.runs.errors import RunError
 from keras_rnnkit.runs.folder import RunFolder
 from keras_rnnkit.runs.log import read_log
@@ -16,6 +18,8 @@ from keras_rnnkit.runs.samples import continuation
 from keras_rnnkit.settings import SettingsError
 from pipelines import words
 from pipelines.words import Settings
+from tests.pipelines.interrupted import best_weights, same
+from tests.pipelines.interrupted import trained as trained_weights
 
 LIST = [a + b + c for a in "bdgkt" for b in "aeiou" for c in ("ba", "de", "ko")]
 
@@ -33,9 +37,11 @@ def small(data, out, **changes):
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
-    """(folder, metrics) of a run that was profiled, and wrote samples after every batch."""
-    out = tmp_path_factory.mktemp("runs") / "words"
-    return out, words.run(small(data, out, profile=True, sample_every=1e-9))
+    """(folder, metrics, what was printed) of a run that was profiled, and wrote samples after every batch."""
+    out, printed = tmp_path_factory.mktemp("runs") / "words", io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        metrics = words.run(small(data, out, profile=True, sample_every=1e-9))
+    return out, metrics, printed.getvalue()
 
 
 def content(folder):
@@ -45,7 +51,7 @@ def content(folder):
 
 @pytest.mark.parametrize("inner", ["", "bundle"])
 def test_a_run_is_judged_with_its_own_settings_and_stays_as_it_was(trained, inner, tmp_path):
-    folder, metrics = trained
+    folder, metrics, _ = trained
     before = content(folder)
     again = words.run(Settings(evaluate=folder / inner, out=tmp_path))
     assert (again["perplexity"], again["held_out"]) == (metrics["perplexity"], metrics["held_out"])
@@ -86,8 +92,8 @@ def test_the_report_of_an_evaluation_goes_beside_those_of_the_run(trained):
     assert Settings(evaluate=trained[0], out="elsewhere").out == "elsewhere"
 
 
-def test_the_learning_rate_is_searched_beside_a_trained_run(trained, data):
-    folder, _ = trained
+def test_the_learning_rate_is_searched_beside_a_trained_run(trained, data, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "words")
     before = content(folder)
     assert words.run(small(data, folder, find_rate=True)) is None
     after = content(folder)
@@ -102,23 +108,20 @@ def test_the_learning_rate_is_searched_beside_a_trained_run(trained, data):
     assert not (folder / "find_rate").exists()
 
 
-def test_the_report_says_where_the_time_of_training_went(data, tmp_path, capsys):
-    words.run(small(data, tmp_path, epochs=1, batch=8, profile=True))
-    page = (tmp_path / "report" / "index.html").read_text()
+def test_the_report_says_where_the_time_of_training_went(trained):
+    folder, _, printed = trained
+    page = (folder / "report" / "index.html").read_text()
     for row in ("first batch, with the compilation", "a batch, in the middle", "reading a batch, by itself"):
         assert row in page
-    assert "profile   all validations: " in capsys.readouterr().out
-    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+    assert "profile   all validations: " in printed
+    assert list((folder / "profile").rglob("*.xplane.pb"))
 
 
-def test_samples_are_written_on_the_way_and_change_nothing(data, tmp_path):
-    words.run(small(data, tmp_path / "with", sample_every=1e-9))
-    words.run(small(data, tmp_path / "without"))
-    text = (tmp_path / "with" / "samples.txt").read_text()
-    assert len(re.findall(r"epoch \d, batch \d+:", text)) == 6 and not (tmp_path / "without" / "samples.txt").exists()
-    folders = [tmp_path / name for name in ("with", "without")]
-    a, b = (read_best(folder / "best.npz", RunFolder(folder).record["run"]) for folder in folders)
-    assert all(np.array_equal(*pair) for pair in zip(a, b, strict=True))
+def test_samples_and_a_profile_on_the_way_change_nothing(trained, data, tmp_path):
+    without = trained_weights(words, small(data, tmp_path))
+    text = (trained[0] / "samples.txt").read_text()
+    assert len(re.findall(r"epoch \d, batch \d+:", text)) == 6 and not (tmp_path / "samples.txt").exists()
+    assert same(best_weights(trained[0]), without)
 
 
 def test_a_sample_that_fails_does_not_end_the_training(data, tmp_path, capsys, monkeypatch):
@@ -126,7 +129,7 @@ def test_a_sample_that_fails_does_not_end_the_training(data, tmp_path, capsys, m
         raise ValueError("no sample")
 
     monkeypatch.setattr("keras_rnnkit.runs.samples.continuation", fail)
-    words.run(small(data, tmp_path, sample_every=1e-9))
+    trained_weights(words, small(data, tmp_path, sample_every=1e-9, epochs=1))
     assert capsys.readouterr().out.count("No more samples: writing one failed (ValueError('no sample')).") == 1
 
 

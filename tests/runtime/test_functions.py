@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy
-from keras_rnnkit.runtime import InputError
+from keras_rnnkit.runtime import BundleError, InputError
 from keras_rnnkit.runtime.bundle_files import is_appearing, is_unfinished
 from keras_rnnkit.runtime.generation import lengths_feed
 from keras_rnnkit.runtime.inspection import surveyed
@@ -93,8 +93,13 @@ def test_the_number_in_a_tensor(kind, shape, values, expected, raw):
     assert scalar(memoryview(tensor.SerializeToString())) == expected
 
 
-def test_a_fraction_is_no_whole_number():
-    assert scalar(memoryview(helper.make_tensor("x", TensorProto.FLOAT, [1], [1.5]).SerializeToString())) is None
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE])
+@pytest.mark.parametrize("value", [1.5, 6 * 2.0**-24])
+def test_the_bytes_of_a_real_number_are_no_whole_number(kind, raw, value):
+    """The smallest numbers of half precision have the bytes of small whole numbers: the second value those of 6."""
+    content = np.array([value], helper.tensor_dtype_to_np_dtype(kind)).tobytes() if raw else [value]
+    assert scalar(memoryview(helper.make_tensor("x", kind, [1], content, raw=raw).SerializeToString())) is None
 
 
 @pytest.mark.parametrize("strategy", [Greedy(), Beam(2)], ids=["greedy", "beam"])
@@ -158,3 +163,10 @@ def test_numbers_in_the_file_are_no_others():
     ]
     model = helper.make_model(graph_with([INSIDE], [helper.make_sparse_tensor(INSIDE, INDICES, [3])], nodes))
     assert surveyed(memoryview(model.SerializeToString())) == ({""}, False)
+
+
+def test_a_bundle_without_a_decoder_has_no_sources():
+    bundle = object.__new__(rk.runtime.Bundle)
+    bundle.manifest, bundle.folder = {}, Path("words")
+    with pytest.raises(BundleError, match="The bundle 'words' holds no encoder and decoder"):
+        _ = bundle.sources

@@ -10,7 +10,7 @@ from tests.forking import python
 @pytest.fixture(scope="module")
 def results():
     """What `two_replicas` prints; logical devices can only be made before TensorFlow starts, so in a new process."""
-    done = python("-m", "tests.training.two_replicas")
+    done = python("-m", "tests.training.two_replicas", with_keras=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 

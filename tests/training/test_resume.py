@@ -99,9 +99,9 @@ IN_VALIDATION = InterruptAt("on_test_batch_end", epoch=0, batch=1)
 IN_TRAINING = InterruptAt("on_train_batch_end", epoch=1, batch=3)
 PLACES = {
     "in validation, then in the epoch after": ([IN_VALIDATION, IN_TRAINING], False),
-    "when an epoch ends, a callback after the checkpoint": ([InterruptAt("on_epoch_end", epoch=1)], True),
 }
 STUDIES = {
+    "when an epoch ends, a callback after the checkpoint": ([InterruptAt("on_epoch_end", epoch=1)], True),
     "in an epoch, then in the rest of it": ([IN_TRAINING, InterruptAt("on_train_batch_end", epoch=1, batch=1)], False),
     "in training": ([IN_TRAINING], False),
     "in validation": ([IN_VALIDATION], True),

@@ -111,3 +111,8 @@ def test_sampling_rises_by_batches_in_a_model_that_was_not_called(rng):
     late = rk.seq2seq.ScheduledSampling(1.0, over=20, start=10)
     with pytest.raises(ValueError, match="cannot start with 10 batches done. Call the model on a batch first"):
         sampling_model().fit((tokens, tokens), tokens, callbacks=[late], verbose=0)
+
+
+def test_a_rate_is_halved_from_the_fifth_epoch_on():
+    rate = training.schedule("halving", 0.1, steps=10, epochs=8)
+    assert [float(rate(10 * epoch)) for epoch in range(7)] == pytest.approx([0.1] * 4 + [0.05, 0.025, 0.0125])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import tree
@@ -60,7 +61,9 @@ class Tracing(LayerHooks):
         return original(layer, sequences, initial_state, mask, training=training)
 
     def refusal(self, layer, cells, sequences) -> str | None:
-        with tf.init_scope():  # what we make to look at the cell is no part of the graph
+        # What we make to look at the cell is no part of the graph, and weights that are inputs of the trace have their
+        # values here.
+        with tf.init_scope(), keras.StatelessScope():
             return refusal(layer, cells, len(sequences.shape), sequences.shape[-1], self.prefer)
 
     def stand_in(self, layer, name, cells, sequences, initial_state, mask):

@@ -4,7 +4,7 @@ import { announce } from "./parts/announce.js";
 import { addressOf, card } from "./parts/cards.js";
 import { element } from "./parts/dom.js";
 import { facts, purpose } from "./models/model.js";
-import { allModels, isProtected, signIn, signOut } from "./models/source.js";
+import { Overview, allModels, isProtected, moreViews, signIn, signOut } from "./models/source.js";
 import { CaptionsView } from "./views/captions.js";
 import { SeriesView } from "./views/series.js";
 import { TensorsView } from "./views/tensors.js";
@@ -12,26 +12,50 @@ import { TextView } from "./views/text.js";
 import { TranslationView } from "./views/translation.js";
 
 /** A view is made from a model, and has a node and `stop`, which ends what it runs. */
-const VIEWS = { text: TextView, translation: TranslationView, captions: CaptionsView, series: SeriesView, tensors: TensorsView };
+const VIEWS = {
+  text: TextView, translation: TranslationView, captions: CaptionsView, series: SeriesView, tensors: TensorsView, ...moreViews,
+};
 
 const at = (id) => document.getElementById(id);
 let models = [];
 let shown = null;
 
-/** Show the model that the address names, or the first. What the one before runs is stopped, and its view goes. */
+/** Show the model that the address names, or the overview, or the first. What the one before runs is stopped, and its view goes. */
 function showChosen({ moved = false } = {}) {
-  const model = models.find((each) => addressOf(each) === location.hash) ?? models[0];
-  const { description } = model;
+  const named = models.find((each) => addressOf(each) === location.hash);
+  const model = named ?? (Overview && models.length > 1 ? null : models[0]);
   shown?.stop();
-  markCard(addressOf(model));
-  shown = new (VIEWS[description.kind] ?? TensorsView)(model);
-  at("view").replaceChildren(heading(description), ...shown.node.children);
-  document.title = `${description.name} · keras-rnnkit`;
+  markCard(model && addressOf(model));
+  if (model) showModel(model);
+  else showOverview();
   if (!moved) return;
-  announce(`${description.name}: ${purpose(description)}.`);
+  announce(model ? `${model.description.name}: ${purpose(model.description)}.` : "All models.");
   at("view").focus({ preventScroll: true });
   if (matchMedia("(max-width: 59.99rem)").matches) at("view").scrollIntoView();
 }
+
+function showModel(model) {
+  const { description } = model;
+  shown = new (VIEWS[description.kind] ?? TensorsView)(model);
+  const head = heading(description);
+  at("view").replaceChildren(head, ...shown.node.children);
+  document.title = `${description.name} · keras-rnnkit`;
+  model.prepare?.().then((times) => sayLoaded(head, times), (error) => head.append(problemText(error.message)));
+}
+
+function showOverview() {
+  shown = new Overview(models);
+  at("view").replaceChildren(...shown.node.children);
+  document.title = "Models in your browser · keras-rnnkit";
+}
+
+/** How long a model in the browser took to load, in its heading, and the runtime beside the list of models. */
+function sayLoaded(head, { waited, opened }) {
+  head.querySelector(".facts").append(element("li", {}, `Opened in ${Math.ceil(opened)} ms`));
+  if (waited >= 50 && at("loading")) at("loading").textContent = `onnxruntime-web was ready after ${(waited / 1000).toFixed(1)} s.`;
+}
+
+const problemText = (sentence) => element("p", { className: "problem", role: "alert" }, sentence);
 
 function markCard(address) {
   for (const link of at("cards").querySelectorAll("a")) {
@@ -65,7 +89,7 @@ async function load() {
 }
 
 function complain(sentence) {
-  at("view").replaceChildren(element("p", { className: "problem", role: "alert" }, sentence));
+  at("view").replaceChildren(problemText(sentence));
 }
 
 function askForToken() {

@@ -9,17 +9,39 @@ const BOUND = /^(lower|upper)_([1-9]\d?)$/;
 
 /** {values, interval} for a series [T, D]; see `keras_rnnkit/serving/models/forecast.py` for how intervals widen. */
 export async function forecast(graph, series, steps) {
+  const { values, interval } = await ahead(graph, series, graph.start(1), steps);
+  return { values, interval };
+}
+
+/** A series that is still growing: each point is read once, and the forecast begins at the last one. */
+export class LiveSeries {
+  constructor(graph) {
+    [this.graph, this.states] = [graph, graph.start(1)];
+  }
+
+  /** Read points [T, D]. {values, interval} of so many steps after them. */
+  async push(points, steps) {
+    const { values, interval, states } = await ahead(this.graph, points, this.states, steps);
+    this.states = states;
+    return { values, interval };
+  }
+}
+
+/** {values, interval, states}; the states are those after the points. */
+async function ahead(graph, points, begin, steps) {
   const { names, level } = seriesOutputs(graph.outputs);
   const [input] = graph.inputs;
-  const channels = series[0].length;
-  let chunk = graph.checked(input, [series]);
-  let states = graph.start(1);
+  const channels = points[0].length;
+  let chunk = graph.checked(input, [points]);
+  let states = begin;
+  let after = null;
   const [values, lower, upper] = [[], [], []];
   for (let step = 0; step < steps; step++) {
     const results = await graph.runTensors({ [input]: chunk, ...states });
     const [next, ...bounds] = names.map((name) => lastSteps(results[name], channels));
     values.push(next[0]);
     states = graph.carried(results);
+    after ??= states;
     let following = next;
     if (level !== null) {
       const drawn = draw(next, ...bounds, level);
@@ -30,9 +52,9 @@ export async function forecast(graph, series, steps) {
       following = [next[0], ...drawn];
       if (!step) states = Object.fromEntries(Object.entries(states).map(([name, state]) => [name, repeatedRows(state, 1 + PATHS)]));
     }
-    chunk = { ...filled(graph.kinds[input], [following.length, 1, channels], following) };
+    chunk = filled(graph.kinds[input], [following.length, 1, channels], following);
   }
-  return { values, interval: level === null ? null : { level, lower, upper } };
+  return { values, interval: level === null ? null : { level, lower, upper }, states: after };
 }
 
 /** The names of the forecast and of its bounds, lower_90 and upper_90 for an interval of 90 %. */

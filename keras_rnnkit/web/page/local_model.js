@@ -8,6 +8,43 @@ export class LocalModel {
   constructor(description) {
     this.description = description;
     this.name = description.name;
+    this.isLocal = true;
+  }
+
+  /** Load what a view needs first. {waited, opened}: milliseconds until onnxruntime-web was there, and for the model. */
+  prepare() {
+    return ask("prepare", [this.name]);
+  }
+
+  /** How a text may go on, the likeliest first. @returns {Promise<import("./model.js").Completion[]>} */
+  completions(text, count, { signal } = {}) {
+    return ask("completions", [this.name, text, count], signal);
+  }
+
+  /** A series that grows by `push(points, steps)`, which gives the forecast after the points. */
+  async live({ signal } = {}) {
+    const series = await ask("live", [this.name], signal);
+    return { push: (points, steps) => ask("point", [series, points, steps], signal), close: () => ask("close", [series]) };
+  }
+
+  /** What a model of glimpses says of an image after each. image: {shape, data}, data from 0 to 255. */
+  glimpses(image, count, { signal } = {}) {
+    return ask("glimpses", [this.name, image, count], signal);
+  }
+
+  /** The shades of an image that begins with some pixels. */
+  draw(request, { signal } = {}) {
+    return ask("draw", [this.name, request], signal);
+  }
+
+  /** Times of steps of a stream, for `rnnkit bench web`. */
+  measure(settings) {
+    return ask("measure", [this.name, settings]);
+  }
+
+  /** The outputs for a text, of a model that writes none. */
+  read(text, { signal } = {}) {
+    return ask("read", [this.name, text], signal);
   }
 
   predict(inputs, { signal } = {}) {

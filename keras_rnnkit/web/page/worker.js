@@ -2,7 +2,9 @@
 
 import { Beam, Greedy, Sampling, load } from "./rnnkit/rnnkit.js";
 import { activations } from "./rnnkit/page/activations.js";
-import { forecast } from "./rnnkit/page/forecast.js";
+import { Completer } from "./rnnkit/page/completion.js";
+import { LiveSeries, forecast } from "./rnnkit/page/forecast.js";
+import { drawn, glimpsed } from "./rnnkit/page/images.js";
 
 /** onnxruntime-web, from the files that the page sends in its first message. */
 let begin;
@@ -12,12 +14,14 @@ const onnxruntime = new Promise((resolve) => (begin = resolve)).then(async (file
   ort.env.wasm.wasmPaths = { mjs: script("ort-wasm-simd-threaded.mjs") };
   ort.env.wasm.wasmBinary = files["ort-wasm-simd-threaded.wasm"];
   ort.env.wasm.numThreads = 1;
+  ort.env.logLevel = "error";
   return ort;
 });
 
 const KINDS = { float32: "FP32", float64: "FP64", int8: "INT8", int16: "INT16", int32: "INT32", int64: "INT64" };
 Object.assign(KINDS, { uint8: "UINT8", uint16: "UINT16", uint32: "UINT32", uint64: "UINT64", bool: "BOOL" });
 const bundles = new Map();
+const completers = new Map();
 const streams = new Map();
 let opened = 0;
 const stopped = new Set();
@@ -32,6 +36,12 @@ function bundle(name) {
     bundles.set(name, opening);
   }
   return bundles.get(name);
+}
+
+/** A number by which the page names a stream. */
+function keep(stream) {
+  streams.set((opened += 1), stream);
+  return opened;
 }
 
 const descriptions = async () => (await fetch(new URL("./models.json", import.meta.url))).json();
@@ -60,6 +70,58 @@ function strategyOf({ temperature = 1, top_k: topK = 0, top_p: topP = 1, beam = 
 const settings = ({ max_tokens: steps = 100, seed = 0, end = null }) => ({ steps, seed, end });
 
 const METHODS = {
+  /** Open the graph that the page uses first. How long that took in milliseconds, and how long onnxruntime-web did before. */
+  async prepare(name) {
+    const began = performance.now();
+    await onnxruntime;
+    const loaded = performance.now();
+    const model = await bundle(name);
+    const first = ["stream", "sequence", "generate"].find((mode) => mode in model.manifest.graphs);
+    await model.graph(first);
+    return { waited: loaded - began, opened: performance.now() - loaded };
+  },
+
+  async completions(name, text, count) {
+    if (!completers.has(name)) completers.set(name, await Completer.open(await bundle(name)));
+    return completers.get(name).completions(text, count);
+  },
+
+  async live(name) {
+    return keep(new LiveSeries(await (await bundle(name)).graph("stream")));
+  },
+
+  async point(key, points, steps) {
+    return streams.get(key).push(points, steps);
+  },
+
+  async glimpses(name, image, count) {
+    return glimpsed(await bundle(name), image, count);
+  },
+
+  async draw(name, request) {
+    return drawn(await bundle(name), request);
+  },
+
+  /** Milliseconds of a step of a stream: the mean of each of some blocks of steps, without the first ones. */
+  async measure(name, { features, blocks, block, warm }) {
+    const stream = await (await bundle(name)).stream();
+    const chunk = { type: "float32", dims: [1, 1, features], data: new Float32Array(features) };
+    const times = [];
+    for (let n = 0; n < warm + blocks; n++) {
+      const began = performance.now();
+      for (let step = 0; step < block; step++) await stream.push(chunk);
+      times.push((performance.now() - began) / block);
+    }
+    return times.slice(warm);
+  },
+
+  /** The outputs of a model that reads a text and writes none. */
+  async read(name, text) {
+    const model = await bundle(name);
+    const graph = await model.graph("sequence");
+    return toPage(graph, await model.predict([model.vocabulary.encode(text)]));
+  },
+
   async predict(name, inputs) {
     const model = await bundle(name);
     const graph = await model.graph("sequence");
@@ -67,9 +129,7 @@ const METHODS = {
   },
 
   async stream(name) {
-    const key = (opened += 1);
-    streams.set(key, await (await bundle(name)).stream());
-    return key;
+    return keep(await (await bundle(name)).stream());
   },
 
   async push(key, inputs) {

@@ -13,8 +13,9 @@ export class Graph {
     } catch (error) {
       throw new BundleError(`The metadata of ${shown(name)} cannot be used: ${error.message}. Export the model again.`);
     }
+    const options = { executionProviders: ["wasm"], logSeverityLevel: 3 }; // warnings are about how the graph was written
     try {
-      return new Graph(ort, name, description, await ort.InferenceSession.create(content, { executionProviders: ["wasm"] }));
+      return new Graph(ort, name, description, await ort.InferenceSession.create(content, options));
     } catch (error) {
       throw new BundleError(`onnxruntime cannot load ${shown(name)}: ${error.message ?? error}`);
     }

@@ -141,6 +141,9 @@ function packed(bytes) {
   return values;
 }
 
+/** The data types of whole numbers of 8 to 64 bits, and of booleans. */
+const WHOLE_TYPES = new Set([2, 3, 4, 5, 6, 7, 9, 12, 13]);
+
 /** The number of a tensor that holds one whole number, or zero of any dtype; null for all others. */
 function scalar(tensor) {
   if (dimensions(tensor).some((length) => length !== 1n)) return null;
@@ -150,7 +153,9 @@ function scalar(tensor) {
     else if (number === 5 || number === 7) values.push(Number(typeof value === "bigint" ? value : (packed(value)[0] ?? 0n)));
     else if (number === 4 && value.every((byte) => byte === 0)) values.push(0);
   }
-  return values.length === 1 ? values[0] : null;
+  if (values.length !== 1) return null;
+  // The bytes of a real number are not its value, unless all of them are zero.
+  return values[0] === 0 || WHOLE_TYPES.has(Number(first(tensor, 2) ?? 0n)) ? values[0] : null;
 }
 
 const littleEndian = (bytes) => Number([...bytes].reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n));

@@ -9,7 +9,9 @@ import pytest
 from keras_rnnkit.serving import Settings
 from tests.serving.conftest import running
 from tests.serving.page.browser import browsing, require_browser
-from tests.serving.page.bundles import export_all
+from tests.serving.page.bundles import KINDS, export_all
+from tests.serving.page.local_bundles import LOCAL_KINDS, export_local
+from tests.serving.page.static_pages import ORT, serving
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +50,56 @@ def page(tab):
     tab.complaints()
     yield tab
     assert tab.complaints() == []
+
+
+@pytest.fixture(scope="session")
+def local_folder(folder, tmp_path_factory) -> Path:
+    """The bundles of the server, and those with a view that only a local page has."""
+    every = export_local(tmp_path_factory.mktemp("local"))
+    for name in KINDS:
+        (every / name).symlink_to(folder / name, target_is_directory=True)
+    return every
+
+
+@pytest.fixture(scope="session")
+def local_site(local_folder, tmp_path_factory) -> Path:
+    """The page of `rnnkit web` with all bundles."""
+    from keras_rnnkit.web.site import build
+
+    out = tmp_path_factory.mktemp("web") / "site"
+    build([local_folder / name for name in sorted({**KINDS, **LOCAL_KINDS})], out, ORT)
+    return out
+
+
+@pytest.fixture(scope="session")
+def local_address(local_site):
+    with serving(local_site) as address:
+        yield address
+
+
+@pytest.fixture
+def at(tab):
+    """A function that takes the shared tab to the page of another address, in a wide window with light colours."""
+    base = tab.base
+
+    def take(address: str):
+        tab.base = f"http://{address}"
+        tab.emulate(1280, "light")
+        tab.complaints()
+        return tab
+
+    yield take
+    tab.base = base
+    tab.driver.get("about:blank")
+    tab.complaints()
+
+
+@pytest.fixture
+def local(at, local_address):
+    """The page of `rnnkit web`. A test fails for anything that the browser logs as an error."""
+    page = at(local_address)
+    if not page.value("location.href").startswith(page.base):
+        page.open()
+        page.wait("document.querySelectorAll('#cards a').length > 0")
+    yield page
+    assert page.complaints() == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving.page.bundles import KINDS
-from tests.serving.page.tour import THEMES, WIDTHS, tour, visit
+from tests.serving.page.tour import LOOKS, tour, visit
 
 AUDIT = Path(__file__).with_name("audit.js").read_text()
 
@@ -15,14 +15,17 @@ def audit(page) -> list[str]:
     return page.value(AUDIT[AUDIT.index("(() =>") :])
 
 
-def test_every_view_has_its_picture_and_passes_the_audit(page, tmp_path_factory, capsys):
+@pytest.mark.parametrize(
+    "looks", [pytest.param([LOOKS[0], LOOKS[-1]], id="two"), pytest.param(LOOKS, id="all", marks=pytest.mark.study)]
+)
+def test_every_view_has_its_picture_and_passes_the_audit(looks, page, tmp_path_factory, capsys):
     folder = tmp_path_factory.mktemp("pictures")
     models = [{"name": name, "kind": kind} for name, kind in KINDS.items()]
-    problems = {name: found for name in tour(page, models, folder) if (found := audit(page))}
+    problems = {name: found for name in tour(page, models, folder, looks) if (found := audit(page))}
     with capsys.disabled():
         print(f"\nPictures of the page: {folder}")
     assert problems == {}
-    assert len(list(folder.glob("*.png"))) == len(WIDTHS) * len(THEMES) * (len(KINDS) + 1)
+    assert len(list(folder.glob("*.png"))) == len(looks) * (len(KINDS) + 1)
 
 
 @pytest.mark.parametrize(

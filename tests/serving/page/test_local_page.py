@@ -1,10 +1,8 @@
 """The page of `rnnkit web`: no server of ours, the models in the browser, the numbers of Python."""
 
-import functools
-import http.server
 import json
-import shutil
-import threading
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,67 +11,10 @@ import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy, Sampling
 from keras_rnnkit.web.errors import SiteError
 from keras_rnnkit.web.site import build
-from tests.serving.page.browser import browsing
 from tests.serving.page.bundles import KINDS
-from tests.web.test_javascript import onnxruntime_web
+from tests.serving.page.static_pages import ORT, asked, needs_onnxruntime
 
-ORT = onnxruntime_web()
-pytestmark = pytest.mark.skipif(
-    ORT is None, reason="run `npm install --no-save onnxruntime-web`, or set RNNKIT_ORT to its folder, to test the page"
-)
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture(scope="module")
-def site(folder, tmp_path_factory):
-    out = tmp_path_factory.mktemp("web") / "site"
-    build([folder / name for name in sorted(KINDS)], out, ORT)
-    return out
-
-
-@pytest.fixture(scope="module")
-def server(site):
-    handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def local_tab(browser_exists, server, tmp_path_factory):
-    with browsing(f"localhost:{server.server_port}", tmp_path_factory.mktemp("profile")) as page:
-        page.emulate(1280, "light")
-        page.open()
-        page.wait("document.querySelectorAll('#cards a').length > 0")
-        yield page
-
-
-@pytest.fixture
-def local(local_tab):
-    local_tab.complaints()
-    yield local_tab
-    assert local_tab.complaints() == []
-
-
-def asked(page, model, call):
-    """What a call of a local model answers; `model` is its name in the code."""
-    answer = page.driver.execute_async_script(
-        "const [name, done] = arguments;"
-        "import('./playground/models/local_model.js').then(async ({ allModels }) => {"
-        "  const model = (await allModels()).find((each) => each.description.name === name);"
-        f"  return done({{ value: await {call} }});"
-        "}).catch((error) => done({ error: error.message }));",
-        model,
-    )
-    assert "error" not in answer, answer
-    return answer["value"]
+pytestmark = needs_onnxruntime
 
 
 def test_whole_sequences(local, folder, rng):
@@ -158,51 +99,18 @@ def test_no_request_leaves_the_host(local):
     assert hosts == [local.value("location.origin")]
 
 
-def test_it_works_without_its_server_once_it_was_loaded(folder, browser_exists, site, tmp_path):
-    handler = functools.partial(Quiet, directory=str(site))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with browsing(f"localhost:{server.server_port}", tmp_path / "profile") as page:
-        page.emulate(1280, "light")
-        page.open()
-        page.wait("document.querySelector('#offline').innerText.includes('can be used without a network')")
-        server.shutdown()
-        server.server_close()
-        page.choose("writer")
-        page.press("Write")
-        page.wait("document.querySelector('.text').innerText.length > 20")
+def test_the_lines_of_the_guide_for_a_page_of_ones_own(local, local_site):
+    """As they stand in docs/browser.md, with a bundle that is there."""
+    guide = (Path(__file__).parents[3] / "docs/browser.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```html\n(.*?)```", guide, re.DOTALL)
+    own = lines.replace("models/demo/", "models/writer/").replace('"The "', '"to be"')
+    assert own != lines and len(lines.split("<script", 1)[1].strip().splitlines()) <= 12
+    (local_site / "own.html").write_text(f"<!doctype html><title>Own</title>\n{own}")
+    local.open("/own.html")
+    local.wait("document.querySelector('#text').textContent.length > 20")
 
 
-def test_a_changed_model_is_a_sentence_on_the_page(folder, browser_exists, site, tmp_path):
-    broken = shutil.copytree(site, tmp_path / "broken")
-    graph = broken / "models/faults/sequence.onnx"
-    content = bytearray(graph.read_bytes())
-    content[len(content) // 2] ^= 1
-    graph.write_bytes(content)
-    handler = functools.partial(Quiet, directory=str(broken))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with browsing(f"localhost:{server.server_port}", tmp_path / "profile") as page:
-            page.emulate(1280, "light")
-            page.choose("faults")
-            page.press("Run")
-            assert "is not the one that was exported" in page.problem()
-        server.shutdown()
-
-
-@pytest.mark.parametrize("width", [1280, 390])
-def test_screenshots_for_a_person_to_look_at(local, width, tmp_path_factory):
-    folder = tmp_path_factory.getbasetemp() / "screenshots"
-    folder.mkdir(exist_ok=True)
-    local.emulate(width, "light")
-    for name in ("writer", "tides"):
-        local.choose(name)
-        local.screenshot(folder / f"local-{name}-{width}.png")
-        assert local.value("document.documentElement.scrollWidth") <= width
-    local.emulate(1280, "light")
-
-
-def test_a_folder_of_anybody_else_stays_as_it_is(folder, site, tmp_path):
+def test_a_folder_of_anybody_else_stays_as_it_is(folder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "precious.txt").write_text("mine")

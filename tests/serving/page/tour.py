@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.serving.page.browser import Page, browsing
 
 WIDTHS, THEMES = (1280, 390), ("light", "dark")
+LOOKS = list(itertools.product(WIDTHS, THEMES))
 
 
 def write_text(page: Page) -> None:
@@ -68,10 +69,10 @@ def describe(page: Page) -> None:
     page.wait("document.querySelectorAll('.operation .body').length === 2")
 
 
-def tour(page: Page, models: list[dict], folder: Path):
-    """Visit everything in both widths and themes; yields the name of each view after its picture was taken."""
+def tour(page: Page, models: list[dict], folder: Path, looks=LOOKS):
+    """Visit everything in each width and theme; yields the name of each view after its picture was taken."""
     folder.mkdir(parents=True, exist_ok=True)
-    for width, theme in itertools.product(WIDTHS, THEMES):
+    for width, theme in looks:
         page.emulate(width, theme)
         for model in models:
             visit(page, model)

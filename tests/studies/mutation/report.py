@@ -22,6 +22,17 @@ EQUIVALENT = {
     "keras_rnnkit/ops/protocol.py:26 NumberReplacer 5": "nobody calls a protocol, which describes a module",
     "keras_rnnkit/cells/base.py:145 RemoveDecorator 0": "always true in this class, and so is a method",
     "keras_rnnkit/layers/checks.py:12 ReplaceComparisonOperator_Lt_LtE 0": "three axes have returned two lines before",
+    "keras_rnnkit/training/losses.py:62 NumberReplacer 13": "the axis has a single entry",
+    "keras_rnnkit/training/checkpoint.py:179 ReplaceTrueWithFalse 0": "`check_shapes` has compared the lengths before",
+    "keras_rnnkit/kernels/loop_choice.py:70 NumberReplacer 19": "the maximum with one follows",
+    "keras_rnnkit/kernels/hoisted.py:69 NumberReplacer 5": "only the last row of the result is read, which is the same",
+    "keras_rnnkit/kernels/graph_loops.py:52 ReplaceComparisonOperator_Gt_GtE 0": "one piece joined is that piece",
+    "keras_rnnkit/kernels/graph_loops.py:52 NumberReplacer 27": "one piece joined is that piece",
+    "keras_rnnkit/kernels/graph_loops.py:32 NumberReplacer 15": "all arrays of a loop have the same number of steps",
+    "keras_rnnkit/kernels/graph_loops.py:17 NumberReplacer 7": "a threshold of speed: both loops compute the same",
+    "keras_rnnkit/kernels/recurrence.py:65 NumberReplacer 13": "all states have the same number of rows",
+    "keras_rnnkit/kernels/steps.py:102 ReplaceTrueWithFalse 2": "both lists have an array for each state",
+    "keras_rnnkit/kernels/scan.py:80 ReplaceTrueWithFalse 2": "both lists are made from the same cells",
 }
 
 

@@ -58,12 +58,21 @@ def copy_of_tree(root: Path, folder: Path) -> Path:
     original, tree = folder / "original", folder / "tree"
     if not original.exists():
         copy(root / "keras_rnnkit", original)
+    if sources(original) != sources(root / "keras_rnnkit"):
+        raise SystemExit(
+            f"The package has changed since the sample in {folder} was drawn from it, so today's tests need not fit. "
+            "Draw a new sample in another --folder, or check out the package of then."
+        )
     copy(original, tree / "keras_rnnkit")
     for name in OTHERS:
         copy(root / name, tree / name)
     # A compiled file is usually recognized by time and size, which a mutant may share with the original.
     compileall.compile_dir(tree / "keras_rnnkit", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     return tree
+
+
+def sources(package: Path) -> dict[Path, bytes]:
+    return {file.relative_to(package): file.read_bytes() for file in package.glob("**/*.py")}
 
 
 def copy(source: Path, target: Path) -> None:

@@ -63,12 +63,13 @@ function scale(values, interval, width, height) {
   };
 }
 
-function path(values, first, place) {
+/** A line through values, the first of them at this step. */
+export function path(values, first, place) {
   return values.map((value, i) => `${i ? "L" : "M"}${place.x(first + i).toFixed(1)} ${place.y(value).toFixed(1)}`).join("");
 }
 
 /** The interval as an area. It begins as a point at the last step of the history, which is certain. */
-function band({ lower, upper }, last, value, place) {
+export function band({ lower, upper }, last, value, place) {
   const corner = (height, i) => `${place.x(last + i).toFixed(1)} ${place.y(height).toFixed(1)}`;
   return `M${[...[value, ...upper].map(corner), ...[value, ...lower].map(corner).reverse()].join("L")}Z`;
 }

@@ -20,7 +20,8 @@
  *
  * @typedef {object} Description
  * @property {string} name
- * @property {"text" | "translation" | "captions" | "series" | "tensors"} kind
+ * @property {"text" | "translation" | "captions" | "series" | "tensors" | "glimpses" | "drawing" | "frames" | "reading"} kind
+ *   the last four of a local model only
  * @property {number | null} interval level of the intervals of its forecasts, such as 0.9
  * @property {TensorInfo[]} inputs
  * @property {TensorInfo[]} outputs
@@ -58,6 +59,12 @@
  * @property {number[]} ranking units, the ones that react most first
  * @property {(token: number, unit: number) => number} value
  *
+ * @typedef {{text: string, probability: number | null}} Completion what would be added to a text
+ *
+ * @typedef {object} LiveSeries
+ * @property {(points: number[][], steps: number) => Promise<Forecast>} push
+ * @property {() => void} close
+ *
  * @typedef {object} Stream
  * @property {(inputs: Tensor[]) => Promise<Tensor[]>} push
  * @property {() => void} close
@@ -71,6 +78,10 @@
  * @property {(source: string | ImagePixels, options?: object) => Promise<Hypothesis[]>} translate
  * @property {(series: number[][], steps: number, options?: object) => Promise<Forecast>} forecast
  * @property {(text: string, state: string, options?: object) => Promise<Activations>} activations
+ * @property {boolean} [isLocal] whether it runs in this browser; such a model can also follow every key and every point:
+ * @property {() => Promise<{waited: number, opened: number}>} [prepare] milliseconds for its runtime, and for itself
+ * @property {(text: string, count: number, options?: object) => Promise<Completion[]>} [completions] the likeliest first
+ * @property {(options?: object) => Promise<LiveSeries>} [live]
  */
 
 const UNITS = { char: "character by character", word: "word by word", subword: "piece by piece" };
@@ -80,6 +91,10 @@ const SENTENCES = {
   translation: () => "Translates a text and shows where it looked",
   captions: () => "Describes an image and shows where it looked",
   series: (d) => `Continues a series of numbers${d.interval ? `, with ${Math.round(100 * d.interval)}% intervals` : ""}`,
+  glimpses: () => "Recognises what you draw, by looking at a few patches of it",
+  drawing: () => "Draws an image of a label, or completes yours",
+  frames: () => "Labels what a camera sees, frame by frame",
+  reading: () => "Judges a text as you type it",
   tensors: (d) => `Computes ${d.outputs.map((output) => output.name).join(", ")} from ${d.inputs.map((input) => input.name).join(", ")}`,
 };
 

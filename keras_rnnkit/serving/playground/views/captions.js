@@ -1,13 +1,17 @@
 /** Captions: an image, the best sentences, and where the model looked for each word. */
 
 import { announce, problemBox } from "../parts/announce.js";
+import { cameraBox } from "../parts/camera.js";
 import { element, panel } from "../parts/dom.js";
 import { imageOf, pixelsOf, resized } from "../parts/pixels.js";
 import { Runner } from "../parts/run.js";
+import { sketchPad } from "../parts/sketch_pad.js";
 import { attentionPicture } from "../charts/attention_picture.js";
 import { captionWords } from "./caption_words.js";
 import { dropZone, sampleButtons } from "./image_choice.js";
 import { hypothesisList } from "./hypotheses.js";
+
+const COLOURS = ["red", "green", "blue", "orange", "purple"];
 
 export class CaptionsView {
   /** @param {import("../models/model.js").Model} model */
@@ -30,7 +34,19 @@ export class CaptionsView {
       samples.release();
       this.runner.restart(async (signal) => this.describe(await imageOf(file), signal));
     });
-    return panel("Image", samples.node, drop, problem.node);
+    return panel("Image", samples.node, drop, ...(this.model.isLocal ? this.liveSources(samples, problem) : []), problem.node);
+  }
+
+  /** A camera and a drawing, whose pictures change faster than a server should be asked. */
+  liveSources(samples, problem) {
+    const see = (canvas) => {
+      samples.release();
+      return this.runner.restart((signal) => this.describe(canvas, signal));
+    };
+    this.camera = cameraBox(see, problem.show);
+    const pad = sketchPad({ label: "A picture to describe", changed: () => see(pad.canvas), colours: COLOURS, ground: "#f2f2f2", width: 0.16 });
+    const more = (title, node) => element("details", { className: "more" }, element("summary", {}, title), node);
+    return [more("Draw a picture", pad.node), more("Use the camera", this.camera.node)];
   }
 
   async describe(image, signal) {
@@ -51,6 +67,7 @@ export class CaptionsView {
   }
 
   stop() {
+    this.camera?.stop();
     this.runner.stop();
   }
 }

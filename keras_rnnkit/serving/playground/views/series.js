@@ -6,6 +6,7 @@ import { element, field, numberInput, numberOf } from "../parts/dom.js";
 import { Runner } from "../parts/run.js";
 import { submitOnControlEnter } from "../parts/shortcut.js";
 import { forecastPanel } from "./forecast_panel.js";
+import { LiveSeriesPanel } from "./live_series.js";
 
 const HINTS = {
   one: "One series of numbers, in one line or one number in a line; a header is allowed.",
@@ -22,7 +23,8 @@ export class SeriesView {
     this.steps = numberInput(40, 1, 2000);
     this.results = element("div", { hidden: true });
     this.form = this.fields();
-    this.node = element("div", { className: "view" }, this.form, this.results);
+    this.live = model.live ? new LiveSeriesPanel(model, () => this.range()) : null;
+    this.node = element("div", { className: "view" }, this.form, this.results, this.live?.node ?? null);
   }
 
   fields() {
@@ -61,8 +63,20 @@ export class SeriesView {
     announce(`The forecast has ${forecast.values.length} steps.`);
   }
 
+  /** The lowest and the highest of the numbers in the field; -1 and 1 where there are none. */
+  range() {
+    try {
+      const numbers = parseSeries(this.numbers.value).columns.slice(0, this.channels).flat();
+      const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+      return low < high ? [low, high] : [low - 1, high + 1];
+    } catch {
+      return [-1, 1];
+    }
+  }
+
   stop() {
     this.runner.stop();
+    this.live?.stop();
   }
 }
 

@@ -5,6 +5,7 @@ import { copyButton } from "../parts/copy.js";
 import { element, field } from "../parts/dom.js";
 import { Runner } from "../parts/run.js";
 import { submitOnControlEnter } from "../parts/shortcut.js";
+import { CompletionPanel } from "./completion_panel.js";
 import { hypothesisList } from "./hypotheses.js";
 import { samplingFields } from "./sampling.js";
 import { UnitsPanel } from "./units.js";
@@ -20,7 +21,9 @@ export class TextView {
     this.pace = element("p", { className: "quiet" });
     this.others = element("div", { hidden: true });
     this.units = new UnitsPanel(model, () => this.output.textContent || this.prompt.value);
-    this.node = element("div", { className: "view" }, this.form(), ...(model.description.states.length ? [this.units.node] : []));
+    this.completion = model.completions && model.description.inputs.length === 1 ? new CompletionPanel(model) : null;
+    const units = model.description.states.length ? this.units.node : null;
+    this.node = element("div", { className: "view" }, this.form(), units, this.completion?.node ?? null);
   }
 
   form() {
@@ -90,5 +93,6 @@ export class TextView {
   stop() {
     this.runner.stop();
     this.units.stop();
+    this.completion?.stop();
   }
 }
