@@ -55,7 +55,8 @@ def as_array(variable) -> np.ndarray:
 
 def on_devices(variable) -> list[Any]:
     """The variable of each device of this process: several under a strategy of `tf.distribute`, otherwise itself."""
-    return list(getattr(variable.value, "values", None) or [variable])
+    values = getattr(variable.value, "values", None)
+    return list(values) if isinstance(values, tuple) else [variable]
 
 
 def state_variables(model) -> list[Any]:
