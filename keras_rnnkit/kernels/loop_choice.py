@@ -111,7 +111,7 @@ def describe_jax(cell, call) -> str:
     written = has_written_gradient(cell) and cell.emits_state and not call.resets
     if written or (call.batch is not None and call.batch <= FEW_ROWS_IN_JAX):
         return "trains in a compiled loop"
-    return "trains in a compiled loop that projects each input at its own step, the fastest without a written gradient"
+    return "trains in a compiled loop that projects each input at its own step, for want of a written-out gradient"
 
 
 def why_not_compiled(length: int | None) -> str | None:
