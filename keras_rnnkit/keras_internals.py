@@ -401,3 +401,49 @@ def averages(optimizer) -> list[tuple[Any, Any]]:
     require(optimizer, "_trainable_variables", "_model_variables_moving_average")
     pairs = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
     return [(variable, average) for variable, average in pairs if average is not None]
+
+
+# ---------------------------------------------------------------------- training on several devices
+
+
+class OwnFunctions:
+    """A base class for models, in front of Keras' own, that make the functions of their steps themselves."""
+
+    def function_of_step(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """The function that Keras calls with an iterator, for `train_step` or `test_step`."""
+        raise NotImplementedError
+
+    def batch_to_build_on(self, batch: Any) -> Any:
+        """A batch with the shapes for which the model is built, from one of `build_metrics`."""
+        return batch
+
+    def built_for_training(self) -> None:
+        """Called when the losses and metrics have been built."""
+
+    def _make_function(self, step_function):
+        return self.function_of_step(step_function)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Keras would take the mean of the devices' batches here, which fails on several workers."""
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        super()._symbolic_build(data_batch=self.batch_to_build_on(data_batch))  # type: ignore[misc]
+        self.built_for_training()
+
+
+def build_from_spec(model: Any, spec: Any) -> None:
+    """Create the losses and the metrics' variables of a model of `OwnFunctions`, from the specification of a batch."""
+    require(model, "_symbolic_build", "_make_function", "_maybe_symbolic_build")
+    with model.distribute_strategy.scope():
+        super(OwnFunctions, model)._symbolic_build(data_batch=spec)
+    model.built_for_training()
+
+
+def replace_losses(model: Any, replacement_of: Callable[[Any], Any]) -> None:
+    """Let a compiled model whose losses are built compute others; the files it is saved in have those it had."""
+    require(model, "_compile_loss")
+    if model._compile_loss is None:
+        return
+    require(model._compile_loss, "_flat_losses")
+    losses = model._compile_loss._flat_losses or []
+    losses[:] = [entry._replace(loss=replacement_of(entry.loss)) for entry in losses]

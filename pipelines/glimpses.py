@@ -297,11 +297,13 @@ def judge_bundle(path: Path, data: ImageParts, settings: Settings, run: Run) -> 
     """What can be said about a bundle alone: everything but its training and its likeness to Keras."""
     from keras_rnnkit.runs.glimpse_reader import looked
 
-    bundle, patch, order = (
-        opened(path, ["patches", "places"], "glimpses"),
-        patch_of(settings, settings.way),
-        order_of(settings, settings.way),
-    )
+    bundle = opened(path, ["patches", "places"], "glimpses")
+    patch, order = patch_of(settings, settings.way), order_of(settings, settings.way)
+    if (order is None) != ("next" in bundle.sequence.outputs):
+        raise SettingsError(
+            f"{path} {'has a fixed order of places' if order is None else 'chooses the places itself'}, which does not "
+            f"go with --way {settings.way}. Give the --way of its run."
+        )
     glimpses = settings.glimpses if order is None else len(order)
     with fitting_options(path, "--patch, --size and --way"):
         parts = {"validation": data.valid[0], "test": data.test[0]}

@@ -77,11 +77,15 @@ class Settings(TrainingSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        unknown = [name for name in (*self.names, *names_in(self.copying_networks)) if name not in NAMES]
-        if unknown or EXPORTED not in self.names:
+        if not set(self.names) <= set(NAMES) or EXPORTED not in self.names:
             raise SettingsError(
                 f"networks must be some of {', '.join(NAMES)}, {EXPORTED} among them, which is exported. Received: "
                 f"{self.networks!r}."
+            )
+        if not set(names_in(self.copying_networks)) <= set(NAMES) or not (self.find_rate or self.names_for("copying")):
+            raise SettingsError(
+                f"copying_networks must be some of the networks that are compared, {', '.join(self.names)}. Received: "
+                f"{self.copying_networks!r}."
             )
         ignored = [name for name in IGNORED if getattr(self, name) != getattr(type(self), name)]
         if ignored:

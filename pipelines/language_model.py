@@ -109,7 +109,7 @@ def run(settings: Settings) -> dict:
     """data -> model -> train -> judge -> export -> report"""
     with Run(settings, "language_model") as run:
         vocabulary, parts = read(settings, run)
-        model = build(settings, len(vocabulary), settings.batch, stateful=settings.order == "sequential")
+        model = build(settings, len(vocabulary), run.share(settings.batch), stateful=settings.order == "sequential")
         history = train(model, parts, vocabulary, settings, run)
         metrics = judge(parts, vocabulary, settings, run)
         if settings.export:

@@ -20,7 +20,7 @@ from keras_rnnkit.runs.classification import (
     scores_of,
     temperature_of,
 )
-from keras_rnnkit.runs.labelled_texts import LabelledData, read_texts, vectors_of
+from keras_rnnkit.runs.labelled_texts import LabelledData, read_texts
 from keras_rnnkit.runs.lone_bundle import check_label_count, opened
 from keras_rnnkit.runs.loss_curves import plot_losses
 from keras_rnnkit.runs.metrics_file import write_metrics
@@ -110,7 +110,7 @@ def run(settings: Settings) -> dict:
         data = read_texts(settings, run)
         if settings.bundle is not None:
             return judge_bundle(settings.bundle, data, settings, run)
-        model = build(settings, data, run)
+        model = build(settings, data)
         histories = {RNN: train(model, data, settings, run)}
         bag = compared(data, settings, run, histories) if settings.compare else None
         bundle = export(model, data, settings, run)
@@ -122,13 +122,13 @@ def run(settings: Settings) -> dict:
 # ---------------------------------------------------------------------- model
 
 
-def build(settings: Settings, data: LabelledData, run: Run):
+def build(settings: Settings, data: LabelledData):
     """Words [B, T] to logits of the labels [B, C]; padding is masked."""
     import keras
 
     from keras_rnnkit.runs.recurrent import layer_of
 
-    s, vectors = settings, vectors_of(settings, data, run)
+    s, vectors = settings, data.vectors
     width = s.embedding if vectors is None else vectors.shape[1]
     words = keras.Input((None,), dtype="int32", name="words")
     embedding = keras.layers.Embedding(len(data.words), width, mask_zero=True, trainable=not s.freeze, name="embedding")

@@ -134,6 +134,8 @@ def run(settings: Settings) -> dict:
         data = read(settings, run)
         model = build(settings, data, settings.attention)
         history = train(model, data.train, data.valid, settings, run, sample=sample(data, settings))
+        if settings.distribute:  # the model of a group can only be run by all of it
+            model = run.restore(build(settings, data, settings.attention))
         fixed = compared(settings, data, run) if settings.compares else None
         bundle = export(model, (data.source, data.target), settings, run, tolerance=1e-4)
         metrics = judge(model, bundle, fixed, data, settings, run)

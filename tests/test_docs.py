@@ -198,6 +198,9 @@ def problem_of(line: str) -> str | None:
 
 def problem_of_rnnkit(words: list[str]) -> str | None:
     """Words in capitals, such as NAME, stand for what the reader puts there."""
+    if "--" in words:  # rnnkit launch ... -- another command
+        place = words.index("--")
+        return problem_of_rnnkit(words[:place]) or problem_of(shlex.join(words[place + 1 :]))
     name, rest = "", words
     groups = {"", *(name.partition(" ")[0] for name in commands() if " " in name)}
     while name in groups and rest and rest[0].islower() and not rest[0].startswith("-"):
@@ -244,6 +247,8 @@ def test_commands_and_their_options_exist(page):
         ("rnnkit bench export --jso x", "it has no option --jso"),
         ("rnnkit train words --epoch 3", "it has no option --epoch"),
         ("rnnkit train wordz", "there is no command train wordz"),
+        ("rnnkit launch --workers 2 -- rnnkit train words --epoch 3", "it has no option --epoch"),
+        ("rnnkit launch --worker 2 -- rnnkit train words --epochs 3", "it has no option --worker"),
         ("python pipelines/words.py --epoch 3", "it has no option --epoch"),
         ("pip install 'keras-rnnkit[trian]'", "there is no extra trian"),
         ("curl localhost:8000/v2/models/words/generat -d '{}'", "the server has no address /v2/models/words/generat"),

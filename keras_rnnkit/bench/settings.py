@@ -63,6 +63,26 @@ class TranslateBench:
 
 
 @dataclass(frozen=True)
+class WebBench:
+    """Of `rnnkit bench web`."""
+
+    units: Annotated[int, "Units of the GRU."] = 128
+    features: Annotated[int, "Features of each step."] = 32
+    blocks: Annotated[int, "Blocks of 20 steps; the result is the median of their means."] = 200
+    ort: Annotated[
+        Path | None, "The npm package onnxruntime-web. Default: the page fetches it from a public network."
+    ] = None
+    browser: Annotated[Path | None, "The program of a browser like Chromium. Default: the first that is installed."] = (
+        None
+    )
+
+    def __post_init__(self):
+        for name in ("units", "features", "blocks"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be 1 or more. Received: {name}={getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
 class TrainBench:
     """Settings of `rnnkit bench train`."""
 
@@ -83,3 +103,20 @@ class TrainBench:
     def __post_init__(self):
         if self.repeats < 1:
             raise SettingsError(f"repeats must be 1 or more. Received: repeats={self.repeats}.")
+
+
+@dataclass(frozen=True)
+class DistributeBench:
+    """Settings of `rnnkit bench distribute`."""
+
+    sizes: Annotated[str, "Units of the models, with commas."] = "64,128,256,512"
+    rows: Annotated[int, "Rows of each worker."] = 32
+    steps: Annotated[int, "Steps of each row."] = 50
+    repeats: Annotated[int, "Steps that are timed."] = 20
+
+    def __post_init__(self):
+        if not all(size.strip().isdigit() and int(size) > 0 for size in self.sizes.split(",")):
+            raise SettingsError(f"sizes must be numbers with commas, such as 64,256. Received: {self.sizes!r}.")
+        for name in ("rows", "steps", "repeats"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be 1 or more. Received: {name}={getattr(self, name)}.")

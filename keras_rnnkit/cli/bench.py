@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from keras_rnnkit.bench.settings import ExportBench, ServeBench, TrainBench, TranslateBench
+from keras_rnnkit.bench.settings import (
+    DistributeBench,
+    ExportBench,
+    ServeBench,
+    TrainBench,
+    TranslateBench,
+    WebBench,
+)
 from keras_rnnkit.cli.options import options_of
 from keras_rnnkit.cli.refusals import REFUSED, need, refuse
 from keras_rnnkit.stages import stages
@@ -52,6 +59,22 @@ def bench_translate(settings: TranslateBench) -> None:
         typer.echo(line)
 
 
+@bench_app.command("web")
+@options_of(WebBench)
+def bench_web(settings: WebBench) -> None:
+    """A step of a stream in a browser, beside the same step in Python."""
+    need("train,export", "keras", "tensorflow", "tf2onnx", "onnxruntime")
+    from keras_rnnkit.bench import web as measured
+    from keras_rnnkit.web.errors import SiteError
+
+    try:
+        times = measured.run(settings)
+    except SiteError as error:
+        refuse(str(error))
+    for line in measured.lines(times, settings):
+        typer.echo(line)
+
+
 @bench_app.command("train")
 @options_of(TrainBench)
 def bench_train(settings: TrainBench) -> None:
@@ -80,4 +103,20 @@ def compare_cells(settings: TrainBench) -> None:
     with stages("bench train --cells") as progress:
         result = table.run(settings, progress)
     for line in table.lines(result):
+        typer.echo(line)
+
+
+@bench_app.command("distribute")
+@options_of(DistributeBench)
+def bench_distribute(settings: DistributeBench) -> None:
+    """Training on one and on two workers of this machine, one thread each, and a model of more workers."""
+    need("train", "keras", "tensorflow")
+    from keras_rnnkit.bench import distribute as table
+    from keras_rnnkit.cluster import ClusterError
+
+    try:
+        rows = table.run(settings)
+    except ClusterError as error:
+        refuse(str(error))
+    for line in table.lines(rows):
         typer.echo(line)

@@ -13,6 +13,7 @@ from keras_rnnkit import __version__
 from keras_rnnkit.cli.bench import bench_app
 from keras_rnnkit.cli.exporting import export
 from keras_rnnkit.cli.inference import generate, predict
+from keras_rnnkit.cli.launching import launch
 from keras_rnnkit.cli.model_file import check_file, import_modules, load
 from keras_rnnkit.cli.options import options_of
 from keras_rnnkit.cli.refusals import REFUSED, USAGE, need, refuse
@@ -114,6 +115,7 @@ def explain(
 
 app.command()(export)
 app.command()(generate)
+app.command()(launch)
 app.command()(predict)
 app.command()(web)
 app.add_typer(bench_app, name="bench")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import functools
 import importlib.util
+import inspect
 import os
 import shlex
 import sys
@@ -18,7 +21,10 @@ from typer.core import TyperGroup
 from keras_rnnkit.cli.options import options_of
 from keras_rnnkit.cli.refusals import REFUSED, USAGE, need, refuse
 
-SENTENCES = {"SettingsError": USAGE, "TextError": USAGE, "CheckpointError": USAGE, "ExportError": REFUSED}
+SENTENCES = {
+    **dict.fromkeys(("SettingsError", "TextError", "CheckpointError", "DisagreementError"), USAGE),
+    **dict.fromkeys(("ExportError", "ClusterError"), REFUSED),
+}
 """Errors whose message tells the user what to correct, with the exit code. Importing all their classes would import
 TensorFlow."""
 
@@ -103,7 +109,10 @@ def run_command(run: Callable[[Any], None], settings: Any) -> None:
     check_packages(settings.packages)
     need("train", "keras", "tensorflow")
     try:
-        run(settings)
+        if getattr(settings, "distribute", None) == "ray":
+            start_on_ray(Path(inspect.getfile(run)).stem, settings)
+        else:
+            run(settings)
     except Interrupted as interruption:
         typer.echo(f"Interrupted.{how_to_resume(interruption.checkpoint)}", err=True)
         raise typer.Exit(interruption.exit_code) from None
@@ -120,6 +129,23 @@ def run_command(run: Callable[[Any], None], settings: Any) -> None:
         if type(error).__name__ not in SENTENCES:
             raise
         refuse(str(error), SENTENCES[type(error).__name__])
+
+
+def start_on_ray(name: str, settings: Any) -> None:
+    """Run a pipeline on the workers of a Ray cluster."""
+    need("train", "ray.train")
+    from keras_rnnkit.cluster.ray_group import run_on_ray
+    from keras_rnnkit.runs.together import prepare_for_ray
+
+    workers = prepare_for_ray(settings, name)
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    run_on_ray(functools.partial(run_as_worker, name, {**values, "distribute": "workers", "workers": None}), workers)
+
+
+def run_as_worker(name: str, values: dict[str, Any]) -> None:
+    """Run a pipeline as one of the workers that Ray has started."""
+    pipeline = load_pipeline(name)
+    pipeline.run(pipeline.Settings(**values))
 
 
 def checkpoint_of(settings: Any) -> Path | None:

@@ -17,8 +17,8 @@ def web(
     ort: Annotated[
         Path | None,
         typer.Option(
-            help="Copy onnxruntime-web from this folder, such as node_modules/onnxruntime-web. Default: the page fetches "
-            "it from a public network, in a fixed version and checked by its hash."
+            help="Copy onnxruntime-web from this folder, such as node_modules/onnxruntime-web. Default: the page "
+            "fetches it from a public network, in a fixed version and checked by its hash."
         ),
     ] = None,
     quantized: Annotated[

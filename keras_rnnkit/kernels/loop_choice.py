@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from keras_rnnkit.kernels.steps import has_written_gradient
+
 SHORTEST_COMPILED = 8
 """Steps from which a compiled loop is the fastest. Fewer are unrolled in the graph, which compiles nothing.
 
@@ -45,6 +47,29 @@ Stock Keras / one loop / two / four / eight, T=100, rows of half the length on a
     U=256  B=32  123 / 69.4 / 50.6 / 37.4 / 36.8     B=64  232 / 154 / 95.3 / 99.1 / 80.8
 """
 
+FEW_ROWS_IN_JAX = 4
+"""Rows up to which JAX is faster with products outside the loop for a cell without a written-out gradient.
+
+Stock Keras / products outside, milliseconds of a training step on two busy cores:
+
+    LayerNorm-LSTM  U=256 B=1  12.7 / 8.3    U=128 B=2  3.3 / 2.1    U=128 B=50  58 / 69
+    peephole LSTM                            U=128 B=2  4.8 / 3.3    U=128 B=50  31 / 58
+"""
+
+LARGEST_INPUTS_IN_JAX = 4 * 2**20
+"""Bytes of projected inputs above which JAX runs a sequence in blocks of steps.
+
+Stock Keras / all steps at once / blocks of 1 MB, milliseconds of a training step on two busy cores:
+
+    LSTM        B=64 T=100 U=256 (26 MB)   252 / 289 / 240     B=32 T=100 U=256 (13 MB)   174 / 192 / 113
+                B=50 T=50  U=128 (5 MB)    29.2 / 27.6 / 25.1  B=20 T=20  U=200 (1.3 MB)  11.9 / 8.8 / 9.4
+    GRU         B=64 T=100 U=256 (20 MB)   220 / 234 / 171     B=50 T=50  U=128 (3.8 MB)  23.1 / 19.2 / 20.8
+    VanillaRNN  B=64 T=100 U=256 (6.5 MB)  53.9 / 62.0 / 47.4  B=50 T=50  U=128 (1.3 MB)  10.5 / 8.9 / 10.7
+"""
+
+BLOCK_INPUTS_IN_JAX = 2**20
+"""Bytes of projected inputs in a block: such an array stays in the cache."""
+
 USUAL_BATCH = 32
 """The size assumed for a batch of unknown size: the default of `model.fit`."""
 
@@ -69,8 +94,8 @@ class LoopChoice(NamedTuple):
 
 def describe(cell, call) -> str:
     """For tables such as `rk.explain`: the loop of a training step in a call with these `CallFlags`."""
-    if keras.backend.backend() != "tensorflow":
-        return "trains in a compiled loop"
+    if keras.backend.backend() == "jax":
+        return describe_jax(cell, call)
     reason = why_not_compiled(call.length)
     if reason:
         return f"trains in a graph loop: {reason}"
@@ -80,6 +105,13 @@ def describe(cell, call) -> str:
     size = "a batch of unknown size" if call.batch is None else f"{call.batch} rows"
     ends = ", each of which ends at its longest row" if call.masked else ""
     return f"trains in {count} compiled loops side by side, with the rows of {size} divided among them{ends}"
+
+
+def describe_jax(cell, call) -> str:
+    written = has_written_gradient(cell) and cell.emits_state and not call.resets
+    if written or (call.batch is not None and call.batch <= FEW_ROWS_IN_JAX):
+        return "trains in a compiled loop"
+    return "trains in a compiled loop that projects each input at its own step, the fastest without a written gradient"
 
 
 def why_not_compiled(length: int | None) -> str | None:

@@ -9,6 +9,17 @@ import keras
 from keras import tree
 
 
+def cells(layer, cell) -> None:
+    """Refuse layers where cells are expected: a cell computes one step, a layer whole sequences."""
+    for each in cell if isinstance(cell, list | tuple) else [cell]:
+        if isinstance(each, keras.layers.RNN):
+            raise ValueError(
+                f"{type(layer).__name__} runs a cell over a sequence. Received: the layer {each.name!r}, which does so "
+                f"already. Use that layer itself, or pass its cell, {type(each.cell).__name__}(...). To put layers on "
+                "top of each other use rk.Stack."
+            )
+
+
 def sequences(layer, shape) -> None:
     if shape is None or len(shape) == 3:
         return

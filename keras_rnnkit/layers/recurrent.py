@@ -46,6 +46,7 @@ class Recurrent(keras.layers.RNN):
     """
 
     def __init__(self, cell, kernel="auto", learn_initial_state=False, memory="keep", **kwargs):
+        checks.cells(self, cell)
         keras.layers.RNN.__init__(self, cell, **kwargs)
         self._kernel = kernels.check_name(kernel)
         self.learn_initial_state = learn_initial_state

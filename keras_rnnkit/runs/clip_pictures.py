@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.data.clips import Clip
-from keras_rnnkit.runs.reporting import figure_of, ink_on
+from keras_rnnkit.runs.reporting import figure_of, ink_on, integer_ticks
 from keras_rnnkit.runs.training_curves import DPI, WIDTH
 
 COLUMNS, MOST_FRAMES, CLIPS = 8, 32, 5
@@ -98,7 +98,7 @@ def plot_by_frame(predicted: dict[str, Sequence[np.ndarray]], targets: Sequence[
         shares = [100 * np.mean([row[t] for row in right if t < len(row)]) for t in range(longest)]
         axes.plot(range(longest), shares, "o-", markersize=3, label=name)
     axes.set(xlabel="frame of the clip", ylabel="right, %", ylim=(0, 103))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    integer_ticks(axes)
     axes.grid(True, alpha=0.3)
     figure.legend(frameon=False, loc="outside upper center", ncols=3)
     figure.savefig(path, dpi=DPI)

@@ -22,8 +22,8 @@ def draw(bundle, images: ImageParts, settings: Any, way: str):
     labels, s = len(SHAPES) if way == "strokes" else len(images.labels), settings
     label = one_hot(np.repeat(np.arange(labels), s.samples), labels)
     if way == "strokes":
-        drawn = drawn_strokes(bundle, label, 40, s.seed, s.temperature)
-        return [drawn[i * s.samples : (i + 1) * s.samples] for i in range(labels)]
+        points = drawn_strokes(bundle, label, 40, s.seed, s.temperature)
+        return [points[i * s.samples : (i + 1) * s.samples] for i in range(labels)]
     if way == "rows":
         drawn = drawn_rows(bundle, label, images.size, s.levels, s.seed, s.temperature)
     else:

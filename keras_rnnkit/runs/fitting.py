@@ -62,6 +62,7 @@ def fit(
     if s.find_rate:
         search_rate(run, model, batches, loss)
     model.compile(optimizer_of(s, len(batches)), loss)
+    run.group.prepare(model)
     if run.judged is not None:
         return judged_history(run, model, suffix)
     keeper = keeper_of(run, model, suffix, s)
@@ -73,8 +74,9 @@ def fit(
     chain = chain if profile is None else [profile, *chain]
     if s.schedule == "plateau":
         chain.append(rk.training.Plateau(s.factor, keeper.history))
-    chain += [report, EpochLog(s.out / f"log{suffix}.csv", keeper.history), *callbacks(done)]
-    if s.tensorboard:
+    log = [EpochLog(s.out / f"log{suffix}.csv", keeper.history)] if run.is_chief else []
+    chain += [report, *log, *callbacks(done)]
+    if s.tensorboard and run.is_chief:
         chain.append(TensorBoardLog(s.out / f"tensorboard{suffix}"))
     minutes = getattr(s, "sample_every", 0.0)
     if sample is not None and minutes:
@@ -131,15 +133,16 @@ def keeper_of(run: Run, model: Any, suffix: str, s: Any) -> Any:
     """The callback that writes checkpoints, after the model has been put back to where the run stopped."""
     path, place = s.out / f"training{suffix}.ckpt", None
     settings = s.of_checkpoint | {"suffix": suffix, "run": run.id}
-    if run.resumes and path.exists():
-        place = rk.training.resume(model, path, settings)
+    if run.resumes:
+        place = run.group.resume(model, path, settings)
+    if place is not None:
         run.say("resumed", f"epoch {place['epoch'] + 1}, batch {place['batch'] + 1}")
     elif run.resumes:
         run.say("resumed", "no checkpoint was written yet, so training starts from the beginning")
     if place is None and run.source is not None:
         continue_from(run.source, model, suffix)
         run.say("weights", f"those of {run.source.folder} to begin with")
-    keeper = rk.training.Checkpoint(path, settings, getattr(s, "checkpoint_every", None), place=place)
+    keeper = run.group.checkpoint(path, settings, every=getattr(s, "checkpoint_every", None), place=place)
     keeper.place = place
     return keeper
 

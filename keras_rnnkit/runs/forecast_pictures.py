@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.runs.forecast_parts import Split
-from keras_rnnkit.runs.reporting import figure_of
+from keras_rnnkit.runs.reporting import figure_of, integer_ticks
 
 INK, MODEL, BAND = "#30343b", "#c1440e", "#f2a07b"
 DPI = 150
@@ -111,6 +111,7 @@ def plot_growth(errors: Mapping[str, np.ndarray], unit: str, path: Path) -> None
         axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.8, label=name, **marker)
     axes.set(xlabel="steps ahead", ylabel=f"root mean squared error, {unit}")
     axes.set_ylim(0, None)
+    integer_ticks(axes)
     axes.grid(True, alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     figure.savefig(path, dpi=DPI)
@@ -123,7 +124,8 @@ def plot_coverage(coverage: np.ndarray, level: float, path: Path) -> None:
     steps = np.arange(1, len(coverage) + 1)
     axes.plot(steps, 100 * coverage, "o-", color=MODEL, markersize=3, label="inside of the interval, test part")
     axes.axhline(100 * level, color="grey", linestyle="--", linewidth=1, label=f"{level:.0%}, as it should be")
-    axes.set(xlabel="steps ahead", ylabel="%", ylim=(0, 103))
+    axes.set(xlabel="steps ahead", ylabel="values inside, %", ylim=(0, 103))
+    integer_ticks(axes)
     axes.grid(True, alpha=0.3)
     axes.legend(frameon=False, loc="lower left")
     figure.savefig(path, dpi=DPI)

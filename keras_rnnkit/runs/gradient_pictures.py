@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnkit.runs.reporting import figure_of
+from keras_rnnkit.runs.reporting import figure_of, integer_ticks
 from keras_rnnkit.runs.training_curves import DPI, WIDTH
 
 SMALLEST = 1e-12
@@ -21,16 +21,27 @@ def plot_norms(panels: Mapping[str, Norms], path: Path) -> None:
     """The norm of dL/dh_t by lag, in proportion to that of lag 0: a panel for each title, a line for each network."""
     figure = figure_of(WIDTH, 3.2 * len(panels) + 0.8)
     grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+    colours = colours_of(*panels.values())
     for axes, (title, networks) in zip(grid, panels.items(), strict=True):
-        draw_norms(axes, title, networks)
+        draw_norms(axes, title, networks, colours)
     common_legend(figure, grid[0])
     figure.savefig(path, dpi=DPI)
 
 
-def draw_norms(axes: Any, title: str, networks: Norms) -> None:
-    for number, (name, norms) in enumerate(networks.items()):
+def colours_of(*panels: Mapping[str, Any]) -> dict[str, str]:
+    """A colour for each name that any panel has, so that a network has the same one in all of them.
+
+    >>> colours_of({"tanh": 1, "gru": 2}, {"gru": 3, "lstm": 4})
+    {'tanh': 'C0', 'gru': 'C1', 'lstm': 'C2'}
+    """
+    names = dict.fromkeys(name for panel in panels for name in panel)
+    return {name: f"C{number}" for number, name in enumerate(names)}
+
+
+def draw_norms(axes: Any, title: str, networks: Norms, colours: Mapping[str, str]) -> None:
+    for name, norms in networks.items():
         values = np.maximum(norms / max(norms[0], 1e-300), SMALLEST / 10)
-        axes.semilogy(values, label=name, color=f"C{number}")
+        axes.semilogy(values, label=name, color=colours[name])
     axes.axhline(1e-3, color="grey", linestyle=":", linewidth=1)
     white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     axes.text(0, 1.4e-4, "a thousandth", fontsize=8, color="dimgrey", bbox=white)
@@ -99,27 +110,30 @@ def plot_learning(tasks: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """The validation loss of each network over the batches, a panel for each task; see `draw_learning`."""
     figure = figure_of(WIDTH, 3.2 * len(tasks) + 0.8)
     grid = figure.subplots(len(tasks), 1, squeeze=False)[:, 0]
+    colours = colours_of(*(task["losses"] for task in tasks.values()))
     for axes, (title, task) in zip(grid, tasks.items(), strict=True):
-        draw_learning(axes, title, task)
+        draw_learning(axes, title, task, colours)
     common_legend(figure, grid[0])
     figure.savefig(path, dpi=DPI)
 
 
-def draw_learning(axes: Any, title: str, task: Mapping[str, Any]) -> None:
+def draw_learning(axes: Any, title: str, task: Mapping[str, Any], colours: Mapping[str, str]) -> None:
     """The losses on a task.
 
     Arguments:
         task: "losses" by network, "batches" of an epoch, "unit", "baseline" and "target".
+        colours: of the networks.
     """
-    for number, (name, losses) in enumerate(task["losses"].items()):
+    for name, losses in task["losses"].items():
         batches = task["batches"] * np.arange(1, len(losses) + 1)
-        axes.semilogy(batches, losses, "o-", markersize=3, label=name, color=f"C{number}")
+        axes.semilogy(batches, losses, "o-", markersize=3, label=name, color=colours[name])
     for key, label, colour in (("baseline", "without a memory", "dimgrey"), ("target", "solved below", "green")):
         axes.axhline(task[key], color=colour, linestyle=":", linewidth=1)
         place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
         axes.annotate(label, (1, task[key]), (-4, 3), fontsize=8, color=colour, **place)
     axes.set(title=title, xlabel="batches", ylabel=f"loss on held-out sequences, {task['unit']}")
     axes.set_xlim(0, None)
+    integer_ticks(axes)
     axes.grid(True, alpha=0.3)
 
 
@@ -127,8 +141,9 @@ def plot_starts(title: str, norms: Norms, task: Mapping[str, Any], path: Path) -
     """First weights: gradients before training, and below it what is learned."""
     figure = figure_of(WIDTH, 8.4)
     above, below = figure.subplots(2, 1)
-    draw_norms(above, title, norms)
-    draw_learning(below, "what they learn", task)
+    colours = colours_of(norms, task["losses"])
+    draw_norms(above, title, norms, colours)
+    draw_learning(below, "what they learn", task, colours)
     common_legend(figure, below)
     figure.savefig(path, dpi=DPI)
 

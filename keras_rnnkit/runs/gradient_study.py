@@ -79,7 +79,7 @@ def trained(model: Any, task: Task, batches: int, run: Run, suffix: str, **chang
 def learned(model: Any, task: Task, batches: int, run: Run, suffix: str, **changes: Any) -> list[float]:
     """The validation losses of a training. None where it diverged: a finding of this study, and no reason to end it."""
     if run.judged is not None and suffix not in run.judged.weights:
-        run.console.print(f"It diverged in {run.judged.folder}.", markup=False)
+        run.console.print(f"{run.judged.folder} has no weights of it: it diverged, or was not trained.", markup=False)
         return []
     try:
         return trained(model, task, batches, run, suffix, **changes)

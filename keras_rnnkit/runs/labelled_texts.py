@@ -19,16 +19,17 @@ USES = {"train": "to train on", "valid": "for validation", "test": "for the test
 
 @dataclass(frozen=True)
 class LabelledData:
-    """Texts and labels as numbers, by part, and the vocabularies of both."""
+    """Texts and labels as numbers, by part, the vocabularies of both, and the vectors [V, D] of --vectors, if any."""
 
     texts: dict[str, list[np.ndarray]]
-    labels: dict[str, np.ndarray]
+    labels: dict[str, Any]
     words: Any
     names: Any
+    vectors: np.ndarray | None
 
     def batches(self, part: str, settings: Any) -> rk.data.LabelledTexts:
         """Batches of texts of similar length."""
-        weights = rk.data.balanced_weights(self.labels["train"], len(self.names)) if settings.balance else None
+        weights: Any = rk.data.balanced_weights(self.labels["train"], len(self.names)) if settings.balance else None
         seed = settings.seed if part == "train" else None
         return rk.data.LabelledTexts(
             self.texts[part], self.labels[part], settings.tokens, settings.rows, weights=weights, seed=seed
@@ -45,6 +46,7 @@ def read_texts(settings: Any, run: Run) -> LabelledData:
     labels = {
         part: np.array([number_of(label, names) for _, label in pairs], np.int32) for part, pairs in parts.items()
     }
+    vectors = {} if settings.vectors is None else vectors_of(settings, words)
     long = sum(len(text) > settings.limit for every in numbers.values() for text in every)
     run.begin(
         ", ".join(f"{len(parts[part]):,} texts {use}" for part, use in USES.items())
@@ -52,11 +54,14 @@ def read_texts(settings: Any, run: Run) -> LabelledData:
         + (f"; {long:,} texts are cut after {settings.limit} words" if long else ""),
         *parts.values(),
     )
+    if vectors:
+        run.say("vectors", f"{len(vectors):,} of {len(words):,} words, of {settings.vectors}")
     run.keep(words)
     run.keep(names, LABELS)
     run.note(None if settings.balance else imbalance(labels["train"], names))
     cut = {part: [text[: settings.limit] for text in every] for part, every in numbers.items()}
-    return LabelledData(cut, labels, words, names)
+    matrix = rk.data.matrix_of(words.tokens, vectors, settings.seed) if vectors else None
+    return LabelledData(cut, labels, words, names, matrix)
 
 
 def parts_of(settings: Any) -> dict[str, list[tuple[str, str]]]:
@@ -108,15 +113,12 @@ def imbalance(labels: np.ndarray, names) -> str | None:
     )
 
 
-def vectors_of(settings: Any, data: LabelledData, run: Run) -> np.ndarray | None:
-    """The word vectors to begin with [V, D], None without --vectors."""
-    if settings.vectors is None:
-        return None
-    vectors = rk.data.read_vectors(settings.vectors, data.words.tokens)
+def vectors_of(settings: Any, words: Any) -> dict[str, np.ndarray]:
+    """The vectors of the file of --vectors, by the words of the vocabulary."""
+    vectors = rk.data.read_vectors(settings.vectors, words.tokens)
     if not vectors:
         raise TextError(
             f"{str(settings.vectors)!r} has no vector of a word of the vocabulary. Give vectors of the language of the "
             "texts; try --no-lower where they have capital letters."
         )
-    run.say("vectors", f"{len(vectors):,} of {len(data.words):,} words, of {settings.vectors}")
-    return rk.data.matrix_of(data.words.tokens, vectors, settings.seed)
+    return vectors

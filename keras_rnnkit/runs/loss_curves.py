@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from keras_rnnkit.runs.reporting import figure_of
+from keras_rnnkit.runs.reporting import figure_of, integer_ticks
 
 History = list[dict[str, float]]
 
@@ -27,7 +27,7 @@ def plot_losses(histories: Mapping[str, tuple[str, History]], path: Path) -> Non
         best = min(range(len(history)), key=lambda epoch: history[epoch]["val_loss"])
         axes.axvline(best + 1, color="grey", linestyle=":", linewidth=1, label="best weights")
         axes.set(xlabel="epoch", title=f"{model}: loss, {loss}", xlim=(0.5, len(history) + 0.5))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        integer_ticks(axes)
         axes.grid(True, alpha=0.3)
         axes.legend(frameon=False)
     figure.savefig(path, dpi=150)

@@ -138,6 +138,8 @@ class EpochReport(keras.callbacks.Callback):
 
     def save_weights(self) -> None:
         """Write the weights, averaged where the optimizer keeps averages."""
+        if not self.run.is_chief:
+            return
         with averaged(self.model):
             weights = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in self.model.weights]
         save_best(weights, self.path, self.run.id)

@@ -46,6 +46,13 @@ def figure_of(width: float, height: float):
     return figure
 
 
+def integer_ticks(axes: Any) -> None:
+    """Let the horizontal axis have ticks at whole numbers only, also where there is a single one."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
 def plot_curves(history: list[dict[str, float]], path: Path) -> None:
     """Loss and perplexity over the epochs, the norm of the gradient, and how often it was clipped."""
     figure = figure_of(9, 6)
@@ -59,7 +66,7 @@ def plot_curves(history: list[dict[str, float]], path: Path) -> None:
     titles = ("loss, nats per token", "perplexity", "mean norm of the gradient", "steps with a clipped gradient, %")
     for axes, title in zip((loss, perplexity, norm, clipped), titles, strict=True):
         axes.set(xlabel="epoch", title=title, xlim=(0.5, len(history) + 0.5))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        integer_ticks(axes)
         axes.grid(True, alpha=0.3)
     loss.legend(frameon=False)
     perplexity.legend(frameon=False)

@@ -60,25 +60,49 @@ class Run:
         self.profile: dict[str, str] = {}
         self.judged: Source | BundleSource | None = None
         self.lock: FolderLock | None = None
+        self.group: Any = None
+        self.scope = contextlib.ExitStack()  # that of the group, in which models are built until they are trained
         self.began = time.perf_counter()
 
     def __enter__(self) -> Run:
+        from keras_rnnkit.runs import together
         from keras_rnnkit.runs.optimization import prepare
 
         check_packages(self.settings.packages)
-        check_claim(self.folder, self.settings, self.pipeline)
+        if self.settings.distribute is None:
+            check_claim(self.folder, self.settings, self.pipeline)
         self.source: Source | BundleSource | None = source_of(self.settings.continue_from, self.pipeline)
         if self.settings.bundle is not None:
             self.source = self.judged = BundleSource(self.settings.bundle)
         elif self.settings.evaluate is not None:
             folder = run_folder_of(self.settings.evaluate)
             self.source = self.judged = source_of(folder, self.pipeline, "evaluate")
-        self.interruption.__enter__()
         prepare(self.settings)
+        self.group = together.group_of(self.settings, self.pipeline)
+        if self.settings.distribute is not None:
+            self._claim_together()
+        self.interruption.__enter__()
+        self.scope.enter_context(self.group.scope())
         return self
+
+    def _claim_together(self) -> None:
+        """The chief claims the folder for all workers."""
+        from keras_rnnkit.runs import together
+
+        refusal = None
+        if self.is_chief:
+            together.resume_if_restarted(self.settings)
+            try:
+                check_claim(self.folder, self.settings, self.pipeline)
+            except SettingsError as error:
+                refusal = str(error)
+        else:
+            self.console = Console(quiet=True)
+        together.agree_on_claim(self.group, refusal)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> bool:
         self.interruption.__exit__()
+        self.scope.close()
         if self.console.is_terminal:
             self.console.show_cursor()
         if kind is not None and kind is not EndOfRun and self.record:
@@ -86,7 +110,14 @@ class Run:
                 self._write(status="interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
         if self.lock is not None:
             self.lock.release()
+        if self.group is not None:
+            self.group.close()
         return kind is EndOfRun
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the files of the run; of several workers only the first one does."""
+        return self.group is None or self.group.is_chief
 
     @property
     def id(self) -> str:
@@ -106,6 +137,18 @@ class Run:
         """
         facts = {"description": description, "fingerprint": fingerprint(data)}
         self.settings.out.mkdir(parents=True, exist_ok=True)
+        if self.is_chief:
+            self._take_folder(facts)
+        if self.group is not None and self.group.workers > 1:
+            from keras_rnnkit.runs.together import agree_on_run
+
+            self.record, self.resumes = agree_on_run(self.group, self.record, self.resumes, facts)
+        self._write(settings=self.settings.as_json, seed=self.settings.seed, data=facts, versions=versions())
+        self._write(status="running")
+        self.say("data", description)
+
+    def _take_folder(self, facts: dict[str, Any]) -> None:
+        """Lock the folder, and continue the run in it or replace it."""
         self.lock = FolderLock(self.settings.out)
         check_claim(self.folder, self.settings, self.pipeline)  # another run may have begun and ended since
         before = self.folder.record if self.settings.resume else None
@@ -117,9 +160,6 @@ class Run:
             self.record = {"format": FORMAT, "pipeline": self.pipeline, "run": secrets.token_hex(8), "begun": now()}
             source = None if self.source is None else str(self.source.folder)
             self.record["evaluates" if self.judged else "continued_from"] = source
-        self._write(settings=self.settings.as_json, seed=self.settings.seed, data=facts, versions=versions())
-        self._write(status="running")
-        self.say("data", description)
 
     def vocabulary(self, make: Callable[[], Any], name: str = "vocabulary") -> Any:
         """The vocabulary to train with: that of the run or of the bundle that was named, otherwise a new one.
@@ -133,13 +173,22 @@ class Run:
 
     def keep(self, vocabulary: Any, name: str = "vocabulary") -> None:
         """Write a vocabulary into the folder, for runs that continue from this one."""
-        vocabulary.save(self.settings.out / f"{name}.json")
+        if self.is_chief:
+            vocabulary.save(self.settings.out / f"{name}.json")
 
     def fit(self, model: Any, batches: Any, **arguments: Any) -> list[dict[str, float]]:
         """Train a model; see `keras_rnnkit.runs.fitting.fit`."""
         from keras_rnnkit.runs import fitting
 
-        return fitting.fit(self, model, batches, **arguments)
+        history = fitting.fit(self, model, batches, **arguments)
+        self.scope.close()
+        if not self.is_chief:
+            raise EndOfRun
+        return history
+
+    def share(self, batch: int) -> int:
+        """The rows that a stateful model has, where the devices and workers of the run share a batch."""
+        return batch if self.group is None else self.group.share(batch)
 
     def restore(self, model: Any, suffix: str = "") -> Any:
         """Give a model the best weights of this run, or of the one that it judges. Others are refused."""
@@ -213,7 +262,8 @@ class Run:
 
     def _write(self, **changes: Any) -> None:
         self.record |= changes
-        self.folder.write_record(self.record)
+        if self.is_chief:
+            self.folder.write_record(self.record)
 
 
 def check_claim(folder: RunFolder, settings: RunSettings, pipeline: str) -> None:

@@ -50,6 +50,14 @@ class RunSettings:
     seed: Annotated[int, "Seed of all random numbers."] = 0
     tensorboard: Annotated[bool, "Write the logs for TensorBoard too, into the folder tensorboard of the run."] = False
     threads: Annotated[int, "Threads of one operator; 0 for all cores. 1 is often faster up to 128 units."] = 0
+    distribute: Annotated[
+        Literal["mirrored", "workers", "ray"] | None,
+        "Train on all GPUs of this machine, on several workers, or on the machines of a Ray cluster.",
+    ] = None
+    workers: Annotated[
+        str | None, "host:port of all workers, with commas between them; otherwise TF_CONFIG. On Ray: how many."
+    ] = None
+    index: Annotated[int | None, "The place of this machine in the list of --workers, from 0."] = None
 
     MAY_DIFFER: ClassVar[tuple[str, ...]] = (
         "out",
@@ -61,6 +69,9 @@ class RunSettings:
         "profile",
         "tensorboard",
         "threads",
+        "distribute",
+        "workers",
+        "index",
     )
     """Settings that may differ from those of the checkpoint."""
 

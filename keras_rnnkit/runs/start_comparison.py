@@ -13,7 +13,7 @@ from keras_rnnkit.runs.run import Run
 
 def compared_starts(settings: Any, run: Run) -> dict[str, Any]:
     """First weights, and layers that are trained one after the other: gradients before training, losses by epoch."""
-    task, epochs = adding(max(4, settings.adding_steps // 2)), min(2, settings.epochs)
+    task, epochs = adding(max(4, settings.adding_steps // 4)), min(2, settings.epochs)
     measurements: dict[str, Any] = {"start task": task, "start norms": {}, "start losses": {}}
     for number, (name, build) in enumerate(STARTS.items()):
         run.console.print(f"\n{task.name}: {name}")
@@ -23,9 +23,9 @@ def compared_starts(settings: Any, run: Run) -> dict[str, Any]:
         changes = {"learning_rate": rate, "epochs": epochs}
         losses = learned(model, task, settings.adding_batches, run, f"_start_{number}", **changes)
         measurements["start losses"][name] = losses
-    for name, build in DEEP.items():
+    for name, train in DEEP.items():
         run.console.print(f"\n{task.name}: {name}")
-        measurements["start losses"][name] = build(task, settings.adding_batches, run)
+        measurements["start losses"][name] = train(task, settings.adding_batches, run)
     return measurements
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_rnnkit.runs.reporting import figure_of
+from keras_rnnkit.runs.reporting import figure_of, integer_ticks
 
 WIDTH, DPI = 6, 150
 """Inches and dots per inch: letters of 10 points stay readable where a page is 390 pixels wide."""
@@ -29,7 +29,7 @@ def plot_losses(
         axes.plot(epochs, [scale * row["loss"] for row in history], ":", color=line.get_color())
     axes.plot([], [], ":", color="grey", label="on the training data")
     axes.set(xlabel="epoch", ylabel=f"validation loss, {unit}")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    integer_ticks(axes)
     axes.grid(True, alpha=0.3)
     figure.legend(frameon=False, loc="outside upper center", ncols=2, fontsize=9)
     figure.savefig(path, dpi=DPI)

@@ -104,7 +104,11 @@ class Vocabulary:
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of these numbers without reserved tokens. For words, END is the end of a line."""
-        tokens = [self.tokens[int(number)] for number in numbers]
+        whole = [int(number) for number in numbers]
+        outside = next((number for number in whole if not 0 <= number < len(self)), None)
+        if outside is not None:
+            raise TextError(f"The numbers of tokens must be 0 to {len(self) - 1}. Received: {outside}.")
+        tokens = [self.tokens[number] for number in whole]
         hidden = {PADDING, BEGIN} if self.unit.name == "word" else {PADDING, BEGIN, END}
         return self.unit.join([token for token in tokens if token not in hidden])
 
@@ -117,6 +121,8 @@ class Vocabulary:
     @classmethod
     def load(cls, path: str | os.PathLike) -> Vocabulary:
         """The vocabulary of a file that `save` wrote."""
+        if not Path(path).is_file():
+            raise TextError(f"There is no file {str(path)!r}. Give the path of one that Vocabulary.save wrote.")
         return cls.parsed(Path(path).read_bytes(), str(path))
 
     @classmethod
@@ -132,7 +138,12 @@ class Vocabulary:
                 f"{where!r} is a vocabulary of form {version!r} with units {unit!r}; this keras_rnnkit reads form "
                 f"{FORMAT} with units {', '.join(map(repr, UNITS))}."
             )
-        return cls(tokens, UNITS[unit](**description))
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise TextError(f"{where!r} is not a vocabulary that Vocabulary.save wrote: its tokens must be texts.")
+        try:
+            return cls(tokens, UNITS[unit](**description))
+        except TypeError as error:
+            raise TextError(f"{where!r} is not a vocabulary that Vocabulary.save wrote ({error!r}).") from error
 
     def __eq__(self, other: Any) -> bool:
         own = (self.tokens, self.unit.name, self.unit.config())

@@ -2,6 +2,7 @@
 
 from keras_rnnkit.training.averages import AveragedWeights, averaged, averaging
 from keras_rnnkit.training.checkpoint import Checkpoint, CheckpointError, resume
+from keras_rnnkit.training.distributed import Group, distribute
 from keras_rnnkit.training.distribution import synchronized
 from keras_rnnkit.training.forecast_losses import GaussianNLL, Pinball
 from keras_rnnkit.training.gradient_flow import GradientFlow, gradient_norms
@@ -25,6 +26,7 @@ __all__ = [
     "GaussianNLL",
     "GradientFlow",
     "GradientLog",
+    "Group",
     "NextToken",
     "Perplexity",
     "Pinball",
@@ -34,6 +36,7 @@ __all__ = [
     "averaged",
     "averaging",
     "carried_states",
+    "distribute",
     "find_rate",
     "fit",
     "gradient_norms",

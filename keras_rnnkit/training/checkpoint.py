@@ -15,7 +15,7 @@ import numpy as np
 from keras_rnnkit.text.files import replacing
 from keras_rnnkit.training.averages import averages_of
 from keras_rnnkit.training.gradients import counters_of
-from keras_rnnkit.training.state import carried_states, carries, state_variables
+from keras_rnnkit.training.state import as_array, carried_states, carries, set_states, state_variables
 
 FORMAT = 2
 
@@ -142,10 +142,6 @@ class Checkpoint(keras.callbacks.Callback):
                     archive.writestr(f"{kind}_{number:05d}.npy", buffer.getvalue())
 
 
-def as_array(variable) -> np.ndarray:
-    return np.array(keras.ops.convert_to_numpy(variable))
-
-
 def variables(model) -> list[Any]:
     """All that changes while a model trains, except carried states and what the logs of an epoch are made of."""
     return [*model.variables, *model.optimizer.variables]
@@ -174,11 +170,13 @@ def resume(model, path: str | Path, settings: dict[str, Any]) -> dict[str, Any]:
         raise CheckpointError(f"The model {model.name!r} has no weights yet. Call it on a batch before you resume.")
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    targets = [*variables(model), *(state_variables(model) if carries(model) else [])]
-    values = [*arrays["variable"], *arrays["state"]]
-    check_shapes(targets, values, path)
-    for variable, array in zip(targets, values, strict=True):
+    states = carried_states(model) if carries(model) else []
+    check_shapes([*variables(model), *states], [*arrays["variable"], *arrays["state"]], path)
+    for variable, array in zip(variables(model), arrays["variable"], strict=True):
         variable.assign(with_dtype_of(variable, array))
+    if states:
+        dtypes = zip(state_variables(model), arrays["state"], strict=True)
+        set_states(model, [with_dtype_of(variable, array) for variable, array in dtypes])
     return {**place, "metrics": arrays["metric"]}
 
 

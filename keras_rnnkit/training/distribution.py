@@ -7,6 +7,7 @@ whole batch: it depends on how the batch was divided. `synchronized` sums first.
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import keras
 
@@ -17,6 +18,15 @@ from keras_rnnkit.training.optimizers import applied, extend
 
 class Synchronizing(keras_internals.SumsGradients):
     """What `synchronized` changes in an optimizer."""
+
+    sums = True
+
+    def apply(self, grads, trainable_variables=None):
+        super().apply(summed(grads) if self.sums else grads, trainable_variables)  # type: ignore[misc]
+
+
+class SynchronizingScale:
+    """What `synchronize_model` changes in a LossScaleOptimizer, which must see infinite gradients of other replicas."""
 
     def apply(self, grads, trainable_variables=None):
         super().apply(summed(grads), trainable_variables)  # type: ignore[misc]
@@ -29,9 +39,23 @@ def summed(gradients) -> list:
     context = tf.distribute.get_replica_context()
     present = [gradient for gradient in gradients if gradient is not None]
     if context is not None and context.num_replicas_in_sync > 1:
-        present = context.all_reduce(tf.distribute.ReduceOp.SUM, present)
+        present = over_replicas(present)
     sums = iter(present)
     return [None if gradient is None else merged(next(sums)) for gradient in gradients]
+
+
+def over_replicas(tensors: list[Any]) -> list[Any]:
+    """The sums of tensors over all replicas; those of the same dtype are exchanged together."""
+    import tensorflow as tf
+
+    context, sums = tf.distribute.get_replica_context(), [None] * len(tensors)
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        places = [place for place, tensor in enumerate(tensors) if tensor.dtype == dtype]
+        # Workers would join tensors of all dtypes in one message, and fail.
+        totals = context.all_reduce(tf.distribute.ReduceOp.SUM, [tensors[place] for place in places])
+        for place, total in zip(places, totals, strict=True):
+            sums[place] = total
+    return sums
 
 
 def synchronized(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
@@ -56,6 +80,21 @@ def synchronized(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Opti
     if keras.backend.backend() == "tensorflow":
         extend(optimizer, Synchronizing)
     return optimizer
+
+
+def synchronize_model(model) -> None:
+    """Make the optimizer of a compiled model `synchronized`.
+
+    A model that computes in float16 has a LossScaleOptimizer around it, which skips a step where a gradient is not
+    finite. All replicas must skip it together, so the gradients are summed before that decision.
+    """
+    inner = extend(model.optimizer, Synchronizing)
+    outer = model.optimizer
+    if outer is not inner:
+        object.__setattr__(inner, "sums", False)
+        if not isinstance(outer, SynchronizingScale):
+            cls = type(outer)
+            outer.__class__ = type(cls.__name__, (SynchronizingScale, cls), {"__module__": cls.__module__})
 
 
 def warn_if_unsynchronized(model) -> None:

@@ -174,7 +174,7 @@ class GradientLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         counters = counters_of(self.model.optimizer)
-        counts = {name: float(ops.convert_to_numpy(counter.value)) for name, counter in counters.items()}
+        counts = {name: float(ops.convert_to_numpy(ops.copy(counter.value))) for name, counter in counters.items()}
         if counts and counts["steps"] and logs is not None:
             logs["gradient_norm"] = counts["norm"] / counts["steps"]
             logs["largest_gradient_norm"] = counts["largest"]

@@ -43,8 +43,20 @@ def stateful_layers(model) -> list[Any]:
 
 
 def carried_states(model) -> list[np.ndarray]:
-    """The carried states of all layers as arrays, from the inputs on."""
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in state_variables(model)]
+    """The carried states of all layers as arrays, from the inputs on; the rows of all devices of this process."""
+    return [np.concatenate([as_array(value) for value in on_devices(v)]) for v in state_variables(model)]
+
+
+def as_array(variable) -> np.ndarray:
+    """The value of a variable as an array, which a strategy of `tf.distribute` may keep on many devices."""
+    value = variable.value if isinstance(variable, keras.Variable) else variable
+    return np.array(keras.ops.convert_to_numpy(keras.ops.copy(value)))
+
+
+def on_devices(variable) -> list[Any]:
+    """The variable of each device of this process: several under a strategy of `tf.distribute`, otherwise itself."""
+    values = getattr(variable.value, "values", None)
+    return list(values) if isinstance(values, tuple) else [variable]
 
 
 def state_variables(model) -> list[Any]:
@@ -55,7 +67,9 @@ def state_variables(model) -> list[Any]:
 def set_states(model, states: list[np.ndarray]) -> None:
     """Put back the states that `carried_states` returned."""
     for variable, state in zip(state_variables(model), states, strict=True):
-        variable.assign(state)
+        devices = on_devices(variable)
+        for value, rows in zip(devices, np.split(state, len(devices)), strict=True):
+            value.assign(rows)
 
 
 def reset_states(model) -> None:

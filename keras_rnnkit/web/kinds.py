@@ -1,4 +1,4 @@
-"""Kinds of models that a page without a server has views of its own for, as only a local model can follow a pen or a camera."""
+"""Kinds of models that only a page without a server has views for: a local model can follow a pen or a camera."""
 
 from __future__ import annotations
 

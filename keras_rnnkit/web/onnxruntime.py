@@ -33,7 +33,7 @@ RELEASE = (
     (LOADER, "sha384-QwBuCPwkZ1hn48SSG/YP1rd25hKczDIg103x2AtlotnwUzVF919IZz1uRnLp9IOw", 24_180),
     (WASM, "sha384-ZBv2MGQL3EUHCYbVm9I410F+QZX7GWFj9a556jISGqlE2TiRaeEWLu6jxd8ZYMGC", 13_479_978),
 )
-"""Of the npm package onnxruntime-web in that version. `python -m keras_rnnkit.web.onnxruntime DIR` prints those of another."""
+"""Of the npm package in that version. `python -m keras_rnnkit.web.onnxruntime DIR` prints those of another."""
 
 
 def on_the_network() -> list[RuntimeFile]:
@@ -50,9 +50,7 @@ def in_the_folder(package: Path) -> list[tuple[Path, RuntimeFile]]:
             f"The folder {str(package)!r} is not the npm package onnxruntime-web: it has no {missing[0]!r}. "
             "Fetch the package with `npm install onnxruntime-web` and give node_modules/onnxruntime-web."
         )
-    return [
-        (place / n, RuntimeFile(n, f"ort/{n}", integrity_of(place / n), (place / n).stat().st_size)) for n in FILES
-    ]
+    return [(place / n, RuntimeFile(n, f"ort/{n}", integrity_of(place / n), (place / n).stat().st_size)) for n in FILES]
 
 
 def integrity_of(path: Path) -> str:

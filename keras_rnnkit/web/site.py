@@ -54,8 +54,8 @@ def build(
     Arguments:
         bundles: folders that `export_bundle` wrote, or those of runs that have one in `bundle`.
         out: the folder to write. One that an earlier call wrote is replaced; any other that is not empty is refused.
-        ort: the npm package onnxruntime-web, a folder, to copy its files from. None leaves them on a public network, from
-            which the page fetches a fixed version and refuses any other.
+        ort: the folder of the npm package onnxruntime-web, to copy its files from. None leaves them on a public
+            network, from which the page fetches a fixed version and refuses any other.
         quantized: "int8" or "float16", for the graphs with such weights, where a bundle has them.
     """
     out = Path(out)

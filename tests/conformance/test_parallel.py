@@ -151,7 +151,7 @@ def test_second_derivatives_are_those_of_the_plain_loop(name, rng):
 
     found = []
     for layer.kernel in ("parallel", "scan"):
-        found.append([g.numpy() for g in tf.function(run)(x)])
+        found.append([g.numpy() for g in (tf.function(run) if layer.kernel == "parallel" else run)(x)])
     agree(*found, 1e-9)
 
 

@@ -61,18 +61,17 @@ def assert_weights(path, model, what):
 
 
 def read(folder: Path, name: str) -> None:
-    for source in ("stock", "ours"):
-        for target in ("stock", "ours"):
-            for file in ("weights.h5", "keras"):
-                model = blank(name, target)[0]
-                model.load_weights(folder / f"{name}.{source}.{file}")
-                assert_weights(folder / f"{name}.now.npz", model, f"{name}: {source} {file} into {target}")
-            model, x, y = blank(name, target)
-            checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
-            status = checkpoint.read(str(folder / f"{name}.{source}.checkpoint"))
-            status.assert_existing_objects_matched().assert_consumed()
-            trained(model, x, y)
-            assert_weights(folder / f"{name}.later.npz", model, f"{name}: {source} checkpoint into {target}")
+    for source, target in (("stock", "ours"), ("ours", "stock"), ("ours", "ours")):
+        for file in ("weights.h5", "keras"):
+            model = blank(name, target)[0]
+            model.load_weights(folder / f"{name}.{source}.{file}")
+            assert_weights(folder / f"{name}.now.npz", model, f"{name}: {source} {file} into {target}")
+        model, x, y = blank(name, target)
+        checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+        status = checkpoint.read(str(folder / f"{name}.{source}.checkpoint"))
+        status.assert_existing_objects_matched().assert_consumed()
+        trained(model, x, y)
+        assert_weights(folder / f"{name}.later.npz", model, f"{name}: {source} checkpoint into {target}")
 
 
 def blank(name: str, kind: str):

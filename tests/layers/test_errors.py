@@ -56,6 +56,18 @@ CASES = {
         lambda: rk.Recurrent(keras.layers.StackedRNNCells([keras.layers.GRUCell(4)]), kernel="hoisted")(X),
         r"StackedRNNCells does not say which part.*project, recur and gates",
     ),
+    "stock-dropout": (
+        lambda: rk.Recurrent(keras.layers.GRUCell(4, dropout=0.2, implementation=1), kernel="hoisted")(X),
+        r"a stock GRUCell with dropout draws a mask for each gate",
+    ),
+    "layer-as-cell": (
+        lambda: rk.Recurrent(rk.LSTM(4, name="inner")),
+        r"runs a cell over a sequence. Received: the layer 'inner'.*pass its cell, LSTMCell",
+    ),
+    "layer-among-cells": (
+        lambda: rk.Recurrent([rk.cells.GRUCell(4), keras.layers.GRU(4)]),
+        r"Received: the layer 'gru.*pass its cell, GRUCell\(...\). To put layers on top of each other use rk.Stack",
+    ),
     "stack-empty": (lambda: rk.Stack([]), r"at least one layer"),
     "stack-of-cells": (lambda: rk.Stack([rk.cells.GRUCell(4)]), r"Stack takes recurrent layers.*rk.Recurrent"),
     "stack-num": (lambda: rk.Stack([rk.GRU(4)], num_layers=3), r"list of 1 layers and num_layers=3"),

@@ -31,7 +31,7 @@ def deep():
     ]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@studied("jit_compile", [False, True], [True])
 def test_fit_learns(jit_compile):
     keras.utils.set_random_seed(1)
     model = model_of(rk.LSTM(8, dropout=0.1, recurrent_dropout=0.1), jit_compile=jit_compile)
@@ -105,7 +105,7 @@ def test_a_file_loads_in_a_process_that_only_imports_us(imports, load, tmp_path)
     assert done.stdout.strip() == "keras_rnnkit.layers.facades", done.stderr
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@studied("policy", ["mixed_float16", "mixed_bfloat16"], ["mixed_float16"])
 def test_mixed_precision(policy):
     layers = [rk.LSTM(5, return_sequences=True, dtype=policy), rk.Stack(rk.GRU(5, dtype=policy), dtype=policy)]
     model = model_of(*layers)

@@ -12,9 +12,9 @@ from tests.sharing import made_once
 MORE = {
     "language_model": {"learning_rate": 0.02},
     "translation": {"compare": True, "feeding": True},
-    "captioning": {"compare": True, "test_count": 40, "units": 12, "beam": 3},
+    "captioning": {"compare": True, "test_count": 40, "units": 12, "beam": 3, "saved_model": False},
 }
-"""Settings by which the smoke run of a pipeline shows more than --smoke alone does."""
+"""Settings by which the smoke run of a pipeline shows more than --smoke alone does, or writes no SavedModel again."""
 
 
 class FinishedRun(NamedTuple):

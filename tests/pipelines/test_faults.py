@@ -19,17 +19,18 @@ from tests.pipelines.interrupted import best_weights, same
 
 ROOT = Path(__file__).parents[2]
 FAULTS = {
-    "kill in an epoch": 4,
+    "kill in an epoch": 2,
     "kill in validation": 1,
     "kill while writing a checkpoint": 3,
     "kill while exporting": 1,
     "full disk at a checkpoint": 3,
     "full disk while exporting": 1,
-    "Ctrl-C twice": 4,
+    "Ctrl-C twice": 2,
 }
 """At which call of its function each fault happens."""
 SMALL = {"smoke": True, "seed": 5}
-OWN = {"words": {"epochs": 2, "units": 8, "count": 3}}
+OWN = {"words": {"epochs": 2, "units": 8, "count": 3}, "frames": {"batch": 4}, "glimpses": {"batch": 16}}
+"""Settings by which an epoch has enough batches for every fault to happen."""
 
 
 def settings_of(name, out, **changes):

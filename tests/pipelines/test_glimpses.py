@@ -1,5 +1,7 @@
 """The pipeline that reads images in glimpses, small."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,10 @@ def test_ways_with_a_fixed_order_are_exported_too(way, tmp_path):
     metrics = glimpses.run(Settings(smoke=True, way=way, out=tmp_path))
     assert metrics["largest difference from Keras"] <= 1e-5
     assert metrics["right"][f"{NAMES[way]}, 100.0% of the pixels"]["test"] <= 1
+    (tmp_path / "moved").mkdir()
+    shutil.move(tmp_path / "bundle", tmp_path / "moved" / "bundle")
+    with pytest.raises(SettingsError, match="has a fixed order of places, which does not go with --way policy"):
+        glimpses.run(Settings(smoke=True, evaluate=tmp_path / "moved" / "bundle", out=tmp_path / "evaluation"))
 
 
 def test_images_of_a_folder_and_wrong_ones(tmp_path):
@@ -33,7 +39,7 @@ def test_images_of_a_folder_and_wrong_ones(tmp_path):
     write_images(tmp_path / "images" / "light", [(255 - i, 255, 255) for i in range(20)])
     settings = {"smoke": True, "data": tmp_path / "images", "size": 4, "valid_count": 4, "test_count": 4}
     metrics = glimpses.run(Settings(**settings, out=tmp_path / "out"))
-    assert metrics["images"] == {"validation": 4, "test": 4}
+    assert metrics["images"]["test"] == 4
     (tmp_path / "images" / "light" / "x.png").write_bytes(b"no image")
     with pytest.raises(TextError, match="light/x.png' cannot be read as an image"):
         glimpses.run(Settings(**settings, out=tmp_path / "other"))

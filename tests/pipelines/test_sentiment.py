@@ -74,6 +74,10 @@ def test_wrong_data_leave_an_earlier_run_as_it_is(stars, tmp_path):
     known = {"data": stars, "text": "text", "label": "label", "out": tmp_path, "overwrite": True, **SMALL}
     with pytest.raises(TextError, match="has no column 'review'"):
         sentiment.run(Settings(**{**known, "text": "review"}))
+    for vectors, sentence in (("none.txt", "There is no file"), ("other.txt", "has no vector of a word")):
+        (tmp_path / "other.txt").write_text("elsewhere 1 2\n")
+        with pytest.raises(TextError, match=sentence):
+            sentiment.run(Settings(**known, vectors=tmp_path / vectors))
     with pytest.raises(SettingsError, match="has 160 examples, and 100 are to be held out"):
         sentiment.run(Settings(**{**known, "test_count": 88}))
     assert json.loads((tmp_path / "run.json").read_text())["begun"] == "today"

@@ -73,6 +73,24 @@ def test_something_else_is_no_vocabulary(content, tmp_path):
         Vocabulary.load(tmp_path / "v.json")
 
 
+@pytest.mark.parametrize("change", [{"tokens": 5}, {"tokens": [1]}, {"tokens": {"a": 0}}, {"pieces": ""}])
+def test_a_vocabulary_that_somebody_has_changed(change):
+    content = json.dumps({"format": 1, "unit": "char", "tokens": ["a"], **change}).encode()
+    with pytest.raises(TextError, match="'v.json' is not a vocabulary that Vocabulary.save wrote"):
+        Vocabulary.parsed(content, "v.json")
+
+
+def test_a_missing_vocabulary(tmp_path):
+    with pytest.raises(TextError, match="There is no file .*nowhere.json'"):
+        Vocabulary.load(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize("number", [-1, 2])
+def test_a_number_of_no_token(number):
+    with pytest.raises(TextError, match=f"must be 0 to 1. Received: {number}"):
+        Vocabulary.of("ab").decode([0, number])
+
+
 def test_a_vocabulary_of_another_form(tmp_path):
     (tmp_path / "v.json").write_text(json.dumps({"format": 7, "unit": "char", "tokens": []}))
     with pytest.raises(TextError, match="of form 7"):

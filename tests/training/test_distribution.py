@@ -37,3 +37,25 @@ def test_fit_warns_of_a_clipped_or_watched_optimizer(results):
     assert len(sentences["clips"]) == 1 and "clips (clipnorm=0.2) on each of 2 replicas" in sentences["clips"][0]
     assert "measures gradients on each of 2 replicas" in sentences["watched"][0]
     assert sentences["synchronized"] == sentences["plain"] == []
+
+
+@pytest.fixture(scope="module")
+def groups():
+    """What `two_replicas` prints about groups of two devices."""
+    done = python("-m", "tests.training.two_replicas", "groups")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("case", ["stateful", "plain"])
+def test_a_group_of_two_devices_trains_as_one(case, groups):
+    """Carried states on both, which a validation leaves as they were; batches that cannot be divided equally."""
+    assert groups["groups"][case]["weights"] <= 1e-6 and groups["groups"][case]["logs"] <= 1e-6
+
+
+@pytest.mark.study
+def test_float16_steps_are_skipped_on_all_replicas_or_on_none(groups):
+    infinite, finite = groups["float16"]
+    assert infinite == {"moved": [0.0, 0.0], "scale": 2.0}
+    assert finite["moved"][0] == finite["moved"][1] > 0 and finite["scale"] == 2.0

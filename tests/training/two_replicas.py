@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_rnnkit import training
 from keras_rnnkit.training.distribution import warn_if_unsynchronized
+from tests.distributed.cases import CASES
 
 keras.config.set_dtype_policy("float64")  # in float32 rounding alone reaches 2e-7 on some processors
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -86,6 +87,34 @@ class Windowed:
         return tf.data.Dataset.from_tensor_slices((TOKENS[:16], TOKENS[16:])).batch(8).skip(start)
 
 
+def group_differences(name):
+    """How a case of `tests.distributed` differs between one device and a group of two."""
+    keras.backend.set_floatx("float64")
+    weights, logs = CASES[name](training.distribute())
+    others, other_logs = CASES[name](training.distribute("mirrored", devices=["CPU:0", "CPU:1"]))
+    off = max(float(np.abs(a - b).max()) for a, b in zip(weights, others, strict=True))
+    return {"weights": off, "logs": max(abs(logs[key] - other_logs[key]) for key in logs)}
+
+
+def skipped_together():
+    """Scales of a float16 model on two replicas: after a gradient that is infinite on one of them, and a finite one."""
+    keras.config.set_dtype_policy("mixed_float16")
+    group = training.distribute("mirrored", devices=["CPU:0", "CPU:1"])
+    with group.scope():
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+        model.compile(SGD(0.1, global_clipnorm=1.0), "mse")
+    group.prepare(model)
+    model.optimizer.dynamic_scale.assign(4.0)
+    x, before, rows = np.ones((4, 2), "float32"), model.get_weights()[0], []
+    for worst in (np.inf, 1.0):
+        y = np.array([[worst], [1], [1], [1]], "float32")
+        model.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+        weights = model.trainable_weights[0].value.values
+        moved = [float(np.abs(each.numpy() - before).max()) for each in weights]
+        rows.append({"moved": moved, "scale": float(model.optimizer.dynamic_scale.value.values[0])})
+    return rows
+
+
 def main():
     results = {name: differences(name) for name in OPTIMIZERS}
     clips, check = SGD(0.1, clipnorm=0.2), warn_if_unsynchronized
@@ -98,5 +127,10 @@ def main():
     json.dump(results, sys.stdout)
 
 
+def groups():
+    results = {name: group_differences(name) for name in ("stateful", "plain")}
+    json.dump({"groups": results, "float16": skipped_together()}, sys.stdout)
+
+
 if __name__ == "__main__":
-    main()
+    groups() if "groups" in sys.argv else main()

@@ -21,23 +21,37 @@ from tests.seq2seq.table import model_of
 L = keras.layers
 RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
 LETTERS = Vocabulary.of("to be or not", reserved=RESERVED)
+CELLS = (
+    *(rk.cells.MinGRUCell, rk.cells.MinLSTMCell, rk.cells.SRUCell, rk.cells.LRUCell),
+    *(rk.cells.RGLRUCell, rk.cells.SLSTMCell, rk.cells.PeepholeLSTMCell, rk.cells.LayerNormLSTMCell),
+)
 STRATEGIES = {"greedy": Greedy, "sampling": Sampling, "beam": Beam}
 JAVASCRIPT = {"top_k": "topK", "top_p": "topP", "length_penalty": "lengthPenalty", "early_stopping": "earlyStopping"}
 
 
 def bundles(folder):
-    """Three bundles: sequences and streams, generation, translation."""
+    """Sequences and streams, of cells that onnxruntime has no operator for too; generation, translation."""
     reader = randomised(sequential(rk.GRU(4, return_sequences=True, learn_initial_state=True), L.Dense(2)))
     rk.export_bundle(reader, folder / "reader", saved_model=False)
     tokens = keras.Input((None,), dtype="int32", name="letters")
     y = L.Dense(len(LETTERS))(rk.LSTM(4, return_sequences=True)(L.Embedding(len(LETTERS), 3)(tokens)))
     letters = randomised(keras.Model(tokens, y))
     modes = ["stream", "generate"]
-    rk.export_bundle(letters, folder / "letters", modes=modes, vocabulary=LETTERS, end=3, saved_model=False)
+    rk.export_bundle(
+        letters, folder / "letters", modes=modes, vocabulary=LETTERS, end=3, saved_model=False, quantize="int8"
+    )
+    rk.export_bundle(of_cells(), folder / "cells", saved_model=False)
     source, target = (Vocabulary.of(text, reserved=RESERVED) for text in ("abcdefgh", "vwxyz"))
     translator = model_of("general, fed", seed=4, limit=10)
     rk.export_bundle(translator, folder / "translator", vocabulary=(source, target), saved_model=False)
-    return {name: folder / name for name in ("reader", "letters", "translator")}
+    return {name: folder / name for name in ("reader", "letters", "translator", "cells")}
+
+
+def of_cells():
+    """Cells without an operator of their own, side by side: each shows in the output."""
+    x = keras.Input((None, 3), name="x")
+    branches = [rk.Recurrent(cell(3), return_sequences=True)(x) for cell in CELLS]
+    return randomised(keras.Model(x, L.Dense(2)(L.Concatenate()(branches))))
 
 
 def strategy_case(kind, **options):
@@ -105,6 +119,21 @@ def generated(bundle):
         yield generated_case(bundle, "to be", {"steps": 9, "seed": seed, "end": end}, strategy, javascript)
 
 
+def generated_int8(folder):
+    bundle = rk.runtime.load(folder, quantized="int8")
+    for seed, (strategy, javascript) in product(range(3), LOOPS[:3]):
+        yield generated_case(bundle, "to be", {"steps": 9, "seed": seed}, strategy, javascript) | {"quantized": "int8"}
+
+
+def predicted(folder, x):
+    """The outputs for whole sequences, and lengths of chunks that together are as long."""
+    rng = np.random.default_rng(4)
+    cuts = [sorted(rng.choice(np.arange(1, x.shape[1]), size=rng.integers(0, 5), replace=False)) for _ in range(6)]
+    chunks = [np.diff([0, *row, x.shape[1]]).tolist() for row in cuts]
+    y = rk.runtime.load(folder).predict(x)
+    return {"bundle": folder.name, "quantized": None, "x": x.tolist(), "y": y.tolist(), "chunks": chunks}
+
+
 def generated_case(bundle, prompt, options, strategy, javascript):
     found = bundle.generate(prompt, strategy=strategy, **options)
     scores = np.reshape(found.scores, (len(found.scores), -1))
@@ -113,6 +142,7 @@ def generated_case(bundle, prompt, options, strategy, javascript):
         "prompt": prompt,
         "options": options,
         "strategy": javascript,
+        "quantized": None,
         "tokens": tokens.tolist(),
         "scores": scores.tolist(),
         "text": bundle.text(found),
@@ -182,7 +212,7 @@ def message_of(function, error):
 def record(folder):
     """All cases, as JSON can hold them; the bundles are written into the folder."""
     folders = bundles(folder)
-    reader, letters, translator = (rk.runtime.load(path) for path in folders.values())
+    reader, letters, translator, _ = (rk.runtime.load(path) for path in folders.values())
     x = np.random.default_rng(3).normal(size=(2, 6, 3)).round(3).astype("float32")
     wrong = [[[1.0, 2.0]], [[[1, 2]]], [[["a", "b", "c"]]]]
     refused = [{"kind": "sampling", "temperature": 0}, {"kind": "sampling", "topP": 1.5}, {"kind": "beam", "width": 0}]
@@ -205,12 +235,12 @@ def record(folder):
             {"strategy": strategy, "message": message_of(make, DecodingError)}
             for strategy, make in zip(refused, python, strict=True)
         ],
-        "predict": {"x": x.tolist(), "y": reader.predict(x).tolist()},
+        "predict": [predicted(folders[name], x) for name in ("reader", "cells")],
         "wrong_inputs": [
             {"value": value, "message": message_of(lambda v=value: reader.predict(np.array(v)), InputError)}
             for value in wrong[:2]
         ],
-        "generate": list(generated(letters)),
+        "generate": [*generated(letters), *generated_int8(folders["letters"])],
         "translate": list(translated(translator)),
     }
 

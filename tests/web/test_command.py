@@ -61,7 +61,9 @@ def test_what_it_refuses(run_folder, tmp_path):
     assert done.exit_code == 1 and not (tmp_path / "site").exists()
 
 
-@pytest.mark.skipif(onnxruntime_web() is None, reason="set RNNKIT_ORT to the folder of onnxruntime-web to check its hashes")
+@pytest.mark.skipif(
+    onnxruntime_web() is None, reason="set RNNKIT_ORT to the folder of onnxruntime-web to check its hashes"
+)
 def test_the_hashes_are_those_of_the_release():
     package = onnxruntime_web()
     version = json.loads((package / "package.json").read_text())["version"]

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.web import cases
-
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
 
@@ -19,11 +17,6 @@ def onnxruntime_web() -> Path | None:
     """The npm package, from RNNKIT_ORT or from node_modules beside the package."""
     places = [Path(os.environ.get("RNNKIT_ORT", "")), HERE.parents[1] / "node_modules/onnxruntime-web"]
     return next((place for place in places if (place / "dist/ort.node.min.mjs").exists()), None)
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
-    return cases.write(tmp_path_factory.mktemp("web"))
 
 
 def run_node(file: str, recorded: Path, **environment: str) -> str:

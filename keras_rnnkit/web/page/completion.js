@@ -21,7 +21,8 @@ export class Completer {
   }
 
   constructor(bundle, graph) {
-    [this.vocabulary, this.graph] = [bundle.vocabulary, graph];
+    this.vocabulary = bundle.vocabulary;
+    this.graph = graph;
     [this.input] = graph.inputs;
     this.reserved = new Set([UNKNOWN, PADDING, BEGIN, END].map((token) => this.vocabulary.number(token)));
     /** What was read so far: after how many tokens, with the states and logits there. */

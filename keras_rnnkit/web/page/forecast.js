@@ -16,7 +16,8 @@ export async function forecast(graph, series, steps) {
 /** A series that is still growing: each point is read once, and the forecast begins at the last one. */
 export class LiveSeries {
   constructor(graph) {
-    [this.graph, this.states] = [graph, graph.start(1)];
+    this.graph = graph;
+    this.states = graph.start(1);
   }
 
   /** Read points [T, D]. {values, interval} of so many steps after them. */

@@ -14,7 +14,7 @@ const onnxruntime = new Promise((resolve) => (begin = resolve)).then(async (file
   ort.env.wasm.wasmPaths = { mjs: script("ort-wasm-simd-threaded.mjs") };
   ort.env.wasm.wasmBinary = files["ort-wasm-simd-threaded.wasm"];
   ort.env.wasm.numThreads = 1;
-  ort.env.logLevel = "error"; // its notes about how graphs were written are not for visitors
+  ort.env.logLevel = "error";
   return ort;
 });
 
@@ -100,6 +100,19 @@ const METHODS = {
 
   async draw(name, request) {
     return drawn(await bundle(name), request);
+  },
+
+  /** Milliseconds of a step of a stream: the mean of each of some blocks of steps, without the first ones. */
+  async measure(name, { features, blocks, block, warm }) {
+    const stream = await (await bundle(name)).stream();
+    const chunk = { type: "float32", dims: [1, 1, features], data: new Float32Array(features) };
+    const times = [];
+    for (let n = 0; n < warm + blocks; n++) {
+      const began = performance.now();
+      for (let step = 0; step < block; step++) await stream.push(chunk);
+      times.push((performance.now() - began) / block);
+    }
+    return times.slice(warm);
   },
 
   /** The outputs of a model that reads a text and writes none. */

@@ -10,10 +10,10 @@ export const NONE_YET = fround(-1e9);
 /** Keeps the `width` best beginnings, and lets each go on with every token. Row b * width + k is hypothesis k of b. */
 export class Beam extends Strategy {
   /**
-   * @param {object} options
-   * @param {number} options.width hypotheses kept of each sequence
-   * @param {number} options.lengthPenalty 0 ranks by the score, which favours short hypotheses
-   * @param {boolean} options.earlyStopping end when the best hypothesis of every sequence is finished
+   * @param {object} [options]
+   * @param {number} [options.width] hypotheses kept of each sequence
+   * @param {number} [options.lengthPenalty] 0 ranks by the score, which favours short hypotheses
+   * @param {boolean} [options.earlyStopping] end when the best hypothesis of every sequence is finished
    */
   constructor({ width = 4, lengthPenalty = 0, earlyStopping = false } = {}) {
     super();
@@ -24,7 +24,8 @@ export class Beam extends Strategy {
       throw new InputError(`length_penalty must be a finite number. Received: length_penalty=${shown(lengthPenalty)}.`);
     }
     this.width = this.rows = width;
-    [this.lengthPenalty, this.earlyStopping] = [lengthPenalty, earlyStopping];
+    this.lengthPenalty = lengthPenalty;
+    this.earlyStopping = earlyStopping;
   }
 
   begin(rows) {

@@ -17,7 +17,7 @@ import { UNKNOWN, Vocabulary } from "./vocabulary.js";
  * @param {string | URL | import("./files.js").Reader} address of the folder, or a function that reads its files
  * @param {object} options
  * @param options.ort the module onnxruntime-web
- * @param {"int8" | "float16" | null} options.quantized the graphs with such weights, where the bundle has them
+ * @param {"int8" | "float16" | null} [options.quantized] the graphs with such weights, where the bundle has them
  * @returns {Promise<Bundle>}
  */
 export async function load(address, { ort, quantized = null } = {}) {
@@ -42,8 +42,11 @@ export class Bundle {
   #opened = new Map();
 
   constructor(files, ort, quantized, vocabulary, sourceVocabulary) {
-    [this.files, this.ort, this.quantized] = [files, ort, quantized];
-    [this.vocabulary, this.sourceVocabulary] = [vocabulary, sourceVocabulary];
+    this.files = files;
+    this.ort = ort;
+    this.quantized = quantized;
+    this.vocabulary = vocabulary;
+    this.sourceVocabulary = sourceVocabulary;
     this.manifest = files.manifest;
   }
 
@@ -101,13 +104,13 @@ export class Bundle {
    *
    * @param {string | number[] | (string | number[])[]} prompt
    * @param {object} options
-   * @param {number} options.steps the largest number of tokens of a row
-   * @param options.strategy null takes the one that was exported, in one run of its graph
-   * @param {number} options.seed the same seed gives the same tokens as in Python
-   * @param {number | null} options.temperature of the exported strategy, where that is sampling; also topK and topP
-   * @param {number | null} options.end the token that ends a row, for a strategy passed here
-   * @param {boolean} options.allowUnknown let a strategy passed here pick the token `<unk>`
-   * @param {object} options.fixed the other inputs of the model by name
+   * @param {number} [options.steps] the largest number of tokens of a row
+   * @param [options.strategy] null takes the one that was exported, in one run of its graph
+   * @param {number} [options.seed] the same seed gives the same tokens as in Python
+   * @param {number | null} [options.temperature] of the exported strategy, where that is sampling; also topK and topP
+   * @param {number | null} [options.end] the token that ends a row, for a strategy passed here
+   * @param {boolean} [options.allowUnknown] let a strategy passed here pick the token `<unk>`
+   * @param {object} [options.fixed] the other inputs of the model by name
    * @returns {Promise<import("./generation.js").Generated>}
    */
   async generate(prompt, { steps = 100, strategy = null, seed = 0, end = null, allowUnknown = false, fixed = {}, ...options } = {}) {

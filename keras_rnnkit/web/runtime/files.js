@@ -31,7 +31,9 @@ export class BundleFiles {
   }
 
   constructor(read, where, manifest) {
-    [this.reader, this.where, this.manifest] = [read, where, manifest];
+    this.reader = read;
+    this.where = where;
+    this.manifest = manifest;
   }
 
   /** The content of a file, after its size and hash were checked. */

@@ -13,15 +13,18 @@ export class Graph {
     } catch (error) {
       throw new BundleError(`The metadata of ${shown(name)} cannot be used: ${error.message}. Export the model again.`);
     }
+    const options = { executionProviders: ["wasm"], logSeverityLevel: 3 }; // warnings are about how the graph was written
     try {
-      return new Graph(ort, name, description, await ort.InferenceSession.create(content, { executionProviders: ["wasm"] }));
+      return new Graph(ort, name, description, await ort.InferenceSession.create(content, options));
     } catch (error) {
       throw new BundleError(`onnxruntime cannot load ${shown(name)}: ${error.message ?? error}`);
     }
   }
 
   constructor(ort, name, description, session) {
-    [this.ort, this.name, this.session] = [ort, name, session];
+    this.ort = ort;
+    this.name = name;
+    this.session = session;
     this.facts = description.facts;
     this.mode = this.facts.mode ?? "sequence";
     /** What the metadata say of each carried state. */

@@ -97,10 +97,10 @@ export class Sampling extends Strategy {
   needsNoise = true;
 
   /**
-   * @param {object} options
-   * @param {number} options.temperature below 1 likely tokens become likelier
-   * @param {number | null} options.topK keep so many of the likeliest tokens; null or 0 keeps all
-   * @param {number | null} options.topP keep the fewest likeliest tokens whose probabilities reach that part
+   * @param {object} [options]
+   * @param {number} [options.temperature] below 1 likely tokens become likelier
+   * @param {number | null} [options.topK] keep so many of the likeliest tokens; null or 0 keeps all
+   * @param {number | null} [options.topP] keep the fewest likeliest tokens whose probabilities reach that part
    */
   constructor({ temperature = 1, topK = null, topP = null } = {}) {
     super();
@@ -115,7 +115,9 @@ export class Sampling extends Strategy {
     if (topP !== null && !(topP > 0 && topP <= 1)) {
       throw new InputError(`top_p must be a probability, more than 0 and at most 1. Received: top_p=${shown(topP)}.`);
     }
-    [this.temperature, this.topK, this.topP] = [fround(temperature), topK || null, topP === 1 ? null : topP];
+    this.temperature = fround(temperature);
+    this.topK = topK || null;
+    this.topP = topP === 1 ? null : topP;
   }
 
   pick(logits, noise) {

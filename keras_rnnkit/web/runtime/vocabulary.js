@@ -38,7 +38,9 @@ export class Vocabulary {
   }
 
   constructor(tokens, name, unit) {
-    [this.tokens, this.name, this.unit] = [tokens, name, unit];
+    this.tokens = tokens;
+    this.name = name;
+    this.unit = unit;
     this.numbers = new Map(tokens.map((token, number) => [token, number]));
   }
 

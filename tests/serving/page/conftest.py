@@ -62,13 +62,18 @@ def local_folder(folder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def local_address(local_folder, tmp_path_factory):
-    """A server of the page of `rnnkit web` with all bundles."""
+def local_site(local_folder, tmp_path_factory) -> Path:
+    """The page of `rnnkit web` with all bundles."""
     from keras_rnnkit.web.site import build
 
     out = tmp_path_factory.mktemp("web") / "site"
     build([local_folder / name for name in sorted({**KINDS, **LOCAL_KINDS})], out, ORT)
-    with serving(out) as address:
+    return out
+
+
+@pytest.fixture(scope="session")
+def local_address(local_site):
+    with serving(local_site) as address:
         yield address
 
 

@@ -1,4 +1,4 @@
-"""Folders of files behind a plain web server, as `python -m http.server` is one, and calls of models in the page there."""
+"""Folders of files behind a plain web server, such as `python -m http.server`, and calls of models in the page."""
 
 from __future__ import annotations
 

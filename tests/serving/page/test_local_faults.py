@@ -28,12 +28,21 @@ def site(folder, tmp_path):
 
 
 def computes(page, model="tides") -> bool:
-    return len(asked(page, model, "model.forecast([[1], [2]], 3)" if model == "tides" else "model.forecast([[1, 2]], 3)")["values"]) == 3
+    return (
+        len(
+            asked(page, model, "model.forecast([[1], [2]], 3)" if model == "tides" else "model.forecast([[1, 2]], 3)")[
+                "values"
+            ]
+        )
+        == 3
+    )
 
 
 def opened(page, model: str) -> None:
     page.choose(model)
-    page.wait("document.querySelector('.facts').textContent.includes('Opened') || document.querySelector('.head .problem')")
+    page.wait(
+        "document.querySelector('.facts').textContent.includes('Opened') || document.querySelector('.head .problem')"
+    )
 
 
 def test_it_works_without_its_server_once_it_was_loaded(at, site):
@@ -63,7 +72,11 @@ def of_later_version(path):
     [
         ("models/tides/step.onnx", changed, "is not the one that was exported: it was changed, or cut off."),
         ("models/tides/step.onnx", lambda path: path.unlink(), "has no file 'step.onnx': the server answered 404."),
-        ("models/tides/manifest.json", lambda path: path.unlink(), "has no file 'manifest.json': the server answered 404."),
+        (
+            "models/tides/manifest.json",
+            lambda path: path.unlink(),
+            "has no file 'manifest.json': the server answered 404.",
+        ),
         ("models/tides/manifest.json", of_later_version, "has format 2; this keras_rnnkit reads format 1."),
     ],
 )
@@ -110,7 +123,7 @@ def test_a_browser_without_webassembly(at, site):
 
 
 def test_a_tab_that_is_closed_in_the_middle(at, site):
-    """The large file comes after the tab was closed; nothing of the page is kept by then, and the next visit is whole."""
+    """The large file comes after the tab was closed: nothing of the page is kept by then; the next visit is whole."""
     asked_for, may_go_on = threading.Event(), threading.Event()
 
     class Slow(Files):

@@ -1,6 +1,8 @@
 """The page of `rnnkit web`: no server of ours, the models in the browser, the numbers of Python."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +97,17 @@ def test_no_request_leaves_the_host(local):
         "[...new Set(performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin))]"
     )
     assert hosts == [local.value("location.origin")]
+
+
+def test_the_lines_of_the_guide_for_a_page_of_ones_own(local, local_site):
+    """As they stand in docs/browser.md, with a bundle that is there."""
+    guide = (Path(__file__).parents[3] / "docs/browser.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```html\n(.*?)```", guide, re.DOTALL)
+    own = lines.replace("models/demo/", "models/writer/").replace('"The "', '"to be"')
+    assert own != lines and len(lines.split("<script", 1)[1].strip().splitlines()) <= 12
+    (local_site / "own.html").write_text(f"<!doctype html><title>Own</title>\n{own}")
+    local.open("/own.html")
+    local.wait("document.querySelector('#text').textContent.length > 20")
 
 
 def test_a_folder_of_anybody_else_stays_as_it_is(folder, tmp_path):

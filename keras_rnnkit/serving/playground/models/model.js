@@ -34,6 +34,8 @@
  * @property {string | null} example a text that it can read
  * @property {{layer: string, operator: string}[]} layers
  * @property {number} size bytes of its graphs
+ * @property {any} [image] what a local view needs to know of the images of a model
+ * @property {number | null} [end] the token that ends a text, of a local model
  *
  * @typedef {object} Attention
  * @property {string[]} source its tokens; empty for an image
@@ -82,6 +84,9 @@
  * @property {() => Promise<{waited: number, opened: number}>} [prepare] milliseconds for its runtime, and for itself
  * @property {(text: string, count: number, options?: object) => Promise<Completion[]>} [completions] the likeliest first
  * @property {(options?: object) => Promise<LiveSeries>} [live]
+ * @property {(image: ImagePixels, count: number, options?: object) => Promise<{places: number[], labels: number[][], side: number}>} [glimpses]
+ * @property {(request: object, options?: object) => Promise<number[]>} [draw]
+ * @property {(text: string, options?: object) => Promise<Tensor[]>} [read]
  */
 
 const UNITS = { char: "character by character", word: "word by word", subword: "piece by piece" };

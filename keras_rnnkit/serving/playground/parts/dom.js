@@ -4,9 +4,11 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * An element. Properties that begin with "on" are listeners; those with a dash, and `role`, are attributes.
- * @param {string} tag
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
  * @param {Record<string, any>} [properties]
  * @param {...(Node | string | null)} children
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);

@@ -18,7 +18,8 @@ export class FramesView {
     this.runner = new Runner(problem, []);
     const see = (picture) => this.runner.run((signal) => this.see(picture, signal));
     this.camera = cameraBox(see, problem.show);
-    const pad = sketchPad({ label: "A drawing, of which every stroke is a frame", changed: () => see(pad.canvas), colours: ["white", "red", "yellow", "aqua"] });
+    const drawn = () => this.runner.restart((signal) => this.see(pad.canvas, signal)); // the last stroke is never left out
+    const pad = sketchPad({ label: "A drawing, of which every stroke is a frame", changed: drawn, colours: ["white", "red", "yellow", "aqua"] });
     const again = element("button", { type: "button", onclick: () => this.forget() }, "Forget the frames before");
     this.node = element(
       "div", { className: "view" },
