@@ -98,6 +98,7 @@ class Hierarchical(keras.Model):
         return keras.ops.sum(weights * h, axis=1)
 
 
+@pytest.mark.study  # hierarchy_with_masks of the table is a smaller one
 def test_hierarchical_attention(tmp_path, op_types):
     tokens = RNG.integers(1, 9, size=(2, 4, 5)).astype("int32")
     tokens[0, 1, 2:], tokens[1, 2:] = 0, 0
