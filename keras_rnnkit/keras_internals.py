@@ -39,6 +39,7 @@ def _backend() -> Any:
     """Keras' backend module. `keras.src` is an attribute of `keras`, but not one of its public names."""
     require(keras, "src")
     require(keras.src, "backend", "layers", "models")
+    require(keras.src.backend.common.dtypes, "BIT64_TO_BIT32_DTYPE")
     require(keras.src.backend, "rnn", "compute_output_spec", "get_keras_mask", "set_keras_mask")
     require(keras.src.backend, "lstm", "gru", "AutocastScope")
     return keras.src.backend
@@ -292,6 +293,18 @@ def compile_arguments(model) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------- recurrent layers
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Inside, Keras' operations on float64 stay in float64 on JAX too, where Keras takes the result for float32."""
+    narrowed = _BACKEND.common.dtypes.BIT64_TO_BIT32_DTYPE
+    before = narrowed["float64"]
+    narrowed["float64"] = "float64"
+    try:
+        yield
+    finally:
+        narrowed["float64"] = before
 
 
 def autocast_scope(dtype) -> Any:

@@ -378,6 +378,15 @@ def test_an_optimizer_without_averages_has_none():
     assert internals.averages(keras.optimizers.SGD()) == [] == internals.averages(fit("sgd").optimizer)
 
 
+def test_double_precision_is_what_keras_asks_a_table_for(monkeypatch):
+    narrowed = keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE
+    monkeypatch.setitem(narrowed, "float64", "float32")  # as it is on JAX
+    assert keras.backend.result_type("float64") == "float32"
+    with internals.double_precision():
+        assert keras.backend.result_type("float64") == "float64"
+    assert keras.backend.result_type("float64") == "float32"
+
+
 def test_the_autocast_scope_reads_variables_in_its_dtype():
     variable = keras.Variable(np.ones(2, "float32"))
     with internals.autocast_scope("float16"):

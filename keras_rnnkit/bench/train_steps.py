@@ -10,6 +10,7 @@ from unittest import mock
 import keras
 import numpy as np
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.kernels import loop_choice
 
 Gradients = list[np.ndarray]
@@ -86,13 +87,16 @@ def default_dtype(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-def float64_arrays():
+@contextlib.contextmanager
+def float64_arrays() -> Iterator[None]:
     """A context in which the backend has float64, which JAX makes only if asked to."""
     if keras.backend.backend() != "jax":
-        return contextlib.nullcontext()
+        yield
+        return
     import jax
 
-    return jax.enable_x64(True)
+    with jax.enable_x64(True), keras_internals.double_precision():
+        yield
 
 
 def with_graph_loop(step, make) -> Step:

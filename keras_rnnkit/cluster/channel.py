@@ -151,7 +151,8 @@ def listening(address: str):
 
 def accept_all(listener: socket.socket, cluster: Cluster, seconds: float) -> list[Line]:
     """The connections of all other workers, in their order."""
-    until, lines = time.monotonic() + seconds, {}
+    until = time.monotonic() + seconds
+    lines: dict[int, Line] = {}
     while len(lines) < len(cluster) - 1:
         listener.settimeout(max(0.001, until - time.monotonic()))
         try:
