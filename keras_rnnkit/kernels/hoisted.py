@@ -6,7 +6,7 @@ import keras
 
 from keras_rnnkit import keras_internals
 from keras_rnnkit.cells.base import dropped
-from keras_rnnkit.kernels import checkpointing, loop_choice
+from keras_rnnkit.kernels import checkpointing, loop_choice, scan
 from keras_rnnkit.kernels.call_flags import CallFlags
 from keras_rnnkit.kernels.loop_inputs import ENGINES, stacks_of
 from keras_rnnkit.kernels.recurrence import Recurrence, per_row
@@ -37,6 +37,8 @@ def remark(layer, call: CallFlags) -> str:
 
 def run(layer, sequences, initial_state, mask, reset, training):
     """(last output, outputs, last states), as Keras' `inner_loop` returns them."""
+    if training and layer.memory == "keep" and loop_choice.best_as_in_stock(layer.equation, sequences, reset):
+        return scan.run(layer, sequences, initial_state, mask, reset, training)
     with keras_internals.autocast_scope(layer.equation.compute_dtype):  # a cell computes in its own dtype
         return run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training)
 
