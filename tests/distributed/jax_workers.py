@@ -1,11 +1,11 @@
-"""The JAX backend, alone or as one of two workers: `python -m tests.distributed.jax_workers RESULT [WORKERS INDEX]`."""
+"""A training alone or as one of two workers: `python -m tests.distributed.jax_workers RESULT [WORKERS INDEX]`.
+
+It needs KERAS_BACKEND=jax and JAX_ENABLE_X64=1 in the environment.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
-
-os.environ.update(KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES="", JAX_ENABLE_X64="1")
 
 import keras
 import numpy as np

@@ -117,7 +117,8 @@ def test_what_cannot_be_measured(call, sentence):
         call()
 
 
-NO_CELLS = {"Cell", "ConditionedCell", "GatedCell", "LinearCell", "MagnitudeLimit", "WrapperCell", "adopt"}
+BASES = {"Cell", "GatedCell", "InputWeightsCell", "LinearCell", "WrapperCell"}
+NO_CELLS = {*BASES, "ConditionedCell", "MagnitudeLimit", "adopt"}
 CELLS = sorted({*rk.cells.__all__} - NO_CELLS)
 
 
@@ -126,7 +127,7 @@ def test_the_last_state_of_every_cell_gets_the_gradient_of_its_output(name):
     """A cell whose output is not one of its states would seem to have no gradient at lag 0."""
     kind = getattr(rk.cells, name)
     wraps = name in ("ZoneoutCell", "BatchNormCell")
-    units = X.shape[-1] if name == "RGLRUCell" else 4
+    units = X.shape[-1] if name in ("RGLRUCell", "ConvolutionCell") else 4
     cell = kind(rk.cells.LSTMCell(4)) if wraps else kind(units)
     norms = rk.training.gradient_norms(compiled(rk.Recurrent(cell, name="m"), keras.layers.Dense(1)), X, Y)["m"]
     assert np.all(np.isfinite(norms)) and norms[0] > 0.1 * norms.max()
