@@ -7,6 +7,8 @@ from typing import Any
 
 KINDS = (("block", "#7570b3"), ("LSTM GRU sLSTM IndRNN SRU", "#d95f02"), ("", "#1f77b4"))
 """Blocks, cells with a loop over their gates, and the cells that train over whole sequences at once."""
+SIDES = ((7, 0, "left"), (-7, 0, "right"), (0, 9, "center"), (0, -9, "center"))
+"""Where the name of a point can be: how far from it, in points, and with which of its ends beside it."""
 LABELS = ("blocks", "cells with a loop", "cells without")
 
 
@@ -26,17 +28,36 @@ def draw(rows: list[Any], path: Path) -> None:
     for i, label in enumerate(LABELS):
         of_kind = [row for row in rows if kind_of(row.name) == i]
         axes.scatter([row.epoch for row in of_kind], [row.score for row in of_kind], color=KINDS[i][1], label=label)
-    for i, row in enumerate(sorted(rows, key=lambda row: row.epoch)):
-        place = (6, -10 if i % 2 else 4)  # neighbours have their names below and above
-        axes.annotate(row.name, (row.epoch, row.score), xytext=place, textcoords="offset points", fontsize=8)
-    axes.margins(x=0.12, y=0.08)
+    axes.margins(x=0.17, y=0.08)
     axes.set_xlabel("seconds of all processors for an epoch (further left is faster)")
     axes.set_ylabel(f"bits per character after {rows[0].steps if rows else 0} steps (further down is better)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.tight_layout()
+    figure.canvas.draw()  # from here on, points have their places in pixels
+    name_points(axes, {row.name: (row.epoch, row.score) for row in rows})
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot.close(figure)
+
+
+def name_points(axes: Any, points: dict[str, tuple[float, float]]) -> None:
+    """Write the name of each point beside it, on the side where the fewest names and points are in the way."""
+    pixels = axes.transData.transform(list(points.values())) if points else []
+    boxes: list[Any] = []
+    for name, point in points.items():
+        texts = [
+            axes.annotate(name, point, xytext=(x, y), textcoords="offset points", fontsize=8, ha=side, va="center")
+            for x, y, side in SIDES
+        ]
+        places = [text.get_window_extent().padded(3) for text in texts]
+        crowds = [
+            sum(box.overlaps(other) for other in boxes) + sum(box.contains(*pixel) for pixel in pixels)
+            for box in places
+        ]
+        best = crowds.index(min(crowds))
+        boxes.append(places[best])
+        for text in texts[:best] + texts[best + 1 :]:
+            text.remove()
 
 
 def kind_of(name: str) -> int:
