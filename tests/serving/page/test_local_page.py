@@ -105,7 +105,8 @@ def test_the_lines_of_the_guide_for_a_page_of_ones_own(local, local_site):
     (lines,) = re.findall(r"```html\n(.*?)```", guide, re.DOTALL)
     own = lines.replace("models/demo/", "models/writer/").replace('"The "', '"to be"')
     assert own != lines and len(lines.split("<script", 1)[1].strip().splitlines()) <= 12
-    (local_site / "own.html").write_text(f"<!doctype html><title>Own</title>\n{own}")
+    head = '<!doctype html><title>Own</title><link rel="icon" href="data:,">'
+    (local_site / "own.html").write_text(f"{head}\n{own}")
     local.open("/own.html")
     local.wait("document.querySelector('#text').textContent.length > 20")
 
