@@ -29,7 +29,12 @@ FAULTS = {
 }
 """At which call of its function each fault happens."""
 SMALL = {"smoke": True, "seed": 5}
-OWN = {"words": {"epochs": 2, "units": 8, "count": 3}, "frames": {"batch": 4}, "glimpses": {"batch": 16}}
+OWN = {
+    "words": {"epochs": 2, "units": 8, "count": 3},
+    "captioning": {"rows": 8},
+    "frames": {"batch": 4},
+    "glimpses": {"batch": 16},
+}
 """Settings by which an epoch has enough batches for every fault to happen."""
 
 

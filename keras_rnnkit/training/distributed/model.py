@@ -70,8 +70,22 @@ class Distributed:
 class DistributedSteps(Distributed, keras_internals.OwnFunctions):
     """The same on TensorFlow, where the function of a step must be written differently, too."""
 
+    logs_of_step: dict[str, Any] | None = None
+
     def batch_to_build_on(self, batch):
         return first_rows(batch, self.group.replicas)
+
+    def get_metrics_result(self):
+        """Inside a step the metrics of its replica; after it, where `fit` and `evaluate` ask, those over all replicas.
+
+        A metric that was made outside of the group's scope counts in each process alone, so its variables must not be
+        read there.
+        """
+        import tensorflow as tf
+
+        if self.logs_of_step is not None and tf.distribute.in_cross_replica_context():
+            return dict(self.logs_of_step)
+        return super().get_metrics_result()  # type: ignore[misc]
 
     def built_for_training(self):
         keras_internals.replace_losses(self, over_whole_batch)
@@ -99,6 +113,7 @@ class DistributedSteps(Distributed, keras_internals.OwnFunctions):
                 if not batch.has_value():
                     break
                 logs = one_step(batch.get_value())
+            set_untracked(self, "logs_of_step", logs)
             return logs
 
         return function
@@ -156,4 +171,9 @@ def make_distributed(model, group: Group) -> None:
     cls, extension = type(model), Distributed if group.strategy is None else DistributedSteps
     if not issubclass(cls, Distributed):
         model.__class__ = type(cls.__name__, (extension, cls), {"__module__": cls.__module__})
-    object.__setattr__(model, "group", group)  # an ordinary assignment would let Keras track it
+    set_untracked(model, "group", group)
+
+
+def set_untracked(model, name: str, value: Any) -> None:
+    """Set an attribute that Keras does not look into, as it does in an ordinary assignment."""
+    object.__setattr__(model, name, value)
