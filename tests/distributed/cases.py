@@ -27,7 +27,7 @@ def language_model(group, rows, stateful, optimizer, metrics=()):
         x = keras.layers.Embedding(9, 4)(tokens)
         x = rk.LSTM(5, return_sequences=True, stateful=stateful)(x)
         model = keras.Model(tokens, keras.layers.Dense(9)(x))
-        model.compile(optimizer(), rk.training.NextToken(), metrics=list(metrics))
+        model.compile(optimizer(), rk.training.NextToken(), metrics=[metric() for metric in metrics])
     group.prepare(model)
     return model
 
@@ -56,7 +56,7 @@ def stateful(group):
 
 def plain(group):
     """50 steps of random windows, 7 rows to a batch, which no number of workers shares equally."""
-    metrics = [rk.training.Perplexity()]
+    metrics = [rk.training.Perplexity]
     model = language_model(group, 7, False, lambda: SGD(0.5), metrics)
     windows = rk.data.Windows(IDS, 7, 5, order="random", seed=3)
     return trained(group, model, windows, 4, validation_data=rk.data.Windows(IDS[:100], 3, 6).dataset())
@@ -65,7 +65,7 @@ def plain(group):
 def limited(clip):
     def case(group):
         """20 steps with clipping of another kind, through model.fit alone, on arrays with weights."""
-        model = language_model(group, 6, False, lambda: SGD(0.5, **clip), [rk.training.CrossEntropy()])
+        model = language_model(group, 6, False, lambda: SGD(0.5, **clip), [rk.training.CrossEntropy])
         x, y = IDS[:264].reshape(44, 6), IDS[1:265].reshape(44, 6)
         weights = np.linspace(0.1, 2.0, 264).reshape(44, 6)
         history = model.fit(x, y, sample_weight=weights, batch_size=6, epochs=3, shuffle=False, verbose=0).history

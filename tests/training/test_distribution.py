@@ -39,23 +39,28 @@ def test_fit_warns_of_a_clipped_or_watched_optimizer(results):
     assert sentences["synchronized"] == sentences["plain"] == []
 
 
-@pytest.fixture(scope="module")
-def groups():
-    """What `two_replicas` prints about groups of two devices."""
-    done = python("-m", "tests.training.two_replicas", "groups")
+def of_group(case):
+    """What `two_replicas` prints about a group of two devices."""
+    done = python("-m", "tests.training.two_replicas", case)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 
 
 @pytest.mark.study
 @pytest.mark.parametrize("case", ["stateful", "plain"])
-def test_a_group_of_two_devices_trains_as_one(case, groups):
+def test_a_group_of_two_devices_trains_as_one(case):
     """Carried states on both, which a validation leaves as they were; batches that cannot be divided equally."""
-    assert groups["groups"][case]["weights"] <= 1e-6 and groups["groups"][case]["logs"] <= 1e-6
+    result = of_group(case)
+    assert result["weights"] <= 1e-6 and result["logs"] <= 1e-6
 
 
 @pytest.mark.study
-def test_float16_steps_are_skipped_on_all_replicas_or_on_none(groups):
-    infinite, finite = groups["float16"]
+def test_float16_steps_are_skipped_on_all_replicas_or_on_none():
+    infinite, finite = of_group("float16")
     assert infinite == {"moved": [0.0, 0.0], "scale": 2.0}
     assert finite["moved"][0] == finite["moved"][1] > 0 and finite["scale"] == 2.0
+
+
+@pytest.mark.study
+def test_a_metric_from_outside_of_the_group_is_refused():
+    assert "'mean_squared_error' was made outside of the group" in of_group("metric")

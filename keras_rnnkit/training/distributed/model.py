@@ -64,6 +64,7 @@ class Distributed:
         )
         if group.strategy is not None:
             keras_internals.build_from_spec(self, rows.element_spec)
+            check_metrics(self, group)
         return group.engine_dataset(rows)
 
 
@@ -131,6 +132,18 @@ def reduced_logs(model, logs: dict[str, Any]) -> dict[str, Any]:
     if set(results) == set(logs):
         return results
     return {name: context.all_reduce(tf.distribute.ReduceOp.MEAN, value) for name, value in logs.items()}
+
+
+def check_metrics(model, group: Group) -> None:
+    """Refuse metrics that devices of one process would share, so that each would count what the others have seen."""
+    if group.local_replicas == 1:
+        return
+    for variable in (variable for metric in model.metrics for variable in metric.variables):
+        if not group.strategy.extended.variable_created_in_scope(variable.value):
+            raise ClusterError(
+                f"The metric {variable.path.split('/')[0]!r} was made outside of the group. Make it inside "
+                "group.scope(), as in model.compile(..., metrics=[Perplexity()]) there."
+            )
 
 
 LOST = {
