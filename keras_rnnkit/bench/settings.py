@@ -11,7 +11,7 @@ from keras_rnnkit.settings import SettingsError
 
 @dataclass(frozen=True)
 class ExportBench:
-    """Of `rnnkit bench export`."""
+    """Settings of `rnnkit bench export`."""
 
     batch: Annotated[int, "Rows."] = 1
     steps: Annotated[int, "Steps of each row."] = 100
@@ -25,7 +25,7 @@ class ExportBench:
 
 @dataclass(frozen=True)
 class ServeBench:
-    """Of `rnnkit bench serve`."""
+    """Settings of `rnnkit bench serve`."""
 
     bundle: Annotated[Path, "A bundle with a step graph."]
     seconds: Annotated[float, "Of each measurement."] = 3.0
@@ -46,7 +46,7 @@ class ServeBench:
 
 @dataclass(frozen=True)
 class TranslateBench:
-    """Of `rnnkit bench translate`."""
+    """Settings of `rnnkit bench translate`."""
 
     batch: Annotated[int, "Sources side by side."] = 1
     steps: Annotated[int, "Tokens of a source, and tokens written."] = 30
@@ -64,7 +64,7 @@ class TranslateBench:
 
 @dataclass(frozen=True)
 class WebBench:
-    """Of `rnnkit bench web`."""
+    """Settings of `rnnkit bench web`."""
 
     units: Annotated[int, "Units of the GRU."] = 128
     features: Annotated[int, "Features of each step."] = 32

@@ -14,10 +14,10 @@ def local_kind(bundle: Bundle, kind: str) -> dict[str, Any]:
     kind: what the server says. "glimpses", "drawing", "frames" and "reading" are models of plain tensors to it.
     """
     if kind == "tensors":
-        for fields in (glimpses, drawing, frames, reading):
-            found = fields(bundle)
-            if found is not None:
-                return found
+        for local_view in (glimpses, drawing, frames, reading):
+            fields = local_view(bundle)
+            if fields is not None:
+                return fields
     return {"kind": kind}
 
 

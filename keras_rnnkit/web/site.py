@@ -94,17 +94,17 @@ def loaded(folder: Path, quantized: str | None) -> Bundle:
 
 def named(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
     """The bundles by the names of their folders. One called bundle, as in a run, has that of its parent."""
-    found: dict[str, Bundle] = {}
+    by_name: dict[str, Bundle] = {}
     for bundle in bundles:
         folder = bundle.folder.absolute()
         name = folder.parent.name if folder.name == "bundle" else folder.name
-        if not re.fullmatch(r"[\w.-]+", name) or name in found:
-            why = "is there twice" if name in found else "cannot be part of an address"
+        if not re.fullmatch(r"[\w.-]+", name) or name in by_name:
+            why = "is there twice" if name in by_name else "cannot be part of an address"
             raise SiteError(f"The name {name!r} of a bundle {why}. Received: {str(folder)!r}. Rename the folder.")
-        found[name] = bundle
-    if not found:
+        by_name[name] = bundle
+    if not by_name:
         raise SiteError("There must be one bundle or more. Received: none.")
-    return found
+    return by_name
 
 
 def copy_page(folder: Path) -> None:
