@@ -325,6 +325,12 @@ def test_the_diagram_is_what_its_script_draws():
     assert (ROOT / "docs" / "pictures" / "road.svg").read_text(encoding="utf-8") == drawing().road()
 
 
+def test_the_chart_of_training_is_that_of_the_published_results():
+    results = json.loads((ROOT / "docs" / "benchmarks" / "train.json").read_text(encoding="utf-8"))
+    chart = (ROOT / "docs" / "pictures" / "training_speed.svg").read_text(encoding="utf-8")
+    assert chart == drawing().training(results) and chart.count('class="ours"') == 11
+
+
 def test_the_chart_shows_every_row_of_a_measurement():
     from keras_rnnkit.bench.export import Row
     from keras_rnnkit.timing import Times

@@ -3,11 +3,13 @@
 python docs/pictures/draw.py road                    # docs/pictures/road.svg: from a model to a server
 rnnkit bench export --json bench.json
 python docs/pictures/draw.py speed bench.json        # docs/pictures/onnx_speed.svg: our ONNX files beside Keras' own
+python docs/pictures/draw.py training docs/benchmarks/train.json   # docs/pictures/training_speed.svg: a training step
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from html import escape
 from pathlib import Path
@@ -109,8 +111,32 @@ def pair_of_bars(row: dict[str, Any], y: float, longest: float) -> list[str]:
         width = max(2.0, SPAN * median / longest)
         ratio = f", {row['ratio']:.{1 if row['ratio'] >= 2 else 2}f}x" if kind == "ours" and row["stock"] else ""
         shapes.append(f'<rect x="{LEFT}" y="{top:g}" width="{width:.1f}" height="20" rx="3" class="{kind}"/>')
-        shapes.append(text(LEFT + width + 8, top + 16, f"{median:.2g} ms{ratio}", "quiet"))
+        milliseconds = f"{median:.0f}" if median >= 100 else f"{median:.2g}"
+        shapes.append(text(LEFT + width + 8, top + 16, f"{milliseconds} ms{ratio}", "quiet"))
     return shapes
+
+
+# ---------------------------------------------------------------------- the speed of training
+
+SHAPE = re.compile(r"(LSTM|GRU) B=(\d+) T=(\d+) F=\d+ U=(\d+)")
+
+
+def training(results: dict[str, Any]) -> str:
+    """A pair of bars a row of the LSTM and the GRU: the median times of a training step, each pair on its own scale."""
+    rows = [(SHAPE.fullmatch(row["name"]), row) for row in results["rows"]]
+    rows = [(shape, row) for shape, row in rows if shape]
+    shapes, ratios = [*legend("stock", "stock Keras", 10), *legend("ours", "rk.LSTM, rk.GRU", 200)], []
+    for number, (shape, row) in enumerate(rows):
+        stock, ours = row["times"]["stock"], row["times"]["ours"]
+        label, ratio = f"{shape[1]}, {shape[2]} x {shape[3]}, {shape[4]}", row["ratios"]["ours"]
+        pair = {"model": label, "stock": stock, "ours": ours, "ratio": ratio}
+        shapes += pair_of_bars(pair, 56 + number * STEP, max(stock[0], ours[0]))
+        ratios.append(f"{label} units {ratio:.2f} times as fast")
+    bottom = 56 + len(rows) * STEP
+    measured = "rows x steps, units; each pair on its own scale; shorter is faster"
+    shapes += [text(10, bottom + 18, measured, "quiet")]
+    shapes += [text(10, bottom + 42, results["machine"].split(", torch")[0], "quiet")]
+    return picture(660, bottom + 60, f"A training step beside stock Keras: {'; '.join(ratios)}.", shapes)
 
 
 def main(arguments: list[str]) -> None:
@@ -119,6 +145,9 @@ def main(arguments: list[str]) -> None:
     elif len(arguments) == 2 and arguments[0] == "speed":
         results = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
         (HERE / "onnx_speed.svg").write_text(speed(results), encoding="utf-8")
+    elif len(arguments) == 2 and arguments[0] == "training":
+        results = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
+        (HERE / "training_speed.svg").write_text(training(results), encoding="utf-8")
     else:
         sys.exit(__doc__)
 
