@@ -31,7 +31,7 @@ def run(settings: DistributeBench) -> list[Row]:
 
 
 def measured(settings: DistributeBench, workers: int) -> list[Row]:
-    """What the workers have measured."""
+    """Run the workers, and return the times that they have measured."""
     s, addresses = settings, local_cluster(workers)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "steps.json"
@@ -76,7 +76,7 @@ def lines(rows: list[Row]) -> list[str]:
 
 
 def model_lines(rows: list[Row], counts: tuple[int, ...] = (2, 4, 8, 16, 32, 64)) -> list[str]:
-    """How many times faster N workers would be than one, by the model."""
+    """For each number of workers, how many times faster than one they would be by the model."""
     latency, bandwidth = ring(rows)
     table = [
         f"A model, not a measurement: {bandwidth / 1e6:,.0f} MB/s and {1e3 * latency:.2f} ms a message, a ring.",

@@ -30,7 +30,7 @@ WEIGHED = (64, 256, UNITS, UNITS)
 With fewer rows the arrays of a step are so small that the allocator keeps them, and a loop seems to need no memory.
 """
 KERNELS = Shape(16, 1024, UNITS, UNITS)
-"""Where minGRU is run by its kernel and by the plain loop."""
+"""The shapes at which minGRU runs on the kernel `parallel` and on the plain loop, to compare them."""
 WHOLE = 1000
 """Steps of the whole sequence that an exported file runs."""
 MOST_STEPS = 30_000

@@ -76,7 +76,7 @@ def median_of_python(bundle: Bundle, settings: WebBench) -> float:
 
 
 def answer_of(browser: str, site: Path, profile: Path, settings: WebBench) -> dict:
-    """What the page measures and sends back to the server that it came from."""
+    """The results that the page measures and sends back to the server that it came from."""
     with answering(site) as (address, answers, answered):
         query = f"features={settings.features}&blocks={settings.blocks}&block={BLOCK}&warm={WARM_UP}"
         command = [browser, *FLAGS, f"--user-data-dir={profile}", f"http://{address}/bench.html?{query}"]

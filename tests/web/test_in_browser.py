@@ -48,12 +48,12 @@ def page(recorded, tmp_path_factory):
 
 def answer(page, code: str):
     """What asynchronous code returns; a failure with its error."""
-    found = page.driver.execute_async_script(
+    answer = page.driver.execute_async_script(
         "const done = arguments[0];"
         f"(async () => {{ {code} }})().then((value) => done({{ value }}), (error) => done({{ error: String(error) }}))"
     )
-    assert "error" not in found, found
-    return found["value"]
+    assert "error" not in answer, answer
+    return answer["value"]
 
 
 def test_every_check_in_the_browser(page):

@@ -8,7 +8,7 @@ from typing import Any
 KINDS = (("block", "#7570b3"), ("LSTM GRU sLSTM IndRNN SRU", "#d95f02"), ("", "#1f77b4"))
 """Blocks, cells with a loop over their gates, and the cells that train over whole sequences at once."""
 SIDES = ((7, 0, "left"), (-7, 0, "right"), (0, 9, "center"), (0, -9, "center"))
-"""Where the name of a point can be: how far from it, in points, and with which of its ends beside it."""
+"""The sides of a point where its name can stand: the offset in points, and the end of the text that is beside it."""
 LABELS = ("blocks", "cells with a loop", "cells without")
 
 

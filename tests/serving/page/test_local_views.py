@@ -26,13 +26,13 @@ CHIPS = "[...document.querySelectorAll('[aria-label=Completions] .chip')].map((c
 def test_completions_are_the_likeliest_words(local, local_folder):
     bundle = rk.runtime.load(local_folder / "writer")
     for text in ("to be", "to b", "to be or", "that is", "t"):  # the last ones share a beginning, and then do not
-        found = asked(local, "writer", f"model.completions({text!r}, 3)")
+        completions = asked(local, "writer", f"model.completions({text!r}, 3)")
         stream = bundle.stream()
         logits = stream.push([bundle.vocabulary.encode(text)])[0, -1]
         best = np.argsort(-logits, kind="stable")[:3]
-        starts = [completion["text"][0] for completion in found]
+        starts = [completion["text"][0] for completion in completions]
         assert set(starts) <= {bundle.vocabulary.tokens[token] for token in best}, text
-        for completion in found:
+        for completion in completions:
             tokens = bundle.vocabulary.encode(completion["text"])
             scores = np.exp(logits - logits.max())
             assert completion["probability"] <= scores[tokens[0]] / scores.sum() + 1e-5
@@ -94,14 +94,14 @@ def test_the_pointer_and_the_keys_draw_a_series(local):
 def test_a_drawn_digit_is_looked_at(local, local_folder):
     pixels = np.random.default_rng(2).integers(0, 256, size=(4, 4))
     image = f"{{ shape: [4, 4, 1], data: {pixels.ravel().tolist()} }}"
-    found = asked(local, "looker", f"model.glimpses({image}, 3)")
+    glimpses = asked(local, "looker", f"model.glimpses({image}, 3)")
     stream, place, seen = rk.runtime.load(local_folder / "looker").stream(), 3, []
     for n in range(3):
         y, x = 2 * (place // 2), 2 * (place % 2)
         patch = pixels[y : y + 2, x : x + 2].reshape(1, 1, 4).astype("float32")
         answer = stream.push({"patches": patch, "places": np.array([[place]], "int32")})
-        assert found["places"][n] == place
-        np.testing.assert_allclose(found["labels"][n], answer["label"][0, 0], atol=1e-5)
+        assert glimpses["places"][n] == place
+        np.testing.assert_allclose(glimpses["labels"][n], answer["label"][0, 0], atol=1e-5)
         seen.append(place)
         scores = answer["next"][0, 0].copy()
         scores[seen] = -np.inf
