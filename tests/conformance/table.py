@@ -77,6 +77,8 @@ MASKS = {
 }
 RESETS = [[0, 0, 1, 0, 0], [1, 0, 0, 1, 1], [0, 0, 0, 0, 0]]
 B, T = 3, 5
+ALL_MASKS = np.array([row for rows in MASKS.values() if rows for row in rows], bool)
+"""The rows of all masks as those of one batch, so that a layer is called once."""
 
 
 def flags(rows):
