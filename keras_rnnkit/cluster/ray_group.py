@@ -1,8 +1,9 @@
 """A group of workers that Ray starts on the machines of its cluster, watches, and restarts.
 
 Ray's `TensorflowTrainer` sets TF_CONFIG for each worker; what they do then is what they do anywhere else. The driver,
-which is the process that calls `run_on_ray`, does not train. Ray itself starts all workers again where one fails. Where
-they refuse their settings, that would be of no use: the worker ends as if all was well, and the driver gets the sentence.
+which is the process that calls `run_on_ray`, does not train. Ray itself starts all workers again where one fails. That
+would be of no use where they refuse their settings: such a worker ends as if all was well, and the driver gets the
+sentence.
 """
 
 from __future__ import annotations
