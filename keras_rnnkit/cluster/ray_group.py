@@ -9,6 +9,7 @@ sentence.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -29,9 +30,8 @@ def run_on_ray(work: Work, workers: int, failures: int = 5) -> str | None:
         failures: how often all are started again.
     """
     import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.tensorflow import TensorflowTrainer
-    from ray.train.v2.api.exceptions import TrainingFailedError
 
     if not ray.is_initialized():
         ray.init()
@@ -74,6 +74,7 @@ def run_worker(work: Work, refusals: Any) -> None:
 
     os.environ[ATTEMPT] = "1"  # Ray does not say whether it has started the worker before
     os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray asks TensorFlow for Keras 2
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
     sentence = work()
     if sentence is not None:
         ray.get(refusals.add.remote(sentence))
