@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from keras_rnnkit.cli import app
+from tests.distributed.processes import wait_for_checkpoints
 from tests.forking import python
 
 CHECKPOINTS = {"training.worker1.ckpt", "training.worker1.previous.ckpt", "training.previous.ckpt"}
@@ -83,9 +83,7 @@ def test_two_workers_train_the_model_of_one(pipeline, alone, tmp_path):
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_worker_that_is_killed_in_an_epoch_changes_nothing(index, alone, tmp_path):
     launcher, output = launched("language_model", tmp_path / "run")
-    checkpoint, until = tmp_path / "run" / "training.worker1.ckpt", time.monotonic() + 500
-    while not checkpoint.exists() and launcher.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_for_checkpoints(tmp_path / "run", launcher)
     os.kill(worker(launcher, index), signal.SIGKILL)
     assert launcher.wait(timeout=580) == 0, output.read_text()[-3000:]
     lines = output.read_text()

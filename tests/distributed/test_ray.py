@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from keras_rnnkit.cluster import ClusterError
 from keras_rnnkit.cluster.ray_group import resources_of_worker
+from tests.distributed.processes import wait_for_checkpoints
 from tests.forking import python
 
 SMOKE = ["language_model", "--smoke", "--batch", "8", "--checkpoint-every", "20", "--no-export"]
@@ -80,10 +80,8 @@ def test_two_workers_train_the_model_of_one(alone, tmp_path):
 @needs_ray
 @pytest.mark.study
 def test_a_killed_worker_changes_nothing(alone, tmp_path):
-    driver, checkpoint = Driver(tmp_path, *SMOKE, "--out", "run"), tmp_path / "run" / "training.worker1.ckpt"
-    until = time.monotonic() + 600
-    while not checkpoint.exists() and driver.process.poll() is None and time.monotonic() < until:
-        time.sleep(0.05)
+    driver = Driver(tmp_path, *SMOKE, "--out", "run")
+    wait_for_checkpoints(tmp_path / "run", driver.process)
     killed = max(driver.workers())
     os.kill(killed, signal.SIGKILL)
     code, output = driver.wait()
