@@ -133,19 +133,36 @@ def run_command(run: Callable[[Any], None], settings: Any) -> None:
 
 def start_on_ray(name: str, settings: Any) -> None:
     """Run a pipeline on the workers of a Ray cluster."""
-    need("train", "ray.train")
+    need("ray-train", "ray", "pyarrow", "ray.train")
     from keras_rnnkit.cluster.ray_group import run_on_ray
     from keras_rnnkit.runs.together import prepare_for_ray
 
     workers = prepare_for_ray(settings, name)
-    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    run_on_ray(functools.partial(run_as_worker, name, {**values, "distribute": "workers", "workers": None}), workers)
+    # Ray's workers have a folder of their own, so relative paths would lead elsewhere.
+    values = {field.name: absolute(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
+    worker_values = {**values, "distribute": "workers", "workers": None}
+    sentence = run_on_ray(functools.partial(run_as_worker, name, worker_values), workers)
+    if sentence is not None:
+        refuse(sentence, USAGE)
 
 
-def run_as_worker(name: str, values: dict[str, Any]) -> None:
-    """Run a pipeline as one of the workers that Ray has started."""
+def absolute(value: Any) -> Any:
+    """Paths, also those of a tuple, as seen from any folder; anything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(absolute(item) for item in value)
+    return value.absolute() if isinstance(value, Path) else value
+
+
+def run_as_worker(name: str, values: dict[str, Any]) -> str | None:
+    """Run a pipeline as one of the workers that Ray has started; the sentence where it refuses its settings."""
     pipeline = load_pipeline(name)
-    pipeline.run(pipeline.Settings(**values))
+    try:
+        pipeline.run(pipeline.Settings(**values))
+    except Exception as error:
+        if SENTENCES.get(type(error).__name__) != USAGE:
+            raise
+        return str(error)
+    return None
 
 
 def checkpoint_of(settings: Any) -> Path | None:

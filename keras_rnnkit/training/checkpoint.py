@@ -15,6 +15,7 @@ import numpy as np
 from keras_rnnkit.text.files import replacing
 from keras_rnnkit.training.averages import averages_of
 from keras_rnnkit.training.gradients import counters_of
+from keras_rnnkit.training.preparation import check_own_file, check_prepared
 from keras_rnnkit.training.state import as_array, carried_states, carries, set_states, state_variables
 
 FORMAT = 2
@@ -82,6 +83,14 @@ class Checkpoint(keras.callbacks.Callback):
     def batches_before(self) -> int:
         """Batches of the current epoch that were trained on before this process, which Keras does not count."""
         return self._skipped
+
+    def on_train_begin(self, logs=None):
+        check_prepared(self.model, "Checkpoint")
+        self.check_own_file()
+
+    def check_own_file(self) -> None:
+        """Refuse a file that other workers write too."""
+        check_own_file(self.model, "Checkpoint", "group.checkpoint")
 
     def on_epoch_begin(self, epoch, logs=None):
         self._write_epoch()
@@ -164,6 +173,13 @@ def resume(model, path: str | Path, settings: dict[str, Any]) -> dict[str, Any]:
         path: the file that `Checkpoint` wrote.
         settings: must be equal to the settings that `Checkpoint` was given.
     """
+    check_prepared(model, "rk.training.resume")
+    check_own_file(model, "rk.training.resume", "group.resume")
+    return restore(model, path, settings)
+
+
+def restore(model, path: str | Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """What `resume` does, from the file of a worker too."""
     place, arrays = read(path)
     check(place, settings, path)
     if not model.built:

@@ -12,6 +12,7 @@ from keras_rnnkit.training.averages import AveragedWeights
 from keras_rnnkit.training.checkpoint import metric_variables, with_dtype_of
 from keras_rnnkit.training.distribution import warn_if_unsynchronized
 from keras_rnnkit.training.optimizers import applied
+from keras_rnnkit.training.preparation import check_prepared
 from keras_rnnkit.training.state import CarriedState, carries
 
 
@@ -71,6 +72,7 @@ def fit(model, windows, epochs: int, callbacks=(), place: dict[str, Any] | None 
     >>> int(model.optimizer.iterations)
     10
     """
+    check_prepared(model, "rk.training.fit")
     warn_if_unsynchronized(model)
     first, start = (place["epoch"], place["batch"]) if place else (0, 0)
     if start and start >= len(windows):

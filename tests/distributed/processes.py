@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -47,3 +48,11 @@ def wait(processes: list[int], seconds: float) -> list[int | None]:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
     return [codes[process] for process in processes]
+
+
+def wait_for_checkpoints(folder: Path, process: subprocess.Popen, seconds: float = 500) -> None:
+    """Wait until both of two workers have written two checkpoints, so that they have one in common."""
+    paths = [folder / f"training{name}.previous.ckpt" for name in ("", ".worker1")]
+    until = time.monotonic() + seconds
+    while not all(path.exists() for path in paths) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)

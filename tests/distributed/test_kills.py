@@ -3,12 +3,10 @@
 import json
 import os
 import random
-import sys
 
 import numpy as np
 import pytest
 
-from keras_rnnkit.cluster.supervisor import LaunchSettings, Supervisor
 from tests.forking import python
 
 KILLS = int(os.environ.get("RNNKIT_KILLS", "20"))
@@ -25,11 +23,11 @@ def trained(folder, fault):
     """(weights and states of both workers, what the supervisor said) after a training with a fault."""
     folder.mkdir()
     (folder / "fault.json").write_text(json.dumps(fault))
-    said = []
-    command = (sys.executable, "-W", "ignore", "-m", "tests.distributed.kills", str(folder))
-    silence = 15.0 if fault.get("signal") == "SIGSTOP" else 120.0
-    code = Supervisor(LaunchSettings("2", command, restarts=2, pause=0.1, silence=silence), said.append).run()
-    assert code == 0, said
+    silence = 15 if fault.get("signal") == "SIGSTOP" else 120
+    done = python("-W", "ignore", "-m", "tests.distributed.supervised", folder, silence, with_keras=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    code, said = json.loads(done.stdout)
+    assert code == 0, [*said, done.stderr[-3000:]]
     return results_of(folder, 2), said
 
 
@@ -44,7 +42,7 @@ def results_of(folder, workers):
 def undisturbed(tmp_path_factory):
     """The results of one process without any workers."""
     folder = tmp_path_factory.mktemp("alone")
-    done = python("-m", "tests.distributed.kills", folder, env={"TF_CONFIG": ""})
+    done = python("-W", "ignore", "-m", "tests.distributed.kills", folder, env={"TF_CONFIG": ""}, with_keras=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return results_of(folder, 1)
 
@@ -64,13 +62,13 @@ def test_a_fault_changes_nothing(name, worker, tmp_path, undisturbed):
 
 
 @pytest.mark.study
-def test_random_kills(tmp_path, undisturbed):
+@pytest.mark.parametrize("number", range(KILLS))
+def test_a_random_kill_changes_nothing(number, tmp_path, undisturbed):
     """RNNKIT_KILLS says how many."""
-    draw = random.Random(20)
-    for number in range(KILLS):
-        where = draw.choice(["step", "validation", "writing"])
-        steps = {"step": (1, 23), "validation": (8, 24), "writing": (1, 11)}[where]
-        fault = {"worker": draw.randrange(2), "where": where, "step": draw.randint(*steps)}
-        results, said = trained(tmp_path / f"run{number}", fault)
-        assert len(said) == 1, fault
-        check(results, undisturbed)
+    draw = random.Random(20 + number)
+    where = draw.choice(["step", "validation", "writing"])
+    steps = {"step": (1, 23), "validation": (8, 24), "writing": (1, 11)}[where]
+    fault = {"worker": draw.randrange(2), "where": where, "step": draw.randint(*steps)}
+    results, said = trained(tmp_path / "run", fault)
+    assert len(said) == 1 and "SIGKILL" in said[0], fault
+    check(results, undisturbed)

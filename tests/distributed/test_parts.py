@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import keras_rnnkit as rk
 from keras_rnnkit.cluster import ClusterError
+from keras_rnnkit.training import preparation
 from keras_rnnkit.training.distributed.checkpoints import (
     WorkerCheckpoint,
     common_place,
@@ -141,6 +142,65 @@ def test_models_that_are_refused(pair):
         pair.prepare(compiled)
     with pytest.raises(ClusterError, match="Call model.compile before"):
         pair.prepare(keras.Sequential([keras.layers.Dense(1)]))
+
+
+class Workers:
+    """As much of a group of two workers as the check of a model asks for."""
+
+    workers, strategy = 2, None
+
+
+@pytest.fixture
+def two_workers():
+    group = Workers()
+    preparation.OPEN_GROUPS.add(group)
+    yield group
+    preparation.OPEN_GROUPS.discard(group)
+
+
+def uses(model, path):
+    """The ways in which a model that was not prepared could train, each alone."""
+    windows, x = rk.data.Windows(np.arange(41) % 5, 2, 5), np.zeros((4, 2))
+    keeper = rk.training.Checkpoint(path, {})
+    return {
+        "rk.training.fit": lambda: rk.training.fit(model, windows, 1, verbose=0),
+        "rk.training.resume": lambda: rk.training.resume(model, path, {}),
+        "Checkpoint": lambda: model.fit(x, x[:, :1], callbacks=[keeper], verbose=0),
+    }
+
+
+@pytest.mark.parametrize("use", ["rk.training.fit", "rk.training.resume", "Checkpoint"])
+def test_a_model_that_was_not_prepared(use, pair, tmp_path):
+    with pair.scope():
+        model = small_model()
+    with pytest.raises(ClusterError, match=f"{use} needs a prepared model.*Call group.prepare"):
+        uses(model, tmp_path / "training.ckpt")[use]()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("use", ["rk.training.fit", "rk.training.resume", "Checkpoint"])
+def test_a_model_that_each_worker_would_train_alone(use, two_workers, tmp_path):
+    with pytest.raises(ClusterError, match=f"{use} would use .* on each of the 2 workers alone.*group.scope()"):
+        uses(small_model(), tmp_path / "training.ckpt")[use]()
+
+
+@pytest.mark.parametrize("use", ["rk.training.resume", "Checkpoint"])
+def test_a_checkpoint_of_all_workers_together(use, two_workers, pair, tmp_path):
+    with pair.scope():
+        model = small_model()
+    pair.prepare(model)
+    object.__setattr__(model, "group", two_workers)
+    keeper = rk.training.Checkpoint(tmp_path / "training.ckpt", {})
+    keeper.set_model(model)
+    calls = {**uses(model, tmp_path / "training.ckpt"), "Checkpoint": keeper.on_train_begin}
+    with pytest.raises(ClusterError, match=f"{use} would use the same file on all workers.*Call group"):
+        calls[use]()
+
+
+def test_a_group_that_is_closed_refuses_nothing(pair):
+    assert pair in preparation.OPEN_GROUPS
+    pair.close()
+    assert pair not in preparation.OPEN_GROUPS
 
 
 @pytest.mark.parametrize("arguments", [{"validation_split": 0.5}, {"class_weight": {0: 1.0}}])

@@ -1,13 +1,19 @@
 """The pipelines on workers: the weights of a run alone, and files that the chief alone has written."""
 
+import csv
+import functools
+import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from keras_rnnkit.cli import app
-from keras_rnnkit.cluster.supervisor import LaunchSettings, Supervisor
+from tests.distributed.processes import wait_for_checkpoints
 from tests.forking import python
 
 CHECKPOINTS = {"training.worker1.ckpt", "training.worker1.previous.ckpt", "training.previous.ckpt"}
@@ -17,22 +23,73 @@ ARGUMENTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The folder of a run of a pipeline in one process."""
+    folder = tmp_path_factory.mktemp("alone")
+
+    @functools.cache
+    def run(pipeline):
+        done = python("-m", "keras_rnnkit", "train", pipeline, *ARGUMENTS[pipeline], "--out", folder / pipeline)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return folder / pipeline
+
+    return run
+
+
+def check(folder, alone):
+    """The same weights and numbers, and no files but those of the run alone and of the workers' checkpoints."""
+    weights, expected = (np.load(each / "best.npz") for each in (folder, alone))
+    for name in expected.files:
+        if name != "run":
+            np.testing.assert_allclose(weights[name], expected[name], atol=1e-4)  # float32, and an epoch of Adam
+    logs = [list(csv.DictReader((each / "log.csv").read_text().splitlines())) for each in (folder, alone)]
+    assert len(logs[0]) == len(logs[1])
+    for row, numbers in zip(*logs, strict=True):
+        assert float(row["loss"]) == pytest.approx(float(numbers["loss"]), abs=1e-4)
+        assert float(row["val_loss"]) == pytest.approx(float(numbers["val_loss"]), abs=1e-4)
+    files = [{str(path.relative_to(each)) for path in each.rglob("*")} for each in (folder, alone)]
+    assert files[0] - files[1] <= CHECKPOINTS and files[1] <= files[0]
+
+
+def launched(pipeline, folder):
+    """A process of `rnnkit launch` that trains a pipeline on two workers, and the file of what it prints."""
+    train = ["-W", "ignore", "-m", "keras_rnnkit", "train", pipeline, *ARGUMENTS[pipeline], "--out", str(folder)]
+    command = ["-m", "keras_rnnkit", "launch", "--workers", "2", "--pause", "0.1", "--restarts", "1", "--"]
+    output = folder.with_name("output.txt")
+    with output.open("w") as stream:
+        arguments = [sys.executable, *command, sys.executable, *train, "--distribute", "workers"]
+        return subprocess.Popen(arguments, stdout=stream, stderr=subprocess.STDOUT), output
+
+
+def worker(launcher, index):
+    """The process of a worker, by what `rnnkit launch` has told it."""
+    for child in Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split():
+        if f'"index": {index}'.encode() in Path(f"/proc/{child}/environ").read_bytes():
+            return int(child)
+    raise AssertionError(f"worker {index} does not run")
+
+
 @pytest.mark.study
 @pytest.mark.parametrize("pipeline", ARGUMENTS)
-def test_two_workers_train_the_model_of_one(pipeline, tmp_path):
-    command = ["-m", "keras_rnnkit", "train", pipeline, *ARGUMENTS[pipeline], "--out"]
-    done = python(*command, tmp_path / "one")
-    assert done.returncode == 0, done.stderr[-3000:]
-    distributed = [*command, str(tmp_path / "two"), "--distribute", "workers"]
-    said = []
-    settings = LaunchSettings("2", (sys.executable, "-W", "ignore", *distributed), restarts=0)
-    assert Supervisor(settings, said.append).run() == 0, said
-    one, two = (np.load(tmp_path / folder / "best.npz") for folder in ("one", "two"))
-    for name in one.files:
-        if name != "run":
-            np.testing.assert_allclose(two[name], one[name], atol=1e-4)  # float32, and an epoch of Adam
-    files = [{str(path.relative_to(tmp_path / n)) for path in (tmp_path / n).rglob("*")} for n in ("one", "two")]
-    assert files[1] - files[0] <= CHECKPOINTS and files[0] <= files[1]
+def test_two_workers_train_the_model_of_one(pipeline, alone, tmp_path):
+    launcher, output = launched(pipeline, tmp_path / "run")
+    assert launcher.wait(timeout=580) == 0, output.read_text()[-3000:]
+    assert "start again" not in output.read_text()
+    check(tmp_path / "run", alone(pipeline))
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_worker_that_is_killed_in_an_epoch_changes_nothing(index, alone, tmp_path):
+    launcher, output = launched("language_model", tmp_path / "run")
+    wait_for_checkpoints(tmp_path / "run", launcher)
+    os.kill(worker(launcher, index), signal.SIGKILL)
+    assert launcher.wait(timeout=580) == 0, output.read_text()[-3000:]
+    lines = output.read_text()
+    assert f"Worker {index} was ended by SIGKILL. All workers start again" in lines
+    assert "resumed   epoch 1, batch" in lines and "batch 1\n" not in lines  # in the middle of the epoch
+    check(tmp_path / "run", alone("language_model"))
 
 
 @pytest.mark.parametrize(

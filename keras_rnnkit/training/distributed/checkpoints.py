@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_rnnkit.cluster import ClusterError
-from keras_rnnkit.training.checkpoint import Checkpoint, resume
+from keras_rnnkit.training.checkpoint import Checkpoint, restore
 
 if TYPE_CHECKING:
     from keras_rnnkit.training.distributed.group import Group
@@ -26,6 +26,9 @@ Place = tuple[int, int]
 
 class WorkerCheckpoint(Checkpoint):
     """The `Checkpoint` of one worker, which keeps the file that was there before, too."""
+
+    def check_own_file(self) -> None:
+        """No other worker has this file."""
 
     def save(self, epoch: int, batch: int) -> None:
         keep_previous(self.path)
@@ -99,4 +102,4 @@ def resume_together(group: Group, model: Any, path: Path, settings: dict[str, An
         return None
     if places_of(path)[0] != place:  # the newest file is ahead of another worker, and all repeat the steps since
         previous_of(path).replace(path)
-    return resume(model, path, settings)
+    return restore(model, path, settings)

@@ -22,6 +22,7 @@ from keras_rnnkit.training.distributed.model import make_distributed
 from keras_rnnkit.training.distribution import synchronize_model
 from keras_rnnkit.training.gradients import Watching
 from keras_rnnkit.training.optimizers import applied
+from keras_rnnkit.training.preparation import OPEN_GROUPS
 from keras_rnnkit.training.state import as_array
 
 ENGINES = ("mirrored", "workers")
@@ -107,6 +108,8 @@ class Group:
         # On JAX a process gives the engine all of its rows, whatever number of devices it has.
         self.local_replicas = 1 if self.on_jax else self.replicas // self.workers
         self.first_replica = self.index * self.local_replicas
+        if engine is not None:
+            OPEN_GROUPS.add(self)
 
     def _start(self, cluster: Cluster | None, devices: list[str] | None, silence: float) -> None:
         if self.on_jax:
@@ -215,6 +218,7 @@ class Group:
 
     def close(self) -> None:
         """Leave the group, at the end of the training."""
+        OPEN_GROUPS.discard(self)
         self.heartbeat.rest()
         if self.channel is not None:
             self.channel.close()

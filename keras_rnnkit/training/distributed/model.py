@@ -16,6 +16,7 @@ from keras_rnnkit import keras_internals
 from keras_rnnkit.cluster import ClusterError
 from keras_rnnkit.training.distributed.shards import as_dataset, data_facts, first_rows, shards
 from keras_rnnkit.training.distributed.whole_batch import over_whole_batch, summed_over_replicas
+from keras_rnnkit.training.preparation import Prepared
 
 if TYPE_CHECKING:
     from keras_rnnkit.training.distributed.group import Group
@@ -27,7 +28,7 @@ REFUSED = {
 """Arguments of `fit` that Keras applies to the data before it could be divided, and what to do without them."""
 
 
-class Distributed:
+class Distributed(Prepared):
     """The methods that take the place of Keras' own."""
 
     group: Group
