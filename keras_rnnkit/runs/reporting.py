@@ -123,7 +123,8 @@ def draw(axes, vocabulary, ids: np.ndarray, values: np.ndarray, title: str) -> N
         text = vocabulary.tokens[token].replace("\n", "\u00b6").replace("$", r"\$")
         text = text if len(text) < 3 else "\u00b7"  # a reserved token
         place_of_text = {"ha": "center", "va": "center", "fontsize": 6, "family": "monospace"}
-        axes.text(column + 0.5, row + 0.55, text, color=ink_on(colour), **place_of_text)
+        letter = axes.text(column + 0.5, row + 0.55, text, color=ink_on(colour), **place_of_text)
+        letter.set_in_layout(False)  # it is inside the axes, and measuring a thousand letters takes seconds
     axes.set(xlim=(0, COLUMNS), ylim=(-(-len(ids) // COLUMNS), 0), title=title)
     axes.axis("off")
 

@@ -13,6 +13,7 @@ from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import series
 from pipelines.series import Settings
+from tests.eager import eagerly
 from tests.pipelines.interrupted import best_weights, same, trained
 
 SMALL = {"units": 4, "window": 8, "horizon": 4, "epochs": 1, "valid_fraction": 0.2}
@@ -33,6 +34,7 @@ def shops(tmp_path_factory):
     return path
 
 
+@eagerly()
 def test_series_of_a_file_with_covariates(shops, tmp_path):
     settings = Settings(
         data=shops, target="sold", time="day", series="shop", covariates="rain", season=7, out=tmp_path,
