@@ -76,6 +76,15 @@ def test_thousands_of_steps(name, steps, rng):
     agree(ours, reference.run(layer, x, state), 1e-5 if name != "lru" else 1e-4)
 
 
+def explained(layer) -> str:
+    (row,) = rk.explain(layer, print_fn=None)
+    return row.reason
+
+
+def test_a_cpu_runs_a_loop(rng):
+    assert "scan" not in explained(built("min-gru", rng))
+
+
 @on_tensorflow
 @studied("name", ["min-gru", "lru"], ["lru"])
 def test_a_gpu_joins_spans_of_steps(name, rng, monkeypatch):
@@ -88,6 +97,7 @@ def test_a_gpu_joins_spans_of_steps(name, rng, monkeypatch):
     layer.kernel = "auto"
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
     assert not compiled(graph_of(rk.Recurrent(layer.cell), (3, 19, 3)))
+    assert "parallel" == layer.runs_on() and "associative scan on the GPU" in explained(layer)
     agree(gradients(layer, arguments, True), expected, TOLERANCE)
 
 
@@ -102,6 +112,7 @@ def test_jax_joins_spans_of_steps_elsewhere_than_on_a_cpu(name, rng, monkeypatch
     expected = gradients(layer, arguments, True)
     layer.kernel = "parallel"
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert "associative scan on the GPU" in explained(layer)
     agree(gradients(layer, arguments, True), expected, TOLERANCE)
 
 
