@@ -40,8 +40,7 @@ def test_an_ignored_target_need_not_be_a_token(rng):
     assert float(metric.result()) == float(other.result())
 
 
-@pytest.mark.parametrize("policy", ["float32", "bfloat16"])
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(("policy", "jit"), [("float32", True), ("bfloat16", False)])
 def test_the_metrics_of_a_model_leave_out_what_its_loss_ignores(policy, jit, rng):
     """Metrics that were told nothing, one of Keras among them, in training and in validation."""
     if keras.backend.backend() == "jax":

@@ -137,8 +137,9 @@ def test_with_four_steps_in_an_execution(tmp_path):
 @pytest.mark.parametrize("policy", ["bfloat16", pytest.param("mixed_float16", marks=pytest.mark.study)])
 def test_in_half_precision(policy, tmp_path):
     """bfloat16 weights and states, and an optimizer that Keras wraps."""
-    expected = run(tmp_path / "whole.ckpt", policy=policy, epochs=2)
-    resumed = run(tmp_path / "a.ckpt", IN_TRAINING, policy=policy, epochs=2)
+    arguments = {"policy": policy, "epochs": 2, "run_eagerly": True}
+    expected = run(tmp_path / "whole.ckpt", **arguments)
+    resumed = run(tmp_path / "a.ckpt", IN_TRAINING, **arguments)
     assert len(expected[0]) == 2 and all(row["gradient_norm"] > 0 for row in expected[0])
     assert resumed[0] == expected[0]
     for value, other in zip(resumed[1], expected[1], strict=True):
