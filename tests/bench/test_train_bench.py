@@ -55,14 +55,17 @@ def test_a_gate_in_the_wrong_place_is_seen():
     """In the check of `fit` too, which compares how the weights move in one step."""
     for name in ("LSTM", "fit"):
         row = next(row for row in rows(TrainBench(quick=True, others=False)) if row.name.startswith(name))
-        step = row.contenders["ours"]()
+        steps, reference = {name: make() for name, make in row.contenders.items()}, row.reference()
 
-        def swapped(step=step):
+        def swapped(step=steps["ours"]):
             return [np.roll(g, g.shape[-1] // 4, axis=-1) for g in step.gradients()]
 
-        wrong = Row(name, {**row.contenders, "ours": lambda f=swapped: Step(f, f)}, row.reference)
-        assert not train.measure(row, 1, 1.0).refusal
-        assert train.measure(wrong, 1, 1.0).refusal
+        def refusal(steps, reference=reference):
+            contenders = {name: lambda step=step: step for name, step in steps.items()}
+            return train.measure(Row("row", contenders, lambda: reference), 1, 1.0).refusal
+
+        assert not refusal(steps)
+        assert refusal({**steps, "ours": Step(swapped, swapped)})
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX compiles every step")
