@@ -7,6 +7,8 @@ import os
 import socket
 from dataclasses import dataclass
 
+from keras_rnnkit.cluster.heartbeat import FOLDER
+
 TF_CONFIG = "TF_CONFIG"
 
 
@@ -49,6 +51,9 @@ class Cluster:
     def __len__(self) -> int:
         return len(self.workers)
 
+    def __str__(self) -> str:
+        return f"worker {self.index} of {','.join(self.workers)}"
+
     @property
     def is_chief(self) -> bool:
         """Whether this worker writes the files of the training."""
@@ -66,11 +71,19 @@ class Cluster:
         >>> Cluster.from_environment("localhost:2222", index=0).workers
         ('localhost:2222',)
         """
+        text = os.environ.get(TF_CONFIG)
         if workers is not None:
             if index is None:
                 raise ClusterError("--workers needs --index, the place of this machine in the list, from 0.")
-            return cls(tuple(address.strip() for address in workers.split(",")), index)
-        text = os.environ.get(TF_CONFIG)
+            cluster = cls(tuple(address.strip() for address in workers.split(",")), index)
+            if text and (other := from_tf_config(text)) != cluster:
+                raise ClusterError(
+                    f"--workers and --index make this process {cluster}, and TF_CONFIG makes it {other}. Under rnnkit "
+                    "launch leave out --workers; elsewhere unset TF_CONFIG."
+                )
+            return cluster
+        if index is not None:
+            raise ClusterError("--index needs --workers, the addresses of all workers.")
         if not text:
             raise ClusterError(
                 "Training on workers needs their addresses. Start the command with rnnkit launch, give it "
@@ -93,12 +106,20 @@ def from_tf_config(text: str) -> Cluster:
         ) from None
     if kind not in ("chief", "worker"):
         raise ClusterError(f"TF_CONFIG makes this process a {kind!r}. Only a chief and workers train together.")
+    if kind == "chief" and not 0 <= index < len(chiefs):
+        raise ClusterError(f"TF_CONFIG makes this process chief {index}, and its cluster has {len(chiefs)} of them.")
     return Cluster((*chiefs, *workers), index + (len(chiefs) if kind == "worker" else 0))
+
+
+def launched_workers() -> int:
+    """How many workers `rnnkit launch` has started together with this process, itself among them; 0 without it."""
+    text = os.environ.get(TF_CONFIG)
+    return len(from_tf_config(text)) if FOLDER in os.environ and text else 0
 
 
 def check_address(address: str) -> None:
     """Refuse what is not host:port."""
-    host, colon, port = address.rpartition(":")
+    host, colon, port = str(address).rpartition(":")
     if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
         raise ClusterError(f"The address of a worker must be host:port, such as 10.0.0.7:2222. Received: {address!r}.")
 

@@ -153,14 +153,15 @@ def accept_all(listener: socket.socket, cluster: Cluster, seconds: float) -> lis
     """The connections of all other workers, in their order."""
     until = time.monotonic() + seconds
     lines: dict[int, Line] = {}
+    refused: list[str] = []
     while len(lines) < len(cluster) - 1:
         listener.settimeout(max(0.001, until - time.monotonic()))
         try:
             connection, _ = listener.accept()
         except TimeoutError:
-            raise missing(cluster, lines, seconds) from None
+            raise missing(cluster, lines, seconds, refused) from None
         line = Line(connection, "A program that connected to the chief")
-        index = greeted(line, cluster, lines)
+        index = greeted(line, cluster, lines, refused)
         if index is None:
             line.close()
             continue
@@ -169,15 +170,21 @@ def accept_all(listener: socket.socket, cluster: Cluster, seconds: float) -> lis
     return [lines[index] for index in sorted(lines)]
 
 
-def greeted(line: Line, cluster: Cluster, lines: dict[int, Line]) -> int | None:
-    """The number of the worker at the other end; None for a program that is no worker of this group."""
+def greeted(line: Line, cluster: Cluster, lines: dict[int, Line], refused: list[str]) -> int | None:
+    """The number of the worker at the other end; None for a program that is no worker of this group.
+
+    A worker that cannot join is told why, and the sentence is kept in `refused`.
+    """
     try:
         greeting = line.receive(time.monotonic() + 5, "greeted each other")
         if not isinstance(greeting, dict) or greeting.get("who") != GREETING:
             return None
         sentence = objection(greeting, cluster, lines)
         line.send({"error": sentence} if sentence else {"values": []})
-        return None if sentence else greeting["index"]
+        if sentence is not None:
+            refused.append(sentence)
+            return None
+        return greeting["index"]
     except ClusterError:  # a port scanner, or a worker that was ended again
         return None
 
@@ -194,13 +201,15 @@ def objection(greeting: dict[str, Any], cluster: Cluster, lines: dict[int, Line]
     return None
 
 
-def missing(cluster: Cluster, lines: dict[int, Line], seconds: float) -> ClusterError:
+def missing(cluster: Cluster, lines: dict[int, Line], seconds: float, refused: list[str]) -> ClusterError:
     """The refusal where workers did not come; those that came are told, too."""
     absent = [f"{i} ({cluster.workers[i]})" for i in range(1, len(cluster)) if i not in lines]
     sentence = (
         f"Worker {', '.join(absent)} did not come within {seconds:.0f} seconds. Start the same command there with its "
-        "--index, and check that it reaches the chief at " + cluster.workers[0] + "."
+        f"--index, and check that it reaches the chief at {cluster.workers[0]}."
     )
+    if refused:
+        sentence += f" Another one came and was refused: {refused[-1]}"
     for line in lines.values():
         with contextlib.suppress(ClusterError):
             line.send({"error": sentence})

@@ -66,6 +66,11 @@ class LaunchSettings:
                 raise ClusterError(f"--{name} must be 0 or more. Received: {value}.")
         if self.workers.isdigit() and int(self.workers) < 1:
             raise ClusterError(f"--workers must be 1 or more. Received: {self.workers}.")
+        if self.workers.isdigit() and self.index is not None:
+            raise ClusterError(
+                f"--index goes with a list of addresses, --workers host:port,host:port. Received: --workers "
+                f"{self.workers} --index {self.index}."
+            )
         if not self.command:
             raise ClusterError("The command is missing: rnnkit launch --workers 2 -- rnnkit train language_model ...")
 

@@ -23,6 +23,10 @@ WRITES = ("sample_every", "find_rate", "profile")
 
 def group_of(settings: Any, pipeline: str) -> Any:
     """The devices and workers of a run. It waits for all workers, and refuses any that does not fit."""
+    if settings.distribute != "workers" and (settings.workers is not None or settings.index is not None):
+        raise SettingsError(
+            f"--workers and --index go with --distribute workers. Received: --distribute {settings.distribute}."
+        )
     if settings.distribute is None:
         return rk.training.distribute()
     check(settings, pipeline)

@@ -118,6 +118,7 @@ def test_another_list_of_workers():
     addresses = local_cluster(3)
     errors = together(worker(addresses, 0, meet, seconds=1), worker((*addresses[:2], "other:1"), 1, meet))
     assert "The chief has the workers" in str(errors[1]) and "and worker 1 has" in str(errors[1])
+    assert "did not come within 1 seconds" in str(errors[0]) and f"came and was refused: {errors[1]}" in str(errors[0])
 
 
 def test_two_workers_with_the_same_index():
@@ -176,20 +177,40 @@ def test_tf_config():
     assert from_tf_config(Cluster(("a:1", "b:1"), 1).tf_config) == Cluster(("a:1", "b:1"), 1)
 
 
+CHIEF_OF_ONE = '{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "chief", "index": 1}}'
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
         (lambda: from_tf_config("{"), "TF_CONFIG cannot be read"),
         (lambda: from_tf_config('{"cluster": {"ps": []}, "task": {"type": "ps"}}'), "makes this process a 'ps'"),
+        (lambda: from_tf_config("[]"), "TF_CONFIG cannot be read"),
+        (lambda: from_tf_config('{"cluster": {"worker": [1]}, "task": {"index": 0}}'), "host:port.*Received: 1"),
+        (lambda: from_tf_config(CHIEF_OF_ONE), "makes this process chief 1, and its cluster has 1"),
         (lambda: Cluster(("a:1", "a:1"), 0), "Two workers have the address a:1"),
         (lambda: Cluster(("a:1",), 1), "there are 1 workers. Received: index 1"),
         (lambda: Cluster(("a",), 0), "must be host:port.*Received: 'a'"),
+        (lambda: Cluster(("a:1",), -1), "there are 1 workers. Received: index -1"),
         (lambda: Cluster.from_environment("a:1,b:1"), "--workers needs --index"),
+        (lambda: Cluster.from_environment(index=0), "--index needs --workers"),
     ],
 )
 def test_refusals(make, sentence):
     with pytest.raises(ClusterError, match=sentence):
         make()
+
+
+def test_two_descriptions_that_differ(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", Cluster(("a:1", "b:1"), 1).tf_config)
+    assert Cluster.from_environment("a:1,b:1", 1) == Cluster.from_environment()
+    with pytest.raises(ClusterError, match="make this process worker 0 of a:1,b:1, and TF_CONFIG makes it worker 1 of"):
+        Cluster.from_environment("a:1,b:1", 0)
+
+
+def test_a_host_without_an_address():
+    (error,) = together(lambda: Channel(Cluster(("no-such-host.invalid:2222", local_cluster(1)[0]), 1), 0.3))
+    assert "The chief, worker 0, did not answer at no-such-host.invalid:2222 within 0 seconds" in str(error)
 
 
 def test_no_addresses_at_all(monkeypatch):

@@ -94,6 +94,7 @@ def test_output_has_the_number_of_the_worker(tmp_path, capfdbinary):
     [
         ({"workers": "0", "command": ("x",)}, "--workers must be 1 or more"),
         ({"workers": "2", "command": ()}, "The command is missing"),
+        ({"workers": "2", "command": ("x",), "index": 0}, "--index goes with a list of addresses"),
         ({"workers": "2", "command": ("x",), "restarts": -1}, "--restarts must be 0 or more. Received: -1"),
     ],
 )

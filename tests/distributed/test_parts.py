@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import keras_rnnkit as rk
-from keras_rnnkit.cluster import ClusterError
+from keras_rnnkit.cluster import Cluster, ClusterError
 from keras_rnnkit.training import preparation
 from keras_rnnkit.training.distributed.checkpoints import (
     WorkerCheckpoint,
@@ -228,3 +228,19 @@ def test_a_prepared_model_is_saved_as_keras_saves_it(pair, tmp_path):
 def test_an_unknown_engine():
     with pytest.raises(ClusterError, match="Received: engine='horovod'"):
         rk.training.distribute("horovod")
+
+
+@pytest.mark.parametrize("engine", [None, "mirrored"])
+def test_a_launched_worker_that_would_train_alone(engine, monkeypatch, tmp_path):
+    monkeypatch.setenv("RNNKIT_HEARTBEATS", str(tmp_path))
+    monkeypatch.setenv("TF_CONFIG", Cluster(("a:1", "b:1"), 1).tf_config)
+    with pytest.raises(ClusterError, match="as one of 2 workers, and each would train alone.*--distribute workers"):
+        rk.training.distribute(engine)
+    monkeypatch.setenv("TF_CONFIG", Cluster(("a:1",), 0).tf_config)
+    assert rk.training.distribute().workers == 1
+
+
+@pytest.mark.parametrize("arguments", [{"workers": "a:1,b:1"}, {"index": 0}])
+def test_addresses_without_workers(arguments):
+    with pytest.raises(ClusterError, match='The addresses of workers go with "workers"'):
+        rk.training.distribute(None, **arguments)

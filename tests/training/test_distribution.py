@@ -55,6 +55,15 @@ def test_a_group_of_two_devices_trains_as_one(case):
 
 
 @pytest.mark.study
+@pytest.mark.parametrize(("policy", "rounding"), [("mixed_float16", 0.005), ("mixed_bfloat16", 0.04)])
+def test_lower_precision_and_clipping_on_two_devices(policy, rounding):
+    """Within the rounding of 12 steps, of 11 bits and of 8, as a share of the way that the weights have moved."""
+    result = of_group(policy)
+    assert result["off_first"] == 0 and result["scaled"] == (policy == "mixed_float16")
+    assert result["moved"] > 0.1 and result["off"] < rounding * result["moved"]
+
+
+@pytest.mark.study
 def test_float16_steps_are_skipped_on_all_replicas_or_on_none():
     infinite, finite = of_group("float16")
     assert infinite == {"moved": [0.0, 0.0], "scale": 2.0}

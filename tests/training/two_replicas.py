@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_rnnkit import training
 from keras_rnnkit.cluster import ClusterError
 from keras_rnnkit.training.distribution import warn_if_unsynchronized
-from tests.distributed.cases import CASES
+from tests.distributed.cases import CASES, IDS, language_model
 
 keras.config.set_dtype_policy("float64")  # in float32 rounding alone reaches 2e-7 on some processors
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -92,9 +92,33 @@ def group_differences(name):
     """How a case of `tests.distributed` differs between one device and a group of two."""
     keras.backend.set_floatx("float64")
     weights, logs = CASES[name](training.distribute())
-    others, other_logs = CASES[name](training.distribute("mirrored", devices=["CPU:0", "CPU:1"]))
+    group = training.distribute("mirrored")  # both devices, because there are two
+    assert group.replicas == 2
+    others, other_logs = CASES[name](group)
     off = max(float(np.abs(a - b).max()) for a, b in zip(weights, others, strict=True))
     return {"weights": off, "logs": max(abs(logs[key] - other_logs[key]) for key in logs)}
+
+
+def mixed(policy):
+    """Weights of a model of lower precision, clipped, after 12 steps on one device and on two."""
+    keras.config.set_dtype_policy(policy)
+    first, results = [], []
+    for engine in (None, "mirrored"):
+        group = training.distribute(engine)
+        model = language_model(group, 8, False, lambda: SGD(0.5, global_clipnorm=0.2))
+        first.append(model.get_weights())
+        model.fit(IDS[:288].reshape(48, 6), IDS[1:289].reshape(48, 6), batch_size=8, epochs=2, shuffle=False, verbose=0)
+        results.append(model.get_weights())
+
+    def largest(arrays, others):
+        return max(float(np.abs(a - b).max()) for a, b in zip(arrays, others, strict=True))
+
+    return {
+        "scaled": type(model.optimizer).__name__ == "LossScaleOptimizer",
+        "moved": largest(first[0], results[0]),
+        "off": largest(*results),
+        "off_first": largest(*first),
+    }
 
 
 def skipped_together():
@@ -146,6 +170,8 @@ GROUPS = {
     "stateful": lambda: group_differences("stateful"),
     "plain": lambda: group_differences("plain"),
     "float16": skipped_together,
+    "mixed_float16": lambda: mixed("mixed_float16"),
+    "mixed_bfloat16": lambda: mixed("mixed_bfloat16"),
     "metric": metric_from_elsewhere,
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_rnnkit.cluster import Cluster, ClusterError
+from keras_rnnkit.cluster.addresses import launched_workers
 from keras_rnnkit.cluster.agreement import agree, code_facts
 from keras_rnnkit.cluster.channel import Channel
 from keras_rnnkit.cluster.heartbeat import Heartbeat
@@ -65,6 +66,7 @@ def distribute(
             "KERAS_BACKEND=jax."
         )
     if engine != "workers":
+        check_alone(engine, workers, index)
         return Group(engine, devices=devices)
     cluster = Cluster.from_environment(workers, index)
     channel = Channel(cluster, seconds)
@@ -74,6 +76,19 @@ def distribute(
     )
     agree(channel, facts, "compared their settings")
     return Group(engine, cluster, channel, silence=silence)
+
+
+def check_alone(engine: str | None, workers: str | None, index: int | None) -> None:
+    """Refuse addresses of other workers, and a process that was started as one of them, where it would train alone."""
+    if workers is not None or index is not None:
+        raise ClusterError(
+            f'The addresses of workers go with "workers". Received: {engine!r}, workers={workers!r}, index={index!r}.'
+        )
+    if launched_workers() > 1:
+        raise ClusterError(
+            f"rnnkit launch has started this process as one of {launched_workers()} workers, and each would train "
+            'alone. Give the command --distribute workers; a program calls rk.training.distribute("workers").'
+        )
 
 
 class Group:
