@@ -128,7 +128,8 @@ def draw(axes, vocabulary, ids: np.ndarray, values: np.ndarray, title: str) -> N
         place_of_text = {"ha": "center", "va": "center", "fontsize": 6, "family": "monospace"}
         letter = axes.text(column + 0.5, row + 0.55, text, color=ink_on(colour), **place_of_text)
         letter.set_in_layout(False)  # it is inside the axes, and measuring a thousand letters takes seconds
-    axes.set(xlim=(0, COLUMNS), ylim=(rows, 0), title=title)
+    axes.set(xlim=(0, COLUMNS), ylim=(rows, 0))
+    axes.set_title(title, loc="left")  # a phone shows the left of the picture first
     axes.axis("off")
 
 
