@@ -1,7 +1,7 @@
 """What a pipeline survives: a process that is killed, a full disk, Ctrl-C twice, two runs at once, and wrong data.
 
-After each fault --resume gives what an undisturbed run gives, bit for bit. A small pipeline that was made for tests is in
-the quick suite; all others, at every place, are a study.
+After each fault --resume gives what an undisturbed run gives, bit for bit. A small pipeline that was made for tests is
+in the quick suite; all others, at every place, are a study.
 """
 
 import json
