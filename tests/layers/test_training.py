@@ -43,7 +43,7 @@ def test_fit_learns(jit_compile):
 @studied("jit_compile", [False, True], [False])
 def test_every_kind_of_layer_trains(jit_compile):
     model = model_of(*deep(), jit_compile=jit_compile)
-    assert np.isfinite(model.fit(X, Y, batch_size=6, verbose=0).history["loss"]).all()
+    assert np.isfinite(model.fit(X[:, :3], Y, batch_size=6, verbose=0).history["loss"]).all()
     assert np.isfinite(model(X)).all()
 
 

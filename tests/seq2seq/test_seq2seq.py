@@ -128,7 +128,7 @@ def test_it_learns_to_turn_round(rng):
     encoder = rk.Encoder(rk.Bidirectional(rk.GRU(24)), TARGETS, 12)
     model = rk.Seq2Seq(encoder, rk.Decoder(rk.GRU(24), TARGETS, 12, attention=rk.attention.General()))
     pairs = rk.data.Pairs(sources, targets, tokens=512, seed=0)
-    model.compile(keras.optimizers.Adam(1e-2), rk.training.NextToken(ignore=0), run_eagerly=True)
+    model.compile(keras.optimizers.Adam(1e-2), rk.training.NextToken(ignore=0))
     rk.training.fit(model, pairs, 6, verbose=0, shuffle=False)
     found = model.translate(sources[:100], steps=8)
     right = [list(t[:n]) == target[1:] for t, n, target in zip(found.tokens, found.lengths, targets, strict=False)]
@@ -163,7 +163,7 @@ def test_scheduled_sampling_rises_and_wants_a_decoder_that_is_ready():
     assert parts[0] == 0.0 and parts == sorted(parts) and parts[-1] == pytest.approx(0.5, abs=1e-3)
     ready, not_ready = (model_of("dot", deep=False, scheduled_sampling=flag) for flag in (True, False))
     for model in (ready, not_ready):
-        model.compile("sgd", rk.training.NextToken(ignore=0))
+        model.compile("sgd", rk.training.NextToken(ignore=0), run_eagerly=True)
     ready.fit((SOURCE, BEFORE), AFTER, epochs=3, callbacks=[rk.seq2seq.ScheduledSampling(0.5, over=2)], verbose=0)
     assert float(ready.decoder.sampling) == pytest.approx(0.5)
     with pytest.raises(ValueError, match="scheduled_sampling=True"):

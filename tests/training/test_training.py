@@ -32,7 +32,7 @@ def compiled(model, optimizer=None):
 
 @pytest.fixture
 def ids(rng):
-    return rng.integers(0, V, size=301)
+    return rng.integers(0, V, size=101)
 
 
 @pytest.fixture
