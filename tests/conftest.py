@@ -14,11 +14,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # The processes of pytest-xdist share the cores already. More threads of TensorFlow would wait for one another.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
-# Importing makes objects that stay; looking through them for garbage takes a fifth of the start.
-gc.disable()
-
 import numpy as np
 import pytest
+
+# Importing makes objects that stay; looking through them for garbage takes a fifth of the start.
+gc.disable()
 
 # Programs that tests run, that recorded what they read, or that need a package of their own: not modules of tests.
 collect_ignore = ["training/two_replicas.py", "layers/record_torch.py", "studies/mutation"]

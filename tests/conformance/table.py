@@ -96,6 +96,11 @@ def sequences(rng, dtype, batch=B, time=T):
     return rng.normal(size=(batch, time, D)).astype(dtype)
 
 
+def under_all_masks(*arrays):
+    """The same rows once for each mask of `ALL_MASKS`."""
+    return [np.concatenate([array] * (len(ALL_MASKS) // B)) for array in arrays]
+
+
 def starts(cell, rng, dtype, batch=B):
     return [rng.normal(size=(batch, size)).astype(dtype) for size in cell.state_sizes]
 

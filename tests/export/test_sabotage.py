@@ -268,6 +268,10 @@ STUDIES = {
     *("infinity in one column", "peepholes zeroed", "scores of a sample negated", "lengths of a beam"),
     *("scores of a beam in another order", "an encoder's values", "attention of a translation shifted"),
     *("scores of a translation", "attention left out", "directions swapped", "recurrent kernel of a stream"),
+    *("kernel of an LSTM", "recurrent kernel of a GRU", "steps of an output shifted", "recurrent kernel of an RNN"),
+    *("scores scaled a little", "tokens of a translation negated", "the embedding of a generator", "NaN in a stream"),
+    *("learned initial states swapped", "a weight of a convolution", "float16 where float32 was said"),
+    *("kernel of a dense layer", "output of float16 weights shifted", "NaN with int8 weights", "resets one step late"),
 }
 """Rows that do to a file nearly what another row does."""
 
@@ -313,7 +317,7 @@ def renamed(function, a, b):
     return named
 
 
-@studied("name", SAVED, ["other weights than the model's", "states under each other's names"])
+@studied("name", SAVED, ["states under each other's names"])
 def test_a_broken_saved_model_is_refused(name, monkeypatch, tmp_path):
     model, write, outputs = randomised(two_heads(), spread=0.5), saved_model.write, saved_model.named_outputs
 

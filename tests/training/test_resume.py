@@ -52,6 +52,7 @@ def dtype_policy():
 
 
 def model_of(policy="float32", **compile_arguments):
+    """Trained eagerly, which takes a third of the time, unless several steps make one execution."""
     keras.utils.set_random_seed(7)
     keras.config.set_dtype_policy(policy)
     layer = rk.GRU(
@@ -61,6 +62,7 @@ def model_of(policy="float32", **compile_arguments):
     model = keras.Sequential([keras.Input((None,), batch_size=B, dtype="int32"), *layers])
     optimizer = training.watched(keras.optimizers.Adam(1e-2, global_clipnorm=0.05))
     metrics = [training.Perplexity()]
+    compile_arguments = compile_arguments or {"run_eagerly": True}
     model.compile(training.averaging(optimizer, 0.9), training.NextToken(), metrics=metrics, **compile_arguments)
     return model
 
@@ -173,7 +175,7 @@ def test_a_checkpoint_has_the_weights_and_not_their_averages(names, tmp_path, rn
 
     def compiled():
         model = keras.Sequential([keras.Input((2,)), L.Dense(1)])
-        model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+        model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse", run_eagerly=True)
         return model
 
     model, latest = compiled(), []

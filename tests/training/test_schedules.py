@@ -11,10 +11,10 @@ L = keras.layers
 DATA = {"x": np.ones((4, 1)), "y": np.ones((4, 1)), "batch_size": 4, "verbose": 0}
 
 
-def model_of(rate, **compile_arguments):
+def model_of(rate):
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.Input((1,)), L.Dense(1)])
-    model.compile(keras.optimizers.SGD(rate), "mse", **compile_arguments)
+    model.compile(keras.optimizers.SGD(rate), "mse", run_eagerly=True)
     return model
 
 
@@ -38,7 +38,7 @@ RATES = [0.1, 0.1, 0.1, 0.05, 0.025, 0.025]
 
 def run(path, order, epochs=6, resumed=False, rate=0.1):
     """The rates of all epochs, with the callbacks in an order."""
-    model = model_of(rate, run_eagerly=True)
+    model = model_of(rate)
     place = training.resume(model, path, {}) if resumed else None
     keeper = training.Checkpoint(path, {}, place=place)
     script = Script(LOSSES)
