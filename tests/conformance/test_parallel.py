@@ -97,7 +97,7 @@ def test_a_gpu_joins_spans_of_steps(name, rng, monkeypatch):
     layer.kernel = "auto"
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
     assert not compiled(graph_of(rk.Recurrent(layer.cell), (3, 19, 3)))
-    assert "parallel" == layer.runs_on() and "associative scan on the GPU" in explained(layer)
+    assert layer.runs_on() == "parallel" and "associative scan on the GPU" in explained(layer)
     agree(gradients(layer, arguments, True), expected, TOLERANCE)
 
 
