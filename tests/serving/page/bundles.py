@@ -18,7 +18,7 @@ KINDS = {
 """The bundles by name, and the kind of view that each has."""
 
 
-def export_all(folder: Path) -> Path:
+def export_all(folder: Path) -> None:
     """Write all bundles into a folder."""
     import keras
 
@@ -26,7 +26,6 @@ def export_all(folder: Path) -> Path:
     for export in (export_writer, export_waves, export_tides, export_faults, export_translator, export_captioner):
         export(folder, random)
         keras.backend.clear_session()
-    return folder
 
 
 def set_weights(model, random) -> None:

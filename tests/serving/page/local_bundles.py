@@ -12,7 +12,7 @@ LOCAL_KINDS = {"camera": "frames", "looker": "glimpses", "painter": "drawing", "
 """The bundles by name, and the kind of view that each has."""
 
 
-def export_local(folder: Path) -> Path:
+def export_local(folder: Path) -> None:
     """Write all of them into a folder."""
     import keras
 
@@ -20,7 +20,6 @@ def export_local(folder: Path) -> Path:
     for export in (export_camera, export_looker, export_painter, export_reviewer):
         export(folder, random)
         keras.backend.clear_session()
-    return folder
 
 
 def export_camera(folder: Path, random) -> None:
