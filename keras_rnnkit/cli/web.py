@@ -44,9 +44,7 @@ def web(
     except SiteError as error:
         refuse(str(error))
     except OSError as error:
-        refuse(
-            f"{str(out)!r} could not be written: {error.strerror}. Received: {error.filename!r}. Nothing was changed."
-        )
+        refuse(f"The page could not be written: {error.strerror} ({error.filename}). Nothing was changed.")
     if ort is not None and (note := version_note(ort)):
         typer.echo(note)
     for name, count in site.sizes.items():

@@ -1,4 +1,4 @@
-"""An empty page beside the JavaScript runtime, recorded cases and their bundles, in Chromium behind a plain web server."""
+"""An empty page in Chromium, beside the JavaScript runtime, recorded cases and their bundles."""
 
 import contextlib
 import shutil

@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(run_folder, tmp_path, mon
 
     monkeypatch.setattr(shutil, "copyfile", full)
     done = web(run_folder, tmp_path / "site")
-    assert done.exit_code == 1 and "could not be written: No space left on device." in done.output
+    assert done.exit_code == 1 and "The page could not be written: No space left on device" in done.output
     assert list(tmp_path.iterdir()) == []
 
 
