@@ -11,7 +11,10 @@ import { lastScores, scoreList } from "./score_list.js";
 export class FramesView {
   /** @param {import("../models/model.js").Model} model */
   constructor(model) {
-    Object.assign(this, { model, count: 0, stream: null });
+    this.model = model;
+    this.count = 0;
+    /** @type {import("../models/model.js").Stream | null} */
+    this.stream = null;
     this.scores = element("div", {}, element("p", { className: "quiet" }, "The labels appear here, with the first frame."));
     this.pace = element("p", { className: "quiet" });
     const problem = problemBox();

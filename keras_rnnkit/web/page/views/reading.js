@@ -10,7 +10,8 @@ const PAUSE = 700; // milliseconds without a key, after which a screen reader sa
 export class ReadingView {
   /** @param {import("../models/model.js").Model} model */
   constructor(model) {
-    Object.assign(this, { model, timer: 0 });
+    this.model = model;
+    this.timer = 0;
     this.text = element("textarea", { rows: 4, value: model.description.example ?? "", oninput: () => this.read() });
     this.answer = element("p", { className: "caption" });
     this.scores = element("div", {});
