@@ -48,6 +48,8 @@ export class Bundle {
     this.vocabulary = vocabulary;
     this.sourceVocabulary = sourceVocabulary;
     this.manifest = files.manifest;
+    /** @type {string[] | null} the names of the labels in the order of their numbers */
+    this.labels = files.manifest.labels;
   }
 
   /** The graph of a mode, opened once. @returns {Promise<Graph>} */

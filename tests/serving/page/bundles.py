@@ -87,7 +87,8 @@ def export_faults(folder: Path, random) -> None:
     y = keras.layers.Concatenate()([rk.GRU(4)(keras.layers.Masking()(x)), station])
     model = keras.Model([x, station], keras.layers.Dense(3, activation="softmax", name="fault")(y))
     set_weights(model, random)
-    rk.export_bundle(model, folder / "faults", modes=["sequence"], saved_model=False, verify=False)
+    labels = ["cold", "fine", "hot"]
+    rk.export_bundle(model, folder / "faults", modes=["sequence"], labels=labels, saved_model=False, verify=False)
 
 
 def export_translator(folder: Path, random) -> None:

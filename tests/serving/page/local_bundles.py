@@ -32,7 +32,8 @@ def export_camera(folder: Path, random) -> None:
     h = rk.GRU(4, return_sequences=True)(keras.layers.Reshape((-1, 108))(frames))
     model = keras.Model(frames, keras.layers.Dense(3, activation="softmax", name="label")(h))
     set_weights(model, random)
-    rk.export_bundle(model, folder / "camera", modes=["stream"], saved_model=False, verify=False)
+    labels = ["left", "right", "still"]
+    rk.export_bundle(model, folder / "camera", modes=["stream"], labels=labels, saved_model=False, verify=False)
 
 
 def export_looker(folder: Path, random) -> None:
@@ -76,4 +77,6 @@ def export_reviewer(folder: Path, random) -> None:
     h = rk.Bidirectional(rk.GRU(4))(keras.layers.Embedding(len(vocabulary), 3, mask_zero=True)(words))
     model = keras.Model(words, keras.layers.Dense(1, activation="sigmoid", name="probability")(h))
     set_weights(model, random)
-    rk.export_bundle(model, folder / "reviewer", vocabulary=vocabulary, saved_model=False, verify=False)
+    rk.export_bundle(
+        model, folder / "reviewer", vocabulary=vocabulary, labels=["bad", "good"], saved_model=False, verify=False
+    )

@@ -33,7 +33,10 @@ class Packed(Files):
 
     def send_head(self):
         file = super().send_head()
-        return file and io.BytesIO(gzip.compress(file.read()))
+        if file is None:
+            return None
+        with file:
+            return io.BytesIO(gzip.compress(file.read()))
 
     def send_header(self, keyword, value):
         if keyword.lower() == "content-length":

@@ -156,6 +156,8 @@ def test_a_text_is_judged_while_it_is_typed(local, local_folder):
     local.choose("reviewer")
     local.fill("A text to judge", "a bad film")
     local.wait("document.querySelector('.numbers meter') !== null")
+    names = local.value("[...document.querySelectorAll('.numbers th')].map((cell) => cell.textContent)")
+    assert sorted(names) == ["bad", "good"] and local.text(".caption").startswith(f"{names[0]}, with a probability of ")
 
 
 def test_the_page_begins_with_all_models(local):

@@ -41,7 +41,7 @@ export class FramesView {
     const [label] = await this.stream.push([{ name: input.name, datatype: input.datatype, shape: [1, 1, ...shape], data: [...data] }]);
     if (signal.aborted) return;
     this.count += 1;
-    this.scores.replaceChildren(scoreList(lastScores(label)));
+    this.scores.replaceChildren(scoreList(lastScores(label), this.model.description.labels));
     this.pace.textContent = `Frame ${this.count}, in ${Math.round(performance.now() - began)} ms.`;
   }
 
