@@ -1,4 +1,4 @@
-"""docs/benchmarks/tables.py: the tables of the page come from the result files."""
+"""docs/benchmarks/tables.py and cell_tables.py: the tables of the pages come from the result files."""
 
 import json
 import runpy
@@ -39,3 +39,12 @@ def test_the_page_has_places_for_the_result_files(tables, tmp_path):
     text = (ROOT / "docs/benchmarks/README.md").read_text(encoding="utf-8")
     assert text.count("<!-- table ") == text.count("<!-- end -->") == 5
     assert tables(text, tmp_path) == text
+
+
+def test_the_tables_of_cells_are_those_of_the_result_files():
+    """A page whose numbers are not those of the files beside it fails here; `cell_tables.py` writes them."""
+    written = runpy.run_path(str(ROOT / "docs/benchmarks/cell_tables.py"))["tables"]
+    text = (ROOT / "docs/cells.md").read_text(encoding="utf-8")
+    assert text.count("<!-- table ") == text.count("<!-- end -->") == 4
+    assert written(text) == text
+    assert written(text.replace("525,312", "525,313")) == text
