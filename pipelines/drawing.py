@@ -125,7 +125,7 @@ def run(settings: Settings) -> dict[str, Any]:
         }
         predicted = {way: m.predict(data[way].test[0], batch_size=128, verbose=0) for way, m in models.items()}
         metrics = judge(predicted, data, run)
-        bundles = {way: export(model, settings, run, way) for way, model in models.items()}
+        bundles = {way: export(model, images, settings, run, way) for way, model in models.items()}
         drawings = {way: draw(bundle, images, settings, way) for way, bundle in bundles.items()}
         metrics |= recognized(drawings, images, settings, run)
         run.note(degenerate_strokes(drawings))
@@ -250,11 +250,12 @@ def recognized(drawings, images: ImageParts, settings: Settings, run: Run) -> di
 # ---------------------------------------------------------------------- export
 
 
-def export(model, settings: Settings, run: Run, way: str):
+def export(model, images: ImageParts, settings: Settings, run: Run, way: str):
     """A bundle that draws: pixels by its own loop of tokens, rows and strokes step by step."""
     folder = settings.out / f"bundle{suffix_of(way, settings)}"
     modes = ["sequence", "stream", *(["generate"] if way == "pixels" else [])]
-    exported = rk.export_bundle(model, folder, modes=modes, saved_model=False)
+    labels = SHAPES if way == "strokes" else images.labels
+    exported = rk.export_bundle(model, folder, modes=modes, labels=labels, saved_model=False)
     run.say("exported", f"{folder}, error {exported.error:.1e}")
     return rk.runtime.load(folder)
 

@@ -220,7 +220,12 @@ def export(model, data: ClipParts, settings: Settings, run: Run):
     """A bundle for whole clips, and for a stream of frames. It is checked on frames of the validation clips too."""
     folder, frames = settings.out / "bundle", data.valid[0][:16].astype("float32")
     exported = rk.export_bundle(
-        model, folder, modes=["sequence", "stream"], saved_model=False, calibration={"frames": frames}
+        model,
+        folder,
+        modes=["sequence", "stream"],
+        labels=data.labels,
+        saved_model=False,
+        calibration={"frames": frames},
     )
     run.say("exported", f"{folder}, error {exported.error:.1e}")
     return rk.runtime.load(folder)

@@ -249,6 +249,7 @@ def export(model, data: ImageParts, settings: Settings, run: Run):
         model.of_glimpses(),
         folder,
         modes=["sequence", "stream"],
+        labels=data.labels,
         saved_model=False,
         calibration={"patches": patches, "places": places},
     )

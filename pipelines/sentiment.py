@@ -189,7 +189,9 @@ def export(model, data: LabelledData, settings: Settings, run: Run):
     probabilities = keras.ops.softmax(model.output / temperature)
     whole = keras.Model(model.input, {"probabilities": probabilities}, name="sentiment")
     folder = settings.out / "bundle"
-    report = rk.export_bundle(whole, folder, vocabulary=data.words, saved_model=False, tolerance=1e-5)
+    report = rk.export_bundle(
+        whole, folder, vocabulary=data.words, labels=data.names.tokens, saved_model=False, tolerance=1e-5
+    )
     run.say("exported", f"{folder}, error {report.error:.1e}; temperature {temperature:.2f}")
     bundle = rk.runtime.load(folder)
     words = rk.data.LabelledTexts(data.texts["test"], data.labels["test"], seed=None).batch(0)[0]

@@ -93,7 +93,7 @@ def words_of(settings: Settings) -> list[str]:
     from keras_rnnkit.data.embedded import english_words
     from keras_rnnkit.text.files import read_lines
 
-    lines = read_lines(settings.data) if settings.data else english_words()
+    lines = read_lines(settings.data, "Give a file with one word per line.") if settings.data else english_words()
     words = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if len(words) < 20:
         raise rk.text.TextError(f"{str(settings.data)!r} has {len(words)} different words. Give a list of 20 or more.")

@@ -1,5 +1,6 @@
-"""Shared by all tests: a quiet TensorFlow and random numbers."""
+"""Shared by all tests: a quiet TensorFlow, short start and compilation, and random numbers."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -7,6 +8,8 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 # tf2onnx copies the graph before each of its optimizers, in case one fails. Without the copies a failure is an error.
 os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
+# Most programs that the tests compile run once, so that XLA's optimizations cost more than they save.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # The processes of pytest-xdist share the cores already. More threads of TensorFlow would wait for one another.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -14,8 +17,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pytest
 
+# Importing makes objects that stay; looking through them for garbage takes a fifth of the start.
+gc.disable()
+
 # Programs that tests run, that recorded what they read, or that need a package of their own: not modules of tests.
 collect_ignore = ["training/two_replicas.py", "layers/record_torch.py", "studies/mutation"]
+
+
+def pytest_collection_finish(session):
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

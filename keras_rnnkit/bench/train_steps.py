@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_rnnkit import keras_internals
+from keras_rnnkit.data.datasets import untuned
 from keras_rnnkit.kernels import loop_choice
 
 Gradients = list[np.ndarray]
@@ -110,8 +111,11 @@ def with_graph_loop(step, make) -> Step:
 def fit_step(layer, units: int, batch: int, steps: int, tokens: int, count: int) -> Step:
     """An epoch of `count` steps of `model.fit`. Its gradients are how each weight moves in the first step alone.
 
-    In later steps the differences of rounding grow, because each begins from other weights.
+    In later steps the differences of rounding grow, because each begins from other weights. The data are an untuned
+    dataset: with arrays, both wait after half of their epochs, and for as long again, for a thread of tf.data.
     """
+    import tensorflow as tf
+
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
@@ -128,10 +132,13 @@ def fit_step(layer, units: int, batch: int, steps: int, tokens: int, count: int)
     text = rng.integers(0, tokens, size=(batch * count, steps + 1)).astype("int32")
     x, y = text[:, :-1], text[:, 1:]
 
+    def batches(*arrays):
+        return untuned(tf.data.Dataset.from_tensor_slices(arrays).batch(batch))
+
     def moved(rows: int, rate: float) -> Gradients:
         model.set_weights(start)
         model.optimizer.learning_rate = rate
-        model.fit(x[:rows], y[:rows], batch_size=batch, shuffle=False, verbose=0)
+        model.fit(batches(x[:rows], y[:rows]), verbose=0)
         return [after - before for after, before in zip(model.get_weights(), start, strict=True)]
 
     return Step(lambda: moved(len(x), RATE), lambda: moved(batch, RATE_OF_CHECK))

@@ -119,7 +119,14 @@ def predict(
             typer.echo(f"{out}: " + ", ".join(f"{name} {list(y.shape)}" for name, y in by_name.items()))
             return
         for name, y in by_name.items():
-            typer.echo(f"{name} {list(y.shape)}\n{y}")
+            names = labels_of(model, y)
+            typer.echo(f"{name} {list(y.shape)}{f', of {names}' if names else ''}\n{y}")
+
+
+def labels_of(model: Any, y: Any) -> str:
+    """The names of the labels with commas, where an output has a number for each of them."""
+    fits = model.labels is not None and y.shape[-1:] == (len(model.labels),)
+    return ", ".join(model.labels) if fits else ""
 
 
 def read_inputs(file: Path) -> Any:

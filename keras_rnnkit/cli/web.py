@@ -28,6 +28,7 @@ def web(
     """Write a folder with bundles and a page that runs them in the browser, for any web server or file host."""
     need("serve", "onnxruntime")
     from keras_rnnkit.web.errors import SiteError
+    from keras_rnnkit.web.onnxruntime import version_note
     from keras_rnnkit.web.site import build
 
     if len(folders) < 2:
@@ -42,6 +43,10 @@ def web(
         site = build(bundles, out, ort, quantized)
     except SiteError as error:
         refuse(str(error))
+    except OSError as error:
+        refuse(f"The page could not be written: {error.strerror} ({error.filename}). Nothing was changed.")
+    if ort is not None and (note := version_note(ort)):
+        typer.echo(note)
     for name, count in site.sizes.items():
         typer.echo(f"{count / 1e6:8.2f} MB  {name}")
     typer.echo(f"\nSee it:   python -m http.server -d {site.folder}\nthen open http://localhost:8000/")

@@ -1,6 +1,7 @@
 """Training data: corpora, windows over long sequences, series, pairs, images, statistics, n-gram models."""
 
 from keras_rnnkit.data.corpus import Corpus, encode_file, read_corpus
+from keras_rnnkit.data.datasets import untuned
 from keras_rnnkit.data.dates import date_pairs
 from keras_rnnkit.data.example_series import noisy_sine, sunspots, weekly_co2
 from keras_rnnkit.data.forecast_windows import ForecastWindows, contexts_of, targets_of
@@ -52,5 +53,6 @@ __all__ = [
     "scenes",
     "sunspots",
     "targets_of",
+    "untuned",
     "weekly_co2",
 ]

@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_rnnkit.data.images import in_colour
 from keras_rnnkit.text import TextError
-from keras_rnnkit.text.files import read_lines
+from keras_rnnkit.text.files import check_folder, read_lines
 
 ANIMATED = (".gif", ".webp", ".apng")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
@@ -47,8 +47,7 @@ def read_clips(folder: str | Path, size: int) -> list[Clip]:
     labels of clips or frames that do not exist, and for clips without a label.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise TextError(f"There is no folder {str(folder)!r} of clips. {LAYOUTS}")
+    check_folder(folder, "clips", LAYOUTS)
     clips = list(clips_by_file(folder, size) if (folder / LABELS).exists() else clips_by_folder(folder, size))
     if not clips:
         raise TextError(f"{str(folder)!r} has no clips. {LAYOUTS}")

@@ -34,6 +34,9 @@ class Corpus:
         return iter((self.train, self.valid, self.test))
 
 
+FORM = "Give a text, or a folder with train, valid and test files."
+
+
 def read_corpus(path: str | Path, valid_fraction: float = 0.05, test_fraction: float = 0.0, rows: int = 1) -> Corpus:
     """The corpus in a folder or in one file.
 
@@ -47,7 +50,7 @@ def read_corpus(path: str | Path, valid_fraction: float = 0.05, test_fraction: f
     path = Path(path).expanduser()
     if path.is_dir():
         return from_folder(path)
-    return spread(read_text(path), valid_fraction, test_fraction, str(path), rows)
+    return spread(read_text(path, FORM), valid_fraction, test_fraction, str(path), rows)
 
 
 def from_folder(folder: Path) -> Corpus:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.data.datasets import numbered_batches
 from keras_rnnkit.text import TextError
 
 MANY_WINDOWS = 2000
@@ -98,7 +99,7 @@ class ForecastWindows:
             arrays = tf.numpy_function(look_up, [number], [tf.float32, tf.float32])
             return tuple(tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes, strict=True))
 
-        return tf.data.Dataset.range(start, len(self)).map(windows).prefetch(4)
+        return numbered_batches(start, len(self), windows)
 
 
 def targets_of(values: np.ndarray, horizon: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnnkit.text import TextError
-from keras_rnnkit.text.files import read_lines
+from keras_rnnkit.text.files import check_folder, read_lines
 
 FORM = "Each line must have the name of an image, a tab and a caption."
 
@@ -24,8 +24,7 @@ def read_captions(path: str | Path, folder: str | Path) -> list[tuple[Path, str]
         folder: the folder that has the images.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise TextError(f"There is no folder {str(folder)!r} of images.")
+    check_folder(folder, "images")
     lines = read_lines(path, FORM)
     return [caption_of(line, number, path, folder) for number, line in enumerate(lines, 1) if line.strip()]
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras_rnnkit.data.clips import IMAGES, in_order
 from keras_rnnkit.data.images import read_image
 from keras_rnnkit.text import TextError
+from keras_rnnkit.text.files import check_folder
 
 LAYOUT = "Put the images of each label into a folder that has the name of the label: FOLDER/LABEL/1.png."
 
@@ -56,8 +57,7 @@ def read_labelled_images(folder: str | Path, size: int) -> LabelledImages:
     Raises TextError, which names the file, for what cannot be read.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise TextError(f"There is no folder {str(folder)!r} of images. {LAYOUT}")
+    check_folder(folder, "images", LAYOUT)
     paths = {inner.name: image_paths(inner) for inner in in_order(folder.iterdir()) if inner.is_dir()}
     paths = {label: files for label, files in paths.items() if files}
     if not paths:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.data.datasets import numbered_batches
 from keras_rnnkit.data.pairs import ends_of, padded
 from keras_rnnkit.data.tables import read_table
 from keras_rnnkit.text import TextError
@@ -150,7 +151,7 @@ class LabelledTexts:
             shapes = ((None, None), (None,), (None,))
             return tuple(tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes, strict=True))
 
-        return tf.data.Dataset.range(start, len(self)).map(batch).prefetch(4)
+        return numbered_batches(start, len(self), batch)
 
 
 def balanced_weights(labels: Sequence[int], count: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.data.datasets import numbered_batches
 from keras_rnnkit.text import TextError
 from keras_rnnkit.text.files import read_lines
 
@@ -145,7 +146,7 @@ class Pairs:
             before, target = (tf.ensure_shape(x, (None, None)) for x in (before, target))
             return (tf.ensure_shape(source, shape), before), target
 
-        return tf.data.Dataset.range(start, len(self)).map(pairs).prefetch(4)
+        return numbered_batches(start, len(self), pairs)
 
 
 def ends_of(lengths: np.ndarray, tokens: int, rows: int) -> list[int]:

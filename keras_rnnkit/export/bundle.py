@@ -68,6 +68,7 @@ def export_bundle(
     quantize: str | None = None,
     saved_model: bool = True,
     vocabulary: Any = None,
+    labels: Iterable[str] | None = None,
     allow_unknown: bool = False,
     progress: Callable[[str], Any] | None = None,
     **settings: Any,
@@ -86,6 +87,7 @@ def export_bundle(
         saved_model: write a SavedModel too.
         vocabulary: what turns text into tokens and back, with a method `save(path)`; it becomes `vocabulary.json`;
             of a `Seq2Seq` a pair, that of sources (None for features and images) and that of targets.
+        labels: the names of the labels of a classifier in the order of their numbers, for people to read.
         allow_unknown: let the exported loop pick the token `<unk>` of the vocabulary; as a rule it is left out.
         progress: a function that is told each stage as it begins.
         settings: the other arguments of `export_onnx`.
@@ -104,6 +106,7 @@ def export_bundle(
     from keras_rnnkit.export.settings import silently
     from keras_rnnkit.seq2seq import Seq2Seq
 
+    names = {} if labels is None else {"labels": checked_labels(labels)}
     write = write_encoder_decoder if isinstance(model, Seq2Seq) else write_model
     destination = files.checked_folder(folder, manifests.NAME)
     with files.folder(destination) as temporary:
@@ -113,10 +116,21 @@ def export_bundle(
         for name, words in vocabularies(vocabulary).items():
             words.save(temporary / name)
         report = replace(report.with_paths_in(destination), path=str(destination))
-        text = json.dumps(manifest(report, temporary) | facts, indent=2, allow_nan=False) + "\n"
+        text = json.dumps(manifest(report, temporary) | names | facts, indent=2, allow_nan=False) + "\n"
         manifests.parsed(text.encode(), str(temporary / manifests.NAME))  # what is written can be read
         (temporary / manifests.NAME).write_text(text, encoding="utf-8")
     return report
+
+
+def checked_labels(labels: Iterable[str]) -> list[str]:
+    """The names as a list; an ExportError for a name that is no text, that is empty, or that is there twice."""
+    names = list(labels)
+    wrong = [name for name in names if not (isinstance(name, str) and name.strip())]
+    twice = [name for name in names if name not in wrong and names.count(name) > 1]
+    if not names or wrong or twice or isinstance(labels, str):
+        found = repr(labels) if isinstance(labels, str) else str(wrong or twice or names)
+        raise ExportError(f"labels must be texts that all differ, one for each label. Received: {found}.")
+    return names
 
 
 def vocabularies(vocabulary: Any) -> dict[str, Any]:

@@ -195,17 +195,28 @@ class TapedSolver:
     def forward(self, xs, carry, consts, weights):
         return self.loops.forward(*untaped(xs, carry, consts, weights), steps_of(xs, self.length))
 
-    def gradient(self, arrays, stacks, products, upstream):
+    def gradient(self, arrays, stacks, saved, upstream):
         """The gradients of all four arguments, in their structure; None for masks."""
         xs, carry, consts, weights = arrays
-        matrices = transposes(weights, carry[0])
-        constants = untaped(xs, carry, stacks, products, upstream, consts, weights, matrices)
+        values, factors = saved
+        constants = untaped(xs, carry, stacks, values, upstream, consts, weights, transposes(weights, carry[0]))
         (d_carry, d_consts, d_weights), (d_z, d_products) = self.loops.backward(*constants, steps_of(xs, self.length))
         d_weights = list(d_weights)
-        for position, (factor, _), d in zip(self.loops.order, products, d_products, strict=True):
-            factor, d = cut((factor, d), self.length)
-            d_weights[position] += tf.matmul(rows(factor), rows(d), transpose_a=True)
+        for number, product in enumerate(self.loops.products):
+            d = cut(d_products.get(number, d_z), self.length)
+            if product.carry is None:
+                d_weights[product.weight] += product_over_steps(cut(factors[number], self.length), d)
+            else:
+                stack = cut(stacks[product.carry], self.length)
+                # The carry before the first step and those after all but the last, without joining them in a copy.
+                d_weights[product.weight] += product_over_steps(carry[product.carry][None], d[:1])
+                d_weights[product.weight] += product_over_steps(stack[:-1], d[1:])
         return {name: d_z if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
+
+
+def product_over_steps(left, d):
+    """The gradient of a weight, from the left factors [T, B, U] of its products and the gradients d of their values."""
+    return tf.matmul(rows(left), rows(d), transpose_a=True)
 
 
 def cut(arrays, length):

@@ -6,6 +6,12 @@ import jax
 import jax.numpy as jnp
 
 
+def remark() -> str:
+    """How the recurrence runs on this device, where that is not a loop; for tables such as `rk.explain`."""
+    device = jax.default_backend()
+    return "" if device == "cpu" else f"as an associative scan on the {device.upper()}: log2(T) passes over all T steps"
+
+
 def forward(recurrence, a, b, first):
     """s_t = a_t * s_{t-1} + b_t."""
     if jax.default_backend() == "cpu":

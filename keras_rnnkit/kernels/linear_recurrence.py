@@ -12,12 +12,18 @@ backend and the device:
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import keras
 
 from keras_rnnkit.ops import keras as kops
 
 ENGINES = {"tensorflow": "linear_tensorflow", "jax": "linear_jax"}
+
+
+def engine() -> Any:
+    """The module that runs the two recurrences on Keras' backend: `forward`, `backward` and `remark`."""
+    return importlib.import_module(f"keras_rnnkit.kernels.{ENGINES[keras.backend.backend()]}")
 
 
 class LinearRecurrence:
@@ -30,7 +36,7 @@ class LinearRecurrence:
     def __init__(self, times, is_complex: bool, training: bool):
         self.times = lambda a, s: times(kops, a, s)
         self.is_complex, self.training = is_complex, training
-        self.engine = importlib.import_module(f"keras_rnnkit.kernels.{ENGINES[keras.backend.backend()]}")
+        self.engine = engine()
 
     def solve(self, a, b, first):
         """The states after each step, [T, B, S]."""

@@ -46,6 +46,11 @@ def compiles(recurrence, a) -> bool:
     return recurrence.training and loop_choice.why_not_compiled(a.shape[0]) is None
 
 
+def remark() -> str:
+    """How the recurrence runs on this device, where that is not a loop; for tables such as `rk.explain`."""
+    return "as an associative scan on the GPU: log2(T) passes over all T steps" if on_gpu() else ""
+
+
 def on_gpu() -> bool:
     return bool(tf.config.list_logical_devices("GPU"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from keras_rnnkit.kernels.call_flags import CallFlags
-from keras_rnnkit.kernels.linear_recurrence import LinearRecurrence
+from keras_rnnkit.kernels.linear_recurrence import LinearRecurrence, engine
 from keras_rnnkit.ops import keras as kops
 
 
@@ -18,7 +18,7 @@ def refusal(cell, call: CallFlags) -> str | None:
 
 def remark(call: CallFlags) -> str:
     """What a reader should know about this way of running a cell; an empty string for nothing."""
-    return ""
+    return engine().remark()
 
 
 def outputs_and_states(cell, w, z, states, flags, start, training: bool):

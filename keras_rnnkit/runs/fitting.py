@@ -61,7 +61,7 @@ def fit(
     batches = Slices(batches, s.steps_per_epoch) if s.steps_per_epoch else batches
     if s.find_rate:
         search_rate(run, model, batches, loss)
-    model.compile(optimizer_of(s, len(batches)), loss)
+    compile_with(model, optimizer_of(s, len(batches)), loss)
     run.group.prepare(model)
     if run.judged is not None:
         return judged_history(run, model, suffix)
@@ -106,6 +106,16 @@ def fit(
     return keeper.history
 
 
+def compile_with(model: Any, optimizer: Any, loss: Any) -> None:
+    """Compile a built model, and create the variables of its optimizer.
+
+    Keras would create them in the first step of the training, and TensorFlow traces a function that creates variables
+    twice.
+    """
+    model.compile(optimizer, loss)
+    optimizer.build(model.trainable_variables)
+
+
 def judged_history(run: Run, model: Any, suffix: str) -> list[dict[str, float]]:
     """Give a model the best weights of the run that is judged; the logs of its epochs."""
     assert run.judged is not None
@@ -116,7 +126,7 @@ def judged_history(run: Run, model: Any, suffix: str) -> list[dict[str, float]]:
 
 def search_rate(run: Run, model: Any, batches: Any, loss: Any) -> None:
     """Write the loss at rising learning rates into the report, and end the run."""
-    model.compile(optimizer_of(run.settings, len(batches), constant=True), loss)
+    compile_with(model, optimizer_of(run.settings, len(batches), constant=True), loss)
     curve = rk.training.find_rate(model, batches, steps=max(2, min(200, 3 * len(batches))))
     folder: Path = run.settings.out / "report"
     folder.mkdir(parents=True, exist_ok=True)

@@ -84,7 +84,7 @@ def validation_streams(data: ScaledSeries, settings: Any):
     channels = data.scaling.centres.shape[1]
     kinds = [tf.TensorSpec((1, None, width), tf.float32) for width in (channels, settings.horizon)]
     dataset = tf.data.Dataset.from_generator(streams, output_signature=tuple(kinds))
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(data.splits)))
+    return rk.data.untuned(dataset.apply(tf.data.experimental.assert_cardinality(len(data.splits))))
 
 
 def pairs_of(data: ScaledSeries, settings: Any, part: str) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs.errors import TrainingDiverged
+from keras_rnnkit.runs.fitting import compile_with
 from keras_rnnkit.runs.jacobians import jacobian_products, recurrent_spectra, singular_values
 from keras_rnnkit.runs.memory_networks import Build, vanilla
 from keras_rnnkit.runs.memory_tasks import Generated, Task, model_of
@@ -106,7 +107,7 @@ def clipped_and_not(task: Task, settings: Any, batches: int) -> dict[str, dict[s
         keras.utils.set_random_seed(settings.seed)
         initializer = keras.initializers.Orthogonal(TOO_LARGE, seed=settings.seed)
         model = model_of(task, [vanilla(settings.units, initializer, "linear")], "explodes")
-        model.compile(rk.training.watched(keras.optimizers.SGD(1e-3, global_clipnorm=clip)), "mse")
+        compile_with(model, rk.training.watched(keras.optimizers.SGD(1e-3, global_clipnorm=clip)), "mse")
         log = BatchLog()
         data = Generated(task.make, batches, settings.batch, settings.seed).dataset()
         model.fit(data, callbacks=[log], verbose=0, shuffle=False)

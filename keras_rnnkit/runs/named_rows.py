@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.data.datasets import numbered_batches
+
 
 class NamedRows:
     """Batches of rows for `rk.training.fit`, like `Rows`, of a model with several inputs.
@@ -54,4 +56,4 @@ class NamedRows:
             *x, y = (tf.ensure_shape(b, (None, *a.shape[1:])) for b, a in zip(batch, arrays, strict=True))
             return dict(zip(self.x, x, strict=True)), y
 
-        return tf.data.Dataset.range(start, len(self)).map(named).prefetch(4)
+        return numbered_batches(start, len(self), named)

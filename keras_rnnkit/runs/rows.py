@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnkit.data.datasets import numbered_batches
+
 
 class Rows:
     """Batches of rows for `rk.training.fit`: independent examples of one length, padded where they differ.
@@ -55,4 +57,4 @@ class Rows:
             arrays = tf.numpy_function(look_up, [number], dtypes)
             return tuple(tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes, strict=True))
 
-        return tf.data.Dataset.range(start, len(self)).map(rows).prefetch(4)
+        return numbered_batches(start, len(self), rows)

@@ -130,6 +130,11 @@ class Bundle:
         """The vocabulary that turns text into tokens and back, where the bundle has it."""
         return self._vocabulary("vocabulary")
 
+    @property
+    def labels(self) -> list[str] | None:
+        """The names of the labels in the order of their numbers, where the bundle was exported with them."""
+        return self.manifest["labels"]
+
     def _vocabulary(self, key: str) -> Vocabulary | None:
         name = self.manifest[key]
         if name is None:

@@ -103,13 +103,20 @@ MANIFEST = record(
         "saved_model": optional(SAVED_MODEL),
         "vocabulary": optional(file_name),
         "source_vocabulary": optional(file_name),
+        "labels": optional(list_of(text)),
         "refused": dict_of(text),
         "translation": TRANSLATION,
     },
 )
 """What this version reads. Keys that are not named here are ignored."""
 
-DEFAULTS: dict[str, Any] = {"saved_model": None, "vocabulary": None, "source_vocabulary": None, "refused": {}}
+DEFAULTS: dict[str, Any] = {
+    "saved_model": None,
+    "vocabulary": None,
+    "source_vocabulary": None,
+    "labels": None,
+    "refused": {},
+}
 """Values of keys that may be missing."""
 
 

@@ -20,8 +20,7 @@ def read_text(path: str | os.PathLike, hint: str = "") -> str:
         hint: a sentence about the expected file, which the errors about a missing or an empty file end with.
     """
     path = Path(path)
-    if not path.is_file():
-        raise TextError(f"There is no file {str(path)!r}. {hint}".rstrip())
+    check_file(path, hint)
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -33,6 +32,28 @@ def read_text(path: str | os.PathLike, hint: str = "") -> str:
     if not text.strip():
         raise TextError(f"{str(path)!r} is empty. {hint}".rstrip())
     return text
+
+
+def check_file(path: Path, hint: str = "") -> None:
+    """Refuse a path that is no file; a folder is called one."""
+    if path.is_dir():
+        raise TextError(f"{str(path)!r} is a folder, and a file is expected. {hint}".rstrip())
+    if not path.is_file():
+        raise TextError(f"There is no file {str(path)!r}. {hint}".rstrip())
+
+
+def check_folder(path: Path, content: str, hint: str = "") -> None:
+    """Refuse a path that is no folder; a file is called one.
+
+    Arguments:
+        path: the path.
+        content: what the folder should have in it, such as "images".
+        hint: a sentence about the expected folder.
+    """
+    if path.is_file():
+        raise TextError(f"{str(path)!r} is a file, and a folder of {content} is expected. {hint}".rstrip())
+    if not path.is_dir():
+        raise TextError(f"There is no folder {str(path)!r} of {content}. {hint}".rstrip())
 
 
 def likely_encoding(content: bytes) -> str:
@@ -55,8 +76,7 @@ def read_lines(path: str | os.PathLike, hint: str = "") -> list[str]:
 def read_blocks(path: str | os.PathLike, size: int) -> Iterator[str]:
     """The same text as `read_text`, in blocks of whole lines of about `size` characters, for files of any length."""
     path = Path(path)
-    if not path.is_file():
-        raise TextError(f"There is no file {str(path)!r}.")
+    check_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline=None) as source:
             while lines := source.readlines(size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +52,17 @@ def in_the_folder(package: Path) -> list[tuple[Path, RuntimeFile]]:
             "Fetch the package with `npm install onnxruntime-web` and give node_modules/onnxruntime-web."
         )
     return [(place / n, RuntimeFile(n, f"ort/{n}", integrity_of(place / n), (place / n).stat().st_size)) for n in FILES]
+
+
+def version_note(package: Path) -> str | None:
+    """A sentence, where the npm folder has another version than the one that pages were tested with."""
+    try:
+        version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if version == VERSION:
+        return None
+    return f"The folder {str(package)!r} has onnxruntime-web {version}; pages were tested with {VERSION}."
 
 
 def integrity_of(path: Path) -> str:

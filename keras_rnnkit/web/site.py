@@ -96,7 +96,7 @@ def named(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
     """The bundles by the names of their folders. One called bundle, as in a run, has that of its parent."""
     by_name: dict[str, Bundle] = {}
     for bundle in bundles:
-        folder = bundle.folder.absolute()
+        folder = Path(os.path.abspath(bundle.folder))  # without "..", which would be no name
         name = folder.parent.name if folder.name == "bundle" else folder.name
         if not re.fullmatch(r"[\w.-]+", name) or name in by_name:
             why = "is there twice" if name in by_name else "cannot be part of an address"

@@ -55,14 +55,15 @@ def test_a_gate_in_the_wrong_place_is_seen():
     """In the check of `fit` too, which compares how the weights move in one step."""
     for name in ("LSTM", "fit"):
         row = next(row for row in rows(TrainBench(quick=True, others=False)) if row.name.startswith(name))
-        step = row.contenders["ours"]()
+        steps, reference = {contender: make() for contender, make in row.contenders.items()}, row.reference()
 
-        def swapped(step=step):
+        def swapped(step=steps["ours"]):
             return [np.roll(g, g.shape[-1] // 4, axis=-1) for g in step.gradients()]
 
-        wrong = Row(name, {**row.contenders, "ours": lambda f=swapped: Step(f, f)}, row.reference)
-        assert not train.measure(row, 1, 1.0).refusal
-        assert train.measure(wrong, 1, 1.0).refusal
+        for ours, is_wrong in ((steps["ours"], False), (Step(swapped, swapped), True)):
+            made = {contender: lambda s=step: s for contender, step in {**steps, "ours": ours}.items()}
+            refusal = train.measure(Row(name, made, lambda r=reference: r), 1, 1.0).refusal
+            assert bool(refusal) == is_wrong
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX compiles every step")

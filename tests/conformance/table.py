@@ -77,6 +77,8 @@ MASKS = {
 }
 RESETS = [[0, 0, 1, 0, 0], [1, 0, 0, 1, 1], [0, 0, 0, 0, 0]]
 B, T = 3, 5
+ALL_MASKS = np.array([row for rows in MASKS.values() if rows for row in rows], bool)
+"""The rows of all masks as those of one batch, so that a layer is called once."""
 
 
 def flags(rows):
@@ -92,6 +94,11 @@ def fill(layer, rng) -> None:
 
 def sequences(rng, dtype, batch=B, time=T):
     return rng.normal(size=(batch, time, D)).astype(dtype)
+
+
+def under_all_masks(*arrays):
+    """The same rows once for each mask of `ALL_MASKS`."""
+    return [np.concatenate([array] * (len(ALL_MASKS) // B)) for array in arrays]
 
 
 def starts(cell, rng, dtype, batch=B):

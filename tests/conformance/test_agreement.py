@@ -11,7 +11,20 @@ import keras_rnnkit as rk
 from keras_rnnkit import kernels
 from keras_rnnkit.kernels import parallel
 from tests.conformance import reference
-from tests.conformance.table import MASKS, RESETS, TABLE, B, T, arrays, built, flags, sequences, starts
+from tests.conformance.table import (
+    ALL_MASKS,
+    MASKS,
+    RESETS,
+    TABLE,
+    B,
+    T,
+    arrays,
+    built,
+    flags,
+    sequences,
+    starts,
+    under_all_masks,
+)
 from tests.covering import crossed, studied
 
 KERNELS = ("scan", "hoisted", "parallel")
@@ -63,9 +76,8 @@ def test_every_public_cell_has_a_row():
 def test_kernels_equal_the_numpy_loop(name, kernel, dtype, rng):
     needs(dtype)
     layer = built(name, rng, dtype, kernel=kernel)
-    x, state = sequences(rng, dtype), starts(layer.cell, rng, dtype)
-    for mask in MASKS.values():
-        mask = flags(mask)
+    x, *state = under_all_masks(sequences(rng, dtype), *starts(layer.cell, rng, dtype))
+    for mask in (None, ALL_MASKS):
         ours = arrays(layer(x, initial_state=state, mask=mask))
         close(ours, reference.run(layer, x, state, mask), TOLERANCE[dtype])
 
@@ -75,13 +87,12 @@ def test_kernels_equal_the_numpy_loop(name, kernel, dtype, rng):
 def test_direction_and_hidden_outputs(name, kernel, go_backwards, zero_output, rng):
     """The masks read differently from each end, so that one which is not turned round shows."""
     layer = built(name, rng, kernel=kernel, go_backwards=go_backwards, zero_output_for_mask=zero_output)
-    x, state = sequences(rng, "float32"), starts(layer.cell, rng, "float32")
-    for mask in (flags(MASKS["interior"]), flags(MASKS["right-padded"])):
-        expected = reference.run(layer, x, state, mask)
-        layer.return_sequences = True
-        close(arrays(layer(x, initial_state=state, mask=mask)), expected, 1e-5)
-        layer.return_sequences = False
-        close(arrays(layer(x, initial_state=state, mask=mask)), [expected[0][:, -1], *expected[1:]], 1e-5)
+    mask = flags([*MASKS["interior"], *MASKS["right-padded"]])
+    x, *state = (np.concatenate([a, a]) for a in (sequences(rng, "float32"), *starts(layer.cell, rng, "float32")))
+    expected = reference.run(layer, x, state, mask)
+    close(arrays(layer(x, initial_state=state, mask=mask)), expected, 1e-5)
+    layer.return_sequences = False
+    close(arrays(layer(x, initial_state=state, mask=mask)), [expected[0][:, -1], *expected[1:]], 1e-5)
 
 
 @every_cell_and_kernel_with_resets

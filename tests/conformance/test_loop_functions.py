@@ -49,20 +49,43 @@ def test_products_are_recalled_with_their_gradients():
 
     weights = [tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.constant([[5.0], [6.0]])]
     a, other = tf.constant([[1.0, 1.0]]), tf.constant([[2.0], [0.0]])
-    products = KeptProducts(weights)
-    for factor, matrix in ((a, weights[1]), (a, other), (a, weights[0])):
+    products = KeptProducts(weights, [other, a])
+    for factor, matrix in ((a, weights[1]), (a, other), (2.0 * a, weights[0])):
         products.matmul(factor, matrix)
-    assert products.order == [1, 0]  # products with anything but a weight are not kept
-    recalled = RecalledProducts(weights, [tf.transpose(w) for w in weights], products.saved)
+    assert products.kept == [(1, 1), (0, None)]  # products with anything but a weight are not kept
+    assert list(products.factors) == [1]  # a is a carry, which is kept anyway
+    recalled = RecalledProducts(weights, [tf.transpose(w) for w in weights], products.values)
     with tf.GradientTape() as tape:
         tape.watch(a)
         y = 2.0 * recalled.matmul(a, weights[1])
         recalled.matmul(a, weights[0])  # nothing depends on it
     np.testing.assert_array_equal(tape.gradient(y, a), [[10.0, 12.0]])
     np.testing.assert_array_equal(y, [[22.0]])
-    of_first, of_second = recalled.gradients()
+    of_first, of_second = recalled.gradients_except(a).values()
     np.testing.assert_array_equal(of_first, [[2.0]])
     np.testing.assert_array_equal(of_second, [[0.0, 0.0]])
+    assert list(recalled.gradients_except(of_first)) == [1]
+
+
+@tensorflow_only
+def test_a_derived_loop_writes_each_array_once():
+    """The left factor of h U is the carry h, and z + h U has one gradient for both sides."""
+    import tensorflow as tf
+
+    from keras_rnnkit.kernels.taped_loops import TapedLoops
+
+    rule = Recurrence(built("vanilla", np.random.default_rng(0)).cell)
+    weights = [tf.convert_to_tensor(w) for w in rule.cell.weights]
+    loops = TapedLoops(rule)
+    xs, carry = {"z": tf.ones((5, 2, U))}, [tf.zeros((2, U))]
+    stacks, (values, factors) = loops._forward(xs, carry, {}, weights, 5)
+    assert len(values) == 1 and factors == {} and loops.products[0].carry == 0
+    transposed = [tf.transpose(w) if w.shape.rank == 2 else w for w in weights]
+    backward = tf.function(
+        lambda *upstream: loops._backward(xs, carry, stacks, values, upstream, {}, weights, transposed, 5)
+    )
+    _, (d_z, d_products) = backward(tf.ones((5, 2, U)))
+    assert d_z.shape == (5, 2, U) and d_products == {}
 
 
 def test_only_weights_that_gates_read_get_gradients_through_them():

@@ -106,24 +106,22 @@ def encoder_decoder(make):
     return keras.Model([source, target], L.Dense(3, name="logits")(y))
 
 
-for function in ("relu", "linear", "hard_sigmoid", "elu", "leaky_relu", "softsign", "sigmoid"):
-    CASES[f"activation-native-{function}"] = Case(
-        lambda f=function: sequential(
-            L.LSTM(4, activation=f, return_sequences=True), L.GRU(4, activation=f), L.Dense(2)
-        ),
-        ["LSTM", "GRU"],
-    )
+@case(*["LSTM"] * 9, *["GRU"] * 9)
+def activations_of_operators():
+    """Every activation that the operators have, side by side, and those that their gates may have."""
+    x, outputs = keras.Input((None, 3), name="x"), []
+    functions = [{"activation": f} for f in ("relu", "linear", "hard_sigmoid", "elu", "leaky_relu", "softsign")]
+    pairs = [(each, each) for each in (*functions, {"activation": "sigmoid"})]
+    gates = [{"recurrent_activation": f} for f in ("hard_sigmoid", "relu", "softsign", "tanh")]
+    for of_lstm, of_gru in (*pairs, gates[:2], gates[2:]):
+        outputs.append(L.GRU(4, **of_gru)(L.LSTM(4, return_sequences=True, **of_lstm)(x)))
+    return keras.Model(x, outputs)
+
+
 CASES["activation-softplus"] = Case(
     lambda: sequential(L.LSTM(4, activation="softplus", return_sequences=True), L.GRU(4, activation="softplus")),
     ["Scan", "Scan"],
 )
-for function in ("hard_sigmoid", "relu", "softsign", "tanh"):
-    CASES[f"activation-recurrent-{function}"] = Case(
-        lambda f=function: sequential(
-            L.LSTM(4, recurrent_activation=f, return_sequences=True), L.GRU(4, recurrent_activation=f), L.Dense(2)
-        ),
-        ["LSTM", "GRU"],
-    )
 
 
 def grows(function):

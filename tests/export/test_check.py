@@ -57,6 +57,20 @@ def test_the_noise_of_the_model_itself_is_allowed_for_and_no_more(rng):
     assert compared(runs(y=y), runs(y=y + 3e-7), 1e-12, moved).failure
 
 
+def test_the_model_runs_only_as_often_as_its_noise_is_needed(rng):
+    y, draws = 1e-3 * rng.normal(size=(50, 2)), []
+
+    def moved():
+        for noise in (1e-8, 1e-7, 1e-7):
+            draws.append(noise)
+            yield runs(y=y + noise)
+
+    for error, count in ((1e-9, 0), (1e-6, 2), (1e-5, 3), (1.0, 0)):
+        draws.clear()
+        assert bool(compared(runs(y=y), runs(y=y + error), 1e-5, moved).failure) == (error > 1e-6)
+        assert len(draws) == count
+
+
 def test_whole_numbers_differ_only_where_rounding_decides():
     expected, actual = [{"best": np.array([1, 2, 3])}], [{"best": np.array([1, 2, 0])}]
     assert compared(expected, actual, 1e-5).failure

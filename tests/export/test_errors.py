@@ -78,6 +78,8 @@ def test_lowering(refused):
 def test_another_backend(refused, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     refused(good(), "KERAS_BACKEND='jax'.*KERAS_BACKEND=tensorflow")
+    with pytest.raises(ExportError, match="KERAS_BACKEND='jax'"):
+        rk.export_saved_model(good(), "saved")
 
 
 def test_operations_without_an_onnx_form(refused):

@@ -42,11 +42,11 @@ def conditioned():
 MODELS = {
     "gru": lambda: language_model(rk.GRU(6, return_sequences=True)),
     "two layers": lambda: language_model(L.LSTM(6, return_sequences=True), L.GRU(5, return_sequences=True)),
-    "last step only": lambda: language_model(rk.VanillaRNN(6)),
-    "probabilities": lambda: language_model(rk.LSTM(6, return_sequences=True), activation="softmax"),
-    "masked": lambda: language_model(rk.LSTM(6, return_sequences=True), mask_zero=True),
+    "probabilities of the last step": lambda: language_model(rk.VanillaRNN(6), activation="softmax"),
+    "masked, learned start": lambda: language_model(
+        rk.LSTM(6, return_sequences=True, learn_initial_state=True), mask_zero=True
+    ),
     "a cell of ours": lambda: language_model(rk.Recurrent(rk.cells.LayerNormLSTMCell(6), return_sequences=True)),
-    "learned start": lambda: language_model(rk.GRU(6, return_sequences=True, learn_initial_state=True)),
     "a condition": conditioned,
 }
 
@@ -88,13 +88,13 @@ def written(tmp_path_factory):
 @studied(
     "model, strategy",
     itertools.product(MODELS, ["sample", "beam"]),
-    [*zip(MODELS, itertools.cycle(["sample", "beam"]))],
+    [(name, "beam" if name in ("two layers", "a condition") else "sample") for name in MODELS],
 )
 def test_models(written, model, strategy):
     written(model, strategy)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@studied("strategy", STRATEGIES, [name for name in STRATEGIES if name != "penalised beam"])
 def test_strategies(written, strategy):
     """Against a loop over Keras that shares nothing with the export's own comparison but the strategy."""
     model, path = written("two layers" if strategy == "beam" else "gru", strategy)
@@ -137,7 +137,7 @@ def score_of(model, prompt, tokens):
 def test_the_loop_stops_when_all_rows_have_ended(tmp_path):
     model = language_model(rk.GRU(4, return_sequences=True))
     model.layers[-1].set_weights([np.zeros((4, V)), np.where(np.arange(V) == END, 9.0, 0.0)])
-    rk.export_onnx(model, tmp_path / "model.onnx", mode="generate", strategy="greedy", end=END)
+    rk.export_onnx(model, tmp_path / "model.onnx", mode="generate", strategy="greedy", end=END, verify=False)
     tokens, _, lengths = session((tmp_path / "model.onnx").read_bytes()).run(
         None, {"x": np.array([[1], [2]], "int32"), "steps": np.array(50)}
     )
@@ -145,7 +145,7 @@ def test_the_loop_stops_when_all_rows_have_ended(tmp_path):
 
 
 def test_without_an_end_token_all_steps_are_made(tmp_path):
-    rk.export_onnx(MODELS["gru"](), tmp_path / "model.onnx", mode="generate", strategy="beam")
+    rk.export_onnx(MODELS["gru"](), tmp_path / "model.onnx", mode="generate", strategy="beam", verify=False)
     tokens, *_ = session((tmp_path / "model.onnx").read_bytes()).run(
         None, {"x": np.array([[1], [2]], "int32"), "steps": np.array(9)}
     )
@@ -153,7 +153,7 @@ def test_without_an_end_token_all_steps_are_made(tmp_path):
 
 
 def test_the_file_says_how_it_is_run(written):
-    _, path = written("two layers", "sample")
+    _, path = written("gru", "sample")
     facts = {entry.key: json.loads(entry.value) for entry in onnx.load(path).metadata_props}
     assert facts == {
         "keras_rnnkit.mode": "generate",
@@ -249,7 +249,7 @@ def test_each_row_goes_on_from_its_own_prompt(bundle, strategy):
 
 
 def test_what_stands_behind_a_prompt_is_never_read(written):
-    _, path = written("two layers", "greedy")
+    _, path = written("gru", "greedy")
     graph = rk.runtime.Graph(path)
     lengths, steps = np.array([len(prompt) for prompt in PROMPTS]), np.array(6)
     padded = [np.array([prompt + [filler] * (6 - len(prompt)) for prompt in PROMPTS], "int32") for filler in (0, 11)]
@@ -265,16 +265,15 @@ def test_what_stands_behind_a_prompt_is_never_read(written):
 def test_a_loop_that_reads_too_far_is_caught(tmp_path, monkeypatch):
     """Lengths that are off by one, and rows that do not stop at the end of their prompt."""
     good = prompt_reader.whole_lengths
+    model = randomised(MODELS["gru"](), spread=0.9)
     for wrong in (lambda *a: good(*a) - (good(*a) > 1), lambda prompts, lengths: good(prompts, lengths * 0)):
         monkeypatch.setattr(prompt_reader, "whole_lengths", wrong)
         with pytest.raises(ExportError, match="than Keras|not exact"):
-            rk.export_onnx(
-                randomised(MODELS["gru"](), spread=0.9), tmp_path / "m.onnx", mode="generate", strategy="greedy"
-            )
+            rk.export_onnx(model, tmp_path / "m.onnx", mode="generate", strategy="greedy")
     monkeypatch.setattr(prompt_reader, "whole_lengths", good)
     monkeypatch.setattr(prompt_reader, "chosen", lambda rows, a, b: a)
     with pytest.raises(ExportError, match="than Keras|not exact"):
-        rk.export_onnx(randomised(MODELS["gru"](), spread=0.9), tmp_path / "m.onnx", mode="generate", strategy="greedy")
+        rk.export_onnx(model, tmp_path / "m.onnx", mode="generate", strategy="greedy")
     assert not list(tmp_path.iterdir())
 
 

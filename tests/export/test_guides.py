@@ -172,22 +172,10 @@ def weather_forecast():
     return keras.Model(inputs=inputs, outputs=keras.layers.Dense(1)(lstm_out))
 
 
-MODELS = [
-    bidirectional_lstm_on_imdb,
-    working_with_rnns,
-    stacked_cells_of_the_guide,
-    masking_and_padding,
-    seq2seq_of_characters,
-    seq2seq_decoder_of_characters,
-    addition,
-    gru_language_model,
-    text_generator,
-    cnn_rnn_on_video,
-    cnn_over_frames,
-    captcha_ocr,
-    ticket_routing,
-    weather_forecast,
-]
+QUICK = [bidirectional_lstm_on_imdb, working_with_rnns, seq2seq_decoder_of_characters, addition, text_generator]
+QUICK += [cnn_rnn_on_video, cnn_over_frames, ticket_routing]
+STUDIES = [stacked_cells_of_the_guide, masking_and_padding, seq2seq_of_characters, gru_language_model, captcha_ocr]
+STUDIES += [weather_forecast]
 
 RUN = """
 import sys
@@ -224,11 +212,11 @@ def inputs_of(model):
     return model.inputs if hasattr(model, "inputs") and model.inputs else []
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
+@pytest.fixture(scope="module", params=[QUICK, pytest.param(STUDIES, marks=pytest.mark.study)], ids=["quick", "others"])
+def written(request, tmp_path_factory):
     """A folder with every model's file and what Keras gives for an example; and the reports."""
     folder, reports = tmp_path_factory.mktemp("guides"), {}
-    for build in MODELS:
+    for build in request.param:
         name, model = build.__name__, randomised(build(), spread=0.3)
         reports[name] = rk.export_onnx(model, folder / f"{name}.onnx")
         given = dict(example(model, reports[name]))
@@ -252,4 +240,5 @@ def test_every_recurrence_is_an_operator(written):
     _, reports = written
     kinds = {name: [row.lowering for row in report.rows] for name, report in reports.items()}
     assert all(row in ("LSTM", "GRU") for rows in kinds.values() for row in rows), json.dumps(kinds)
-    assert len(kinds["bidirectional_lstm_on_imdb"]) == 4 and len(kinds["cnn_rnn_on_video"]) == 2
+    if "cnn_rnn_on_video" in kinds:
+        assert len(kinds["bidirectional_lstm_on_imdb"]) == 4 and len(kinds["cnn_rnn_on_video"]) == 2

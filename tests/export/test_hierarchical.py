@@ -56,7 +56,7 @@ KINDS = {
 }
 
 
-@studied("kind, sentences", itertools.product(KINDS, [None, 4]), zip(KINDS, itertools.cycle([None, 4])))
+@studied("kind, sentences", itertools.product(KINDS, [None, 4]), [("masked", 4), ("our_bidirectional", None)])
 def test_the_inner_recurrence_is_one_node(tmp_path, op_types, kind, sentences):
     model, path = document_reader(sentences, **KINDS[kind]), tmp_path / "model.onnx"
     report = rk.export_onnx(model, path)
@@ -72,7 +72,7 @@ def test_a_mask_of_words(tmp_path, op_types, sentences, bidirectional):
     x = keras.Input((sentences, None), name="x", dtype="int32")
     reader = L.Bidirectional(L.GRU(4)) if bidirectional else L.LSTM(4)
     model = randomised(keras.Model(x, L.TimeDistributed(reader)(L.Embedding(9, 3, mask_zero=True)(x))))
-    rk.export_onnx(model, tmp_path / "model.onnx")
+    rk.export_onnx(model, tmp_path / "model.onnx", verify=False)
     kinds = op_types(tmp_path / "model.onnx")
     assert kinds.count("GRU") + kinds.count("LSTM") == 1 + bidirectional and "Loop" not in kinds
     tokens = RNG.integers(1, 9, size=(2, 4, 5)).astype("int32")
@@ -117,9 +117,9 @@ def test_three_levels(tmp_path, op_types):
     words = sentence_reader()
     x = keras.Input((None, None, 3))
     paragraph = keras.Model(x, L.GRU(3)(L.TimeDistributed(words)(x)))
-    x = keras.Input((None, None, None, 3), name="x")
+    x = keras.Input((None, 2, None, 3), name="x")
     model = randomised(keras.Model(x, L.GRU(2)(L.TimeDistributed(paragraph)(x))))
-    rk.export_onnx(model, tmp_path / "model.onnx")
+    rk.export_onnx(model, tmp_path / "model.onnx", verify=False)
     assert op_types(tmp_path / "model.onnx").count("GRU") == 3
     assert_like_keras(model, tmp_path / "model.onnx", RNG.normal(size=(2, 3, 2, 4, 3)).astype("float32"))
 
@@ -146,7 +146,7 @@ class MaskedSteps(keras.Model):
 def test_a_mask_of_sentences(tmp_path, op_types):
     model, x = MaskedSteps(), RNG.normal(size=(2, 6, 3)).astype("float32")
     model(x)
-    rk.export_onnx(randomised(model), tmp_path / "model.onnx")
+    rk.export_onnx(randomised(model), tmp_path / "model.onnx", verify=False)
     assert "Loop" not in op_types(tmp_path / "model.onnx")
     assert_like_keras(model, tmp_path / "model.onnx", x)
 
@@ -194,18 +194,17 @@ ALONE = {
 }
 
 
-@studied("kind, steps", itertools.product(NOT_ALONE, [None, 4]), zip(NOT_ALONE, itertools.cycle([None, 4])))
+@studied("kind, steps", itertools.product(NOT_ALONE, [None, 4]), [("layer", None), ("lambda", 4)])
 def test_rows_that_see_each_other_are_not_folded(tmp_path, kind, steps):
     model, x = inside(NOT_ALONE[kind](), steps), RNG.normal(size=(3, 4, 3)).astype("float32")
-    report = rk.export_onnx(model, tmp_path / "model.onnx")
-    assert report.error < 1e-5
+    rk.export_onnx(model, tmp_path / "model.onnx", verify=False)
     assert_like_keras(model, tmp_path / "model.onnx", x)
 
 
-@pytest.mark.parametrize("kind", ALONE)
+@studied("kind", ALONE, ["lambda", "batch normalization"])
 def test_rows_that_are_alone_are_folded(tmp_path, op_types, kind):
     model, x = inside(ALONE[kind]()), RNG.normal(size=(3, 4, 3)).astype("float32")
-    rk.export_onnx(model, tmp_path / "model.onnx")
+    rk.export_onnx(model, tmp_path / "model.onnx", verify=False)
     assert "Loop" not in op_types(tmp_path / "model.onnx")
     assert_like_keras(model, tmp_path / "model.onnx", x)
 

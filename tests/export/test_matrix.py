@@ -1,35 +1,44 @@
 """Every case of the table: exact, without a Loop, lowered as it should be."""
 
 from tests.covering import studied
-from tests.export.table import CASES, CELLS
+from tests.export.table import CASES
 
-MERGES = ("bidirectional-sum", "bidirectional-mul", "bidirectional-ave", "bidirectional-None")
-"""What is done with two directions does not depend on the layer, so that of most is a study."""
-ALTERNATING = [["lstm", "our_lstm"], ["our_gru", "gru"], ["rnn", "gru_before", "our_rnn"]]
-"""Groups of families, of which each kind of model has two in the quick tests; stock layers are lowered like ours."""
-FUNCTIONS = ["activation-scan-gelu", "activation-scan-exponential", "activation-scan-softmax"]
-"""The activations of a Scan that are not studies; tests/ops has the ONNX form of each."""
+KINDS = {
+    "lstm": ["last", "masking", "return_state", "initial_state", "bidirectional-concat"],
+    "gru": ["no_bias", "unrolled", "dropout", "bidirectional-ave"],
+    "rnn": ["backwards", "bidirectional-last-masked", "bidirectional-sum"],
+    "gru_before": ["masking_backwards", "sequences"],
+    "our_lstm": ["tokens", "stateful", "bidirectional-mul"],
+    "our_gru": ["bidirectional-masked", "bidirectional-None"],
+    "our_rnn": ["static", "masking"],
+}
+"""The kinds of models that are no studies, each with a family that has its own operator or weights."""
+CELLS = ["peephole-backwards-zero", "layernorm", "min_gru-backwards-zero", "convolution-backwards-zero", "keras_cell"]
+CELLS += ["coupled_hard", "coupled_relu-backwards-zero", "zoneout_gru-backwards-zero"]
+CELLS += ["batchnorm_lstm", "batchnorm_rnn-backwards-zero", "batchnorm_layernorm"]
+"""One for each lowering, and those that tests/export/test_agreement.py does not have."""
+CONDITIONED = ["lstm", "wide-gru", "19-zoneout"]
+STUDIES = ["subclassed", "cells_in_one_layer", "lstm_in_time_distributed", "cnn_then_lstm", "mixed_precision"]
+STUDIES += ["convolution_attention_normalisation"]
+"""Cases of which other tests have a like: the guides, test_hierarchical.py, and the case with bfloat16."""
 
 
 def quick():
     """The names of the cases that are no studies."""
-    families = [family for group in ALTERNATING for family in group]
-    kinds = dict.fromkeys(name.split("-", 1)[1] for name in CASES if name.split("-")[0] in families)
-    for i, kind in enumerate(kinds):
-        groups = [group for number, group in enumerate(ALTERNATING) if number != i % len(ALTERNATING)]
-        yield from ["lstm-" + kind] if kind in MERGES else [f"{group[i % len(group)]}-{kind}" for group in groups]
-    for i, (cell, _) in enumerate(CELLS.items()):
-        yield f"cell-{cell}" + ("-backwards-zero" if i % 2 else "")
-    yield from ("cell-peephole-backwards-zero", "cell-layernorm")
-    for i, cell in enumerate(("lstm", "gru", "vanilla", "layernorm")):
-        yield f"conditioned-{'wide-' if i % 2 else ''}{cell}"
-    yield from ("conditioned-19-zoneout", *FUNCTIONS)
-    crossed = (*families, "cell", "conditioned")
-    yield from (n for n in CASES if n.split("-")[0] not in crossed and not n.startswith("activation-scan"))
+    yield from (f"{family}-{kind}" for family, kinds in KINDS.items() for kind in kinds)
+    yield from (f"cell-{cell}" for cell in CELLS)
+    yield from (f"conditioned-{cell}" for cell in CONDITIONED)
+    yield from ("activation-softplus", "activation-scan-softmax")
+    yield from (name for name in CASES if "-" not in name and name not in STUDIES)
 
 
 def test_every_quick_case_is_in_the_table():
-    assert set(quick()) <= set(CASES)
+    assert {*quick(), *STUDIES} <= set(CASES)
+
+
+def test_every_kind_of_model_has_a_quick_case():
+    kinds = {name.partition("-")[2] for name in CASES if name.split("-")[0] in KINDS}
+    assert kinds == {kind for kinds in KINDS.values() for kind in kinds}
 
 
 @studied("name", CASES, quick())

@@ -1,6 +1,5 @@
 """Names: outputs come back under their own, layers are told apart by identity, and no name of a model meets ours."""
 
-import itertools
 from collections import OrderedDict
 
 import keras
@@ -19,7 +18,6 @@ from keras_rnnkit.export.writing.renaming import give_way, tensor_names
 from keras_rnnkit.layers.traversal import inner_layers
 from tests.covering import studied
 from tests.export.conftest import randomised
-from tests.export.table import sequential
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -43,19 +41,11 @@ def two_heads(outputs):
     return randomised(keras.Model(x, outputs(L.Dense(2, name="first")(h), L.Dense(2, name="second")(h))))
 
 
-def test_outputs_of_an_ordered_dict_keep_their_keys(tmp_path):
-    model = two_heads(lambda a, b: OrderedDict(zz=a, aa=b))
-    rk.export_onnx(model, tmp_path / "model.onnx")
-    assert_same(run(tmp_path / "model.onnx", {"x": SERIES}), model(SERIES))
-    rk.export_saved_model(model, tmp_path / "saved")
-    loaded = tf.saved_model.load(tmp_path / "saved")
-    assert_same(loaded.signatures["sequence"](x=tf.constant(SERIES)), model(SERIES))
-
-
-def test_nested_outputs_are_named_by_the_keys_that_lead_to_them(tmp_path):
-    model = two_heads(lambda a, b: {"b": {"y": a, "x": b}, "a": [b, a]})
+def test_outputs_are_named_by_the_keys_that_lead_to_them_in_whatever_order(tmp_path):
+    model = two_heads(lambda a, b: OrderedDict(c=a, b={"y": a, "x": b}, a=[b, a]))
     expected = model(SERIES)
     flat = {"a_0": expected["a"][0], "a_1": expected["a"][1], "b_x": expected["b"]["x"], "b_y": expected["b"]["y"]}
+    flat["c"] = expected["c"]
     rk.export_onnx(model, tmp_path / "model.onnx")
     assert_same(run(tmp_path / "model.onnx", {"x": SERIES}), flat)
     rk.export_saved_model(model, tmp_path / "saved")
@@ -81,7 +71,7 @@ def test_inputs_of_an_ordered_dict_keep_their_keys(tmp_path, shown):
     model = ByKey()
     model(example)
     randomised(model)
-    rk.export_onnx(model, tmp_path / "model.onnx", inputs=example if shown else None)
+    rk.export_onnx(model, tmp_path / "model.onnx", inputs=example if shown else None, verify=False)
     assert_same(run(tmp_path / "model.onnx", dict(example)), model(example))
 
 
@@ -97,7 +87,7 @@ class TwoReaders(keras.Model):
         return self.second(self.first(x))
 
 
-@pytest.mark.parametrize("mode", ["sequence", "stream"])
+@studied("mode", ["sequence", "stream"], ["stream"])
 def test_two_layers_of_one_name_are_both_lowered(tmp_path, mode):
     model = TwoReaders()
     model(SERIES)
@@ -137,18 +127,20 @@ def test_a_layer_that_keras_does_not_track_is_not_taken_for_another(tmp_path):
     assert "Keras does not track it; make it an attribute" in report.rows[1].reason
 
 
-MODES = ("sequence", "stream")
 OURS = ("constant_0", "state_0", "next_state_0", "gru/Shape_0", "rnnkit_input_0000", "rnnkit_output_0000")
 
 
-@studied("name, mode", itertools.product(OURS, MODES), zip(OURS, itertools.cycle(MODES)))
-def test_an_input_may_be_called_like_something_of_ours(tmp_path, name, mode):
-    model = randomised(sequential(L.Masking(), L.GRU(4, name="gru", return_sequences=True), L.Dense(2, name="y")))
-    report = rk.export_onnx(model, tmp_path / "model.onnx", mode=mode, input_names=[name])
+@pytest.mark.parametrize("mode", ["sequence", "stream"])
+def test_inputs_may_be_called_like_something_of_ours(tmp_path, mode):
+    inputs = [keras.Input((None, 3)) for _ in OURS]
+    y = L.GRU(4, name="gru", return_sequences=True)(L.Masking()(L.add(inputs)))
+    model = randomised(keras.Model(inputs, L.Dense(2, name="y")(y)))
+    report = rk.export_onnx(model, tmp_path / "model.onnx", mode=mode, input_names=list(OURS))
     names = [*report.inputs, *report.outputs]
-    assert report.error < 1e-5 and names[0] == name and len(set(names)) == len(names)
+    assert report.error < 1e-5 and names[: len(OURS)] == list(OURS) and len(set(names)) == len(names)
     if mode == "sequence":
-        assert_same(run(tmp_path / "model.onnx", {name: SERIES}), {"y": model(SERIES)})
+        arrays = [i * SERIES for i, _ in enumerate(OURS)]
+        assert_same(run(tmp_path / "model.onnx", dict(zip(OURS, arrays, strict=True))), {"y": model(arrays)})
 
 
 def language_model(name):
@@ -160,12 +152,13 @@ def language_model(name):
 @pytest.mark.parametrize("name", ["noise", "temperature", "top_k", "top_p", "generated", "scores", "lengths"])
 def test_an_input_called_like_one_of_the_token_loop_is_refused(tmp_path, name):
     with pytest.raises(ExportError, match=f"input '{name}' has the name .*input_names="):
-        rk.export_onnx(language_model(name), tmp_path / "model.onnx", mode="generate")
+        rk.export_onnx(language_model(name), tmp_path / "model.onnx", mode="generate", verify=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_that_input_may_get_another_name(tmp_path):
-    report = rk.export_onnx(language_model("noise"), tmp_path / "m.onnx", mode="generate", input_names=["tokens"])
+    model = language_model("noise")
+    report = rk.export_onnx(model, tmp_path / "m.onnx", mode="generate", input_names=["tokens"], verify=False)
     assert list(report.inputs)[:2] == ["tokens", "noise"]
 
 

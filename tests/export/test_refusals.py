@@ -1,12 +1,16 @@
 """What no file can hold is refused in one sentence that names the layer and what to do, in every format."""
 
+import itertools
+
 import keras
 import numpy as np
+import onnx
 import pytest
 import tensorflow as tf
 
 import keras_rnnkit as rk
 from keras_rnnkit.export.errors import ExportError
+from tests.covering import studied
 from tests.export.conftest import randomised
 from tests.export.table import sequential
 from tests.forking import python
@@ -123,16 +127,17 @@ def test_an_operation_without_an_onnx_form_inside_a_cell(refused):
     refused(model, "no ONNX form for BesselI0, which the layer 'mine' uses", formats=["onnx"])
 
 
-@pytest.mark.parametrize("end", [7, -1, "a", 2.0, True])
+@studied("end", [7, -1, "a", 2.0, True], [7, "a", True])
 def test_an_end_that_is_no_token(refused, end):
     model = sequential(L.Embedding(7, 3), L.GRU(4, return_sequences=True), L.Dense(7), shape=(None,), dtype="int32")
     sentence = f"an integer from 0 to 6, or None. Received: end={end!r}"
-    refused(model, sentence, formats=["onnx"], mode="generate", end=end)
+    refused(model, sentence, formats=["onnx"], mode="generate", end=end, verify=False)
 
 
 def test_an_end_may_be_a_numpy_integer(tmp_path):
     model = sequential(L.Embedding(7, 3), L.GRU(4, return_sequences=True), L.Dense(7), shape=(None,), dtype="int32")
-    assert rk.export_onnx(randomised(model), tmp_path / "model.onnx", mode="generate", end=np.int64(3)).error < 1e-4
+    rk.export_onnx(model, tmp_path / "model.onnx", mode="generate", end=np.int64(3), verify=False)
+    assert '"keras_rnnkit.end"' in str(onnx.load(tmp_path / "model.onnx").metadata_props)
 
 
 def test_examples_that_are_no_arrays(refused):
@@ -150,6 +155,7 @@ for export in (rk.export_onnx, rk.export_saved_model):
 """
 
 
+@pytest.mark.study  # tests/export/test_errors.py only says that there is another one
 def test_another_backend(tmp_path):
     result = python("-c", OTHER_BACKEND, env={"KERAS_BACKEND": "jax"}, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -160,8 +166,12 @@ def test_another_backend(tmp_path):
 # ---------------------------------------------------------------------- what is no reason to refuse
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_float16"])
-def test_layers_of_16_bits_are_exported_in_float32(tmp_path, dtype):
+@studied(
+    "dtype, mode",
+    itertools.product(["float16", "bfloat16", "mixed_float16"], ["sequence", "stream"]),
+    [("bfloat16", "sequence"), ("mixed_float16", "stream")],
+)
+def test_layers_of_16_bits_are_exported_in_float32(tmp_path, dtype, mode):
     """Keras cannot draw orthogonal matrices in bfloat16."""
     drawn = {"recurrent_initializer": "zeros", "dtype": dtype}
     model = sequential(
@@ -171,9 +181,8 @@ def test_layers_of_16_bits_are_exported_in_float32(tmp_path, dtype):
         rk.LSTM(4, return_sequences=True, **drawn),
         L.GRU(3, return_sequences=True, **drawn),
     )
-    for mode in ("sequence", "stream"):
-        report = rk.export_onnx(randomised(model), tmp_path / f"{mode}.onnx", mode=mode)
-        assert [row.lowering for row in report.rows] == ["LSTM", "GRU"] and report.error < 1e-5
+    report = rk.export_onnx(randomised(model), tmp_path / "model.onnx", mode=mode)
+    assert [row.lowering for row in report.rows] == ["LSTM", "GRU"] and report.error < 1e-5
     assert {str(weight.dtype) for weight in model.layers[3].weights} == {"float32" if "mixed" in dtype else dtype}
 
 
@@ -190,7 +199,7 @@ class Masked(keras.Model):
 def test_a_mask_given_as_an_array_has_free_steps(tmp_path, dtype):
     model, valid = Masked(), np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], dtype)
     model(X, valid)
-    report = rk.export_onnx(randomised(model), tmp_path / "model.onnx", inputs=(X, valid))
+    report = rk.export_onnx(randomised(model), tmp_path / "model.onnx", inputs=(X, valid), verify=dtype == "bool")
     assert report.inputs == {"input_0": ["batch", "input_0_time", 3], "input_1": ["batch", "input_1_time"]}
 
 
@@ -234,7 +243,7 @@ class WithFunction(keras.Model):
         return self.head(self.inner(x))
 
 
-@pytest.mark.parametrize("called_before", [True, False])
+@studied("called_before", [True, False], [True])
 def test_a_function_of_tensorflow_is_exported_and_not_left_with_our_nodes(tmp_path, called_before):
     """TensorFlow keeps the graph of a tf.function: that of an export must not be the one that later calls get."""
     model = WithFunction()

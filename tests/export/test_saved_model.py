@@ -48,6 +48,7 @@ def operations(path):
 def test_it_serves_without_keras_rnnkit(tmp_path):
     model = randomised(
         sequential(
+            L.Conv1D(3, 2, padding="causal"),
             rk.LSTM(4, return_sequences=True),
             rk.Recurrent(rk.cells.LayerNormLSTMCell(4), return_sequences=True),
             L.Dense(2, name="out"),
@@ -64,7 +65,7 @@ def test_it_serves_without_keras_rnnkit(tmp_path):
 @studied(
     "name",
     ["lstm-masking", "our_gru-tokens", "our_lstm-stateful", "dict_inputs_and_outputs"],
-    ["our_gru-tokens", "dict_inputs_and_outputs"],
+    ["dict_inputs_and_outputs"],
 )
 def test_models_are_verified(name, tmp_path):
     report = rk.export_saved_model(randomised(CASES[name].build()), tmp_path / "model")
@@ -72,14 +73,16 @@ def test_models_are_verified(name, tmp_path):
     assert not {op for op in operations(tmp_path / "model") if "Cudnn" in op or "PyFunc" in op}
 
 
-@studied("name", ["learned start", "causal convolution", "masked tokens"], ["causal convolution", "masked tokens"])
+@pytest.mark.study  # a stream is served without keras_rnnkit above
+@pytest.mark.parametrize("name", ["masking", "causal convolution", "masked tokens"])
 def test_streams_are_verified(name, tmp_path):
     report = rk.export_saved_model(randomised(STREAMS[name].build()), tmp_path / "model")
     assert report.signatures == ["sequence", "stream"] and report.error < 1e-5
 
 
 def test_it_says_why_there_is_no_stream(tmp_path):
-    report = rk.export_saved_model(sequential(L.Bidirectional(L.GRU(2), name="both")), tmp_path / "model")
+    model = sequential(L.Bidirectional(L.GRU(2), name="both"))
+    report = rk.export_saved_model(model, tmp_path / "model", verify=False)
     assert report.signatures == ["sequence"]
     assert "'both/backward_gru" in str(report) and "reads the sequence from its end" in str(report)
 
@@ -115,10 +118,10 @@ def test_a_folder_with_other_things_is_not_replaced(tmp_path):
 
 
 def test_an_earlier_export_is_replaced(tmp_path):
-    first, second = (randomised(sequential(L.GRU(3)), seed=seed) for seed in (1, 2))
-    rk.export_saved_model(first, tmp_path / "model")
-    rk.export_saved_model(second, tmp_path / "model")
+    for seed in (1, 2):
+        model = randomised(sequential(L.GRU(3)), seed=seed)
+        rk.export_saved_model(model, tmp_path / "model", verify=False)
     x = np.random.default_rng(0).normal(size=(2, 3, 3)).astype("float32")
     loaded = tf.saved_model.load(tmp_path / "model")
-    np.testing.assert_allclose(loaded.serve(x), second(x), atol=1e-6)
+    np.testing.assert_allclose(loaded.serve(x), model(x), atol=1e-6)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -73,15 +73,13 @@ class Streamed(NamedTuple):
 STREAMS = {
     "two layers": Streamed(lambda: sequential(rk.LSTM(4, return_sequences=True), L.GRU(5)), [[4], [4], [5]]),
     "masking": Streamed(
-        lambda: sequential(L.Masking(), L.LSTM(4, return_sequences=True), L.GRU(3)), [[4], [4], [4], [3], [3]]
+        lambda: sequential(L.Masking(), L.LSTM(4, return_sequences=True), rk.GRU(3, learn_initial_state=True)),
+        [[4], [4], [4], [3], [3]],
     ),
     "zero at masked steps": Streamed(
         lambda: sequential(L.Masking(), L.GRU(4, return_sequences=True, zero_output_for_mask=True)), [[4]]
     ),
     "masked tokens": Streamed(lambda: tokens(L.SimpleRNN), [[4], [4], [5], [5]]),
-    "learned start": Streamed(
-        lambda: sequential(L.Masking(), rk.GRU(4, learn_initial_state=True, return_sequences=True)), [[4], [4]]
-    ),
     "stateful": Streamed(
         lambda: sequential(L.GRU(4, stateful=True, return_sequences=True), L.LSTM(4, stateful=True), batch_size=4),
         [[4], [4], [4]],
@@ -101,7 +99,7 @@ STREAMS = {
     ),
     "a sequence in each step": Streamed(
         lambda: sequential(
-            L.TimeDistributed(L.Bidirectional(L.LSTM(3))), L.GRU(4, return_sequences=True), shape=(None, 6, 3)
+            L.TimeDistributed(L.Bidirectional(L.LSTM(3))), L.GRU(4, return_sequences=True), shape=(None, 2, 3)
         ),
         [[4]],
     ),
@@ -214,7 +212,9 @@ def test_what_cannot_stream_is_refused_by_name(name, tmp_path):
 
 def test_rows_of_one_batch_are_streams_of_their_own(tmp_path):
     path = tmp_path / "stream.onnx"
-    rk.export_onnx(randomised(sequential(rk.LSTM(4, return_sequences=True), rk.GRU(3))), path, mode="stream")
+    rk.export_onnx(
+        randomised(sequential(rk.LSTM(4, return_sequences=True), rk.GRU(3))), path, mode="stream", verify=False
+    )
     runner, states = session(path.read_bytes()), facts(path)["keras_rnnkit.states"]
     x = np.random.default_rng(2).normal(size=(3, 6, 3)).astype("float32")
     together = stream(runner, states, {"x": x}, rows=3, lengths=(4, 2))
@@ -225,7 +225,7 @@ def test_rows_of_one_batch_are_streams_of_their_own(tmp_path):
 
 def test_the_file_says_where_a_stream_starts(tmp_path):
     model = randomised(sequential(rk.GRU(4, learn_initial_state=True, name="reader")))
-    rk.export_onnx(model, tmp_path / "stream.onnx", mode="stream")
+    rk.export_onnx(model, tmp_path / "stream.onnx", mode="stream", verify=False)
     known = facts(tmp_path / "stream.onnx")
     assert known["keras_rnnkit.mode"] == "stream"
     (state,) = known["keras_rnnkit.states"]
@@ -236,7 +236,7 @@ def test_the_file_says_where_a_stream_starts(tmp_path):
 def test_streaming_leaves_the_model_as_it_was(tmp_path):
     model = randomised(sequential(L.Conv1D(3, 2, padding="causal"), L.GRU(4, stateful=True), batch_size=2))
     before = [np.array(state) for state in model.layers[1].states]
-    rk.export_onnx(model, tmp_path / "stream.onnx", mode="stream")
+    rk.export_onnx(model, tmp_path / "stream.onnx", mode="stream", verify=False)
     assert model.layers[0].padding == "causal" and model.layers[1].stateful
     np.testing.assert_array_equal(before[0], np.array(model.layers[1].states[0]))
 

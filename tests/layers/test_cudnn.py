@@ -9,6 +9,7 @@ import pytest
 import keras_rnnkit as rk
 from keras_rnnkit import keras_internals
 from keras_rnnkit.kernels import cudnn
+from tests.covering import crossed
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="masks reach cuDNN on TensorFlow only")
 
@@ -76,9 +77,10 @@ def test_auto_takes_cudnn_where_there_is_a_gpu(make, masked, gpu):
     assert ("While" in graph) == masked  # the loop, for masks that cuDNN cannot take, chosen inside the graph
 
 
-@every_layer
 @pytest.mark.parametrize(
-    "arguments", [{"use_cudnn": False}, {"kernel": "hoisted"}, {"recurrent_dropout": 0.1}], ids=str
+    "make, arguments",
+    [(rk.LSTM, {"use_cudnn": False}), (rk.GRU, {"kernel": "hoisted"}), (rk.LSTM, {"recurrent_dropout": 0.1})],
+    ids=str,
 )
 def test_other_layers_hold_no_operation_of_cudnn(make, arguments, gpu):
     assert "CudnnRNNV3" not in graph_of(make(6, **arguments), True)
@@ -100,10 +102,7 @@ def test_a_converted_embedding_model_keeps_cudnn(gpu):
     assert not model.layers[-1].supports_jit
 
 
-@every_layer
-@pytest.mark.parametrize("zero_output", [False, True])
-@pytest.mark.parametrize("go_backwards", [False, True])
-@pytest.mark.parametrize("return_sequences", [False, True])
+@crossed("make, zero_output, go_backwards, return_sequences", LAYERS.values(), *[[False, True]] * 3)
 def test_padded_outputs_are_those_of_the_other_kernels(make, zero_output, go_backwards, return_sequences, fused):
     layer = make(
         6,

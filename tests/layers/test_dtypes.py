@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from tests.covering import crossed
 
 X = np.random.default_rng(5).normal(size=(3, 6, 4)).astype("float32")
 MASK = np.array([[1, 1, 0, 1, 1, 0], [0, 0, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0]], bool)
@@ -14,11 +15,9 @@ if keras.backend.backend() == "tensorflow":
 CELLS = {"LSTM": (rk.cells.LSTMCell, keras.layers.LSTMCell), "GRU": (rk.cells.GRUCell, keras.layers.GRUCell)}
 
 
-@pytest.mark.parametrize("ours, stock", CELLS.values(), ids=CELLS)
-@pytest.mark.parametrize("kernel", ["hoisted", "scan"])
-@pytest.mark.parametrize("layer_dtype", DTYPES)
-@pytest.mark.parametrize("cell_dtype", DTYPES)
-def test_dtypes_are_those_of_keras(ours, stock, kernel, layer_dtype, cell_dtype, rng):
+@crossed("name, kernel, layer_dtype, cell_dtype", CELLS, ["hoisted", "scan"], DTYPES, DTYPES)
+def test_dtypes_are_those_of_keras(name, kernel, layer_dtype, cell_dtype, rng):
+    ours, stock = CELLS[name]
     layer = rk.Recurrent(ours(4, dtype=cell_dtype), dtype=layer_dtype, kernel=kernel)
     host = keras.layers.RNN(stock(4, dtype=cell_dtype), dtype=layer_dtype)
     layer.build(X.shape), host.build(X.shape)

@@ -137,7 +137,7 @@ def test_learned_start_is_trained(rng):
     model = keras.Sequential([keras.Input((6, 4)), layer])
     assert [tuple(w.shape) for w in layer.learned_states] == [(5,)]
     before = np.array(layer.learned_states[0])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     model.fit(X, np.ones((3, 5)), verbose=0)
     assert np.abs(np.array(layer.learned_states[0]) - before).min() > 0
     with pytest.raises(ValueError, match="learn_initial_state"):

@@ -1,12 +1,16 @@
 """Layers on top of each other, around each other and in both directions."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 
 import keras_rnnkit as rk
+from tests.covering import studied
 
 X = np.random.default_rng(3).normal(size=(4, 7, 6)).astype("float32")
+MERGE_MODES = ["concat", "sum", "mul", "ave", None]
 MASK = np.array([[1] * 7, [1, 1, 0, 1, 1, 0, 1], [0, 0, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0, 0]], bool)
 
 
@@ -109,8 +113,11 @@ def test_stateful_stack_carries_and_resets():
     same(stack(X), first)
 
 
-@pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
-@pytest.mark.parametrize("return_sequences", [False, True])
+@studied(
+    "merge_mode, return_sequences",
+    itertools.product(MERGE_MODES, [False, True]),
+    zip(MERGE_MODES, itertools.cycle([True, False])),
+)
 def test_bidirectional_equals_keras(merge_mode, return_sequences):
     ours = rk.Bidirectional(rk.LSTM(5, return_sequences=return_sequences, return_state=True), merge_mode=merge_mode)
     stock = keras.layers.Bidirectional(

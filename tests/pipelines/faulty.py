@@ -1,9 +1,11 @@
 """A run of a pipeline in a process of its own, to which something happens on the way.
 
-python -m tests.pipelines.faulty NAME FAULT NUMBER SETTINGS, which are JSON. FAULT happens at the call of that NUMBER.
+python -m tests.pipelines.faulty NAME FAULT NUMBER SETTINGS, which are JSON. NAME is a pipeline, or the module of one.
+FAULT happens at the call of that NUMBER.
 """
 
 import errno
+import importlib
 import json
 import os
 import signal
@@ -61,7 +63,7 @@ def arrange(fault, number):
 
 
 def main(name, fault, number, settings):
-    pipeline = load_pipeline(name)
+    pipeline = importlib.import_module(name) if "." in name else load_pipeline(name)
     hints = {"out", "data", "images", "captions", "evaluate"}
     values = {key: Path(value) if key in hints else value for key, value in json.loads(settings).items()}
     arrange(fault, int(number))

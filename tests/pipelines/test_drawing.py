@@ -11,6 +11,7 @@ from keras_rnnkit.text import TextError
 from pipelines import drawing
 from pipelines.drawing import Settings
 from tests.data.test_labelled_images import write_images
+from tests.eager import eagerly
 
 
 def test_the_bundle_draws_and_completes(smoke_run):
@@ -34,6 +35,7 @@ def test_a_pixel_is_predicted_from_those_before_it(smoke_run):
     assert not differs[:30].any() and differs[30]
 
 
+@eagerly()
 def test_strokes_are_drawn_with_a_pen(tmp_path):
     metrics = drawing.run(Settings(smoke=True, way="strokes", out=tmp_path))
     assert metrics["nats a point, stroke by stroke"] > metrics["nats a point, without memory, stroke by stroke"]
@@ -61,6 +63,7 @@ def test_the_bundles_of_all_ways_are_the_runs_own(tmp_path):
     assert not list(tmp_path.glob("bundle*"))
 
 
+@eagerly()
 def test_images_of_a_folder_and_wrong_ones(tmp_path):
     write_images(tmp_path / "images" / "dark", [(i, i, i) for i in range(20)], (30, 20))
     write_images(tmp_path / "images" / "light", [(255 - i, 255, 255) for i in range(20)])

@@ -1,7 +1,7 @@
 """What a pipeline survives: a process that is killed, a full disk, Ctrl-C twice, two runs at once, and wrong data.
 
-After each fault --resume gives what an undisturbed run gives, bit for bit. One pipeline is in the quick suite; all of
-them, at every place, are a study.
+After each fault --resume gives what an undisturbed run gives, bit for bit. A small pipeline that was made for tests is
+in the quick suite; all others, at every place, are a study.
 """
 
 import json
@@ -16,6 +16,7 @@ from keras_rnnkit.runs.lock import FolderLock
 from keras_rnnkit.settings import SettingsError
 from tests.forking import python
 from tests.pipelines.interrupted import best_weights, same
+from tests.runs import letters
 
 ROOT = Path(__file__).parents[2]
 FAULTS = {
@@ -42,6 +43,10 @@ def settings_of(name, out, **changes):
     return {**SMALL, **OWN.get(name, {}), "out": str(out), **changes}
 
 
+def pipeline_of(name):
+    return letters if name == letters.__name__ else load_pipeline(name)
+
+
 def faulty(name, fault, out, **changes):
     """The process of a run to which a fault happened."""
     arguments = ["-m", "tests.pipelines.faulty", name, fault, str(FAULTS.get(fault, 1))]
@@ -50,7 +55,7 @@ def faulty(name, fault, out, **changes):
 
 
 def undisturbed(name, out, **changes):
-    pipeline = load_pipeline(name)
+    pipeline = pipeline_of(name)
     return pipeline.run(pipeline.Settings(**settings_of(name, out, **changes) | {"out": Path(out)}))
 
 
@@ -89,11 +94,9 @@ def check_fault(name, fault, folder, whole, **changes):
     assert RunFolder(folder).record["status"] == "complete" and not list(folder.rglob("*.part"))
 
 
-def test_words_survives_a_kill(smoke_run, tmp_path):
-    """The undisturbed run is the smoke run of all tests."""
-    folder, settings, metrics = smoke_run("words")
-    changes = {name: getattr(settings, name) for name in ("seed", *OWN["words"])}
-    check_fault("words", "kill in validation", tmp_path / "run", (folder, metrics), **changes)
+@pytest.mark.parametrize("fault", ["kill in validation", "full disk at a checkpoint", "Ctrl-C twice"])
+def test_a_small_pipeline_survives(fault, tmp_path, whole):
+    check_fault(letters.__name__, fault, tmp_path / "run", whole(letters.__name__))
 
 
 @pytest.mark.study

@@ -16,6 +16,7 @@ from keras_rnnkit.text import TextError
 from pipelines import frames
 from pipelines.frames import Settings
 from tests.data.test_clips import write_frames, write_gif
+from tests.eager import eagerly
 from tests.pipelines.interrupted import best_weights, same, trained
 
 SMALL = {"count": 12, "valid_count": 4, "test_count": 5, "window": 6, "units": 6, "embedding": 6, "compare": False}
@@ -36,6 +37,7 @@ def write_clips(folder, count=20):
     (folder / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
 
 
+@eagerly()
 def test_clips_of_a_folder_are_labelled_and_streamed(tmp_path):
     """Clips of two lengths; the bundle gives frame by frame what Keras gives, in a run that compares three models."""
     write_clips(tmp_path)

@@ -12,6 +12,7 @@ from pipelines import glimpses
 from pipelines.glimpses import NAMES, Settings
 from tests.covering import studied
 from tests.data.test_labelled_images import write_images
+from tests.eager import eagerly
 
 
 def test_the_bundle_looks_and_decides_as_keras_does(smoke_run):
@@ -24,6 +25,7 @@ def test_the_bundle_looks_and_decides_as_keras_does(smoke_run):
 
 
 @studied("way", ["rows", "permuted"], ["rows"])
+@eagerly()
 def test_ways_with_a_fixed_order_are_exported_too(way, tmp_path):
     metrics = glimpses.run(Settings(smoke=True, way=way, out=tmp_path))
     assert metrics["largest difference from Keras"] <= 1e-5
@@ -34,6 +36,7 @@ def test_ways_with_a_fixed_order_are_exported_too(way, tmp_path):
         glimpses.run(Settings(smoke=True, evaluate=tmp_path / "moved" / "bundle", out=tmp_path / "evaluation"))
 
 
+@eagerly()
 def test_images_of_a_folder_and_wrong_ones(tmp_path):
     write_images(tmp_path / "images" / "dark", [(i, i, i) for i in range(20)], (30, 20))
     write_images(tmp_path / "images" / "light", [(255 - i, 255, 255) for i in range(20)])

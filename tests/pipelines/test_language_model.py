@@ -13,6 +13,7 @@ from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.training import CheckpointError
 from pipelines import language_model
 from pipelines.language_model import Settings
+from tests.eager import eagerly
 from tests.forking import python
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +113,7 @@ def test_it_goes_on_where_it_stopped(text, tmp_path):
         ),
     ],
 )
+@eagerly()
 def test_other_settings(text, tmp_path, changes):
     metrics = language_model.run(small(text, tmp_path, epochs=1, **changes))
     keras, sequence, stream = metrics["exported_perplexity"].values()

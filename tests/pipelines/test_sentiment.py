@@ -12,6 +12,7 @@ from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import sentiment
 from pipelines.sentiment import Settings
+from tests.eager import eagerly
 from tests.pipelines.interrupted import same, trained
 
 SMALL = {"units": 6, "embedding": 6, "epochs": 1, "valid_count": 12, "test_count": 20}
@@ -33,6 +34,7 @@ def stars(tmp_path_factory):
     return path
 
 
+@eagerly()
 def test_texts_of_a_file_with_vectors_and_weights(stars, tmp_path):
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("".join(f"{word} {i}.5 1 0 0 -1\n" for i, word in enumerate(["great", "awful", "unseen"])))

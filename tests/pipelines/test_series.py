@@ -13,6 +13,7 @@ from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.text import TextError
 from pipelines import series
 from pipelines.series import Settings
+from tests.eager import eagerly
 from tests.pipelines.interrupted import best_weights, same, trained
 
 SMALL = {"units": 4, "window": 8, "horizon": 4, "epochs": 1, "valid_fraction": 0.2}
@@ -33,6 +34,7 @@ def shops(tmp_path_factory):
     return path
 
 
+@eagerly()
 def test_series_of_a_file_with_covariates(shops, tmp_path):
     settings = Settings(
         data=shops, target="sold", time="day", series="shop", covariates="rain", season=7, out=tmp_path,
@@ -52,7 +54,7 @@ def test_series_of_a_file_with_covariates(shops, tmp_path):
     )
 
 
-def test_push_todays_value_get_tomorrows(smoke_run, tmp_path):
+def test_push_todays_value_get_tomorrows(smoke_run):
     """The bundle as the server reads it: one input, a forecast and the bounds of its interval, of the same shape."""
     folder, s, metrics = smoke_run("series")
     bundle = rk.runtime.load(folder / "bundle")
@@ -65,11 +67,16 @@ def test_push_todays_value_get_tomorrows(smoke_run, tmp_path):
     truth, found = split.series.values[split.test_begin :], np.array([f["forecast"].item() for f in forecasts])
     error = np.mean((truth - found[split.test_begin - 1 :]) ** 2)
     assert error == pytest.approx(metrics["one step ahead"]["RNN"]["squared error"], rel=1e-4)
-    again = series.run(Settings(evaluate=folder, out=tmp_path / "again"))
-    assert again["one step ahead"] == metrics["one step ahead"]
     names = {path.name for path in (folder / "report").iterdir()}
     pictures = {"next.png", "ahead.png", "growth.png", "coverage.png", "series.png", "curves.png"}
     assert names == {"index.html", "metrics.json", *pictures}
+
+
+@pytest.mark.study  # test_sentiment.py has such a judgement in the quick tests
+def test_a_run_is_judged_as_it_was(smoke_run, tmp_path):
+    folder, _, metrics = smoke_run("series")
+    again = series.run(Settings(evaluate=folder, out=tmp_path / "again"))
+    assert again["one step ahead"] == metrics["one step ahead"]
 
 
 @pytest.mark.study  # test_faults.py has one such run in the quick tests

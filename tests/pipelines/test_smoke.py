@@ -9,6 +9,7 @@ import keras_rnnkit as rk
 from keras_rnnkit.cli.training import load_pipeline, pipeline_names
 from keras_rnnkit.settings import SettingsError
 from tests.covering import studied
+from tests.pipelines.conftest import EAGER
 
 
 @pytest.mark.parametrize("name", pipeline_names())
@@ -20,6 +21,15 @@ def test_every_stage_of_every_pipeline(name, smoke_run):
     assert names <= {path.name for path in folder.iterdir()}
     assert (folder / "report" / "index.html").read_text(encoding="utf-8").count("data:image/png") >= 2
     assert rk.runtime.load(folder / "bundle")
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("name", sorted(EAGER))
+def test_a_training_in_a_graph(name, tmp_path):
+    """The fixture `smoke_run` runs these pipelines eagerly."""
+    pipeline = load_pipeline(name)
+    pipeline.run(pipeline.Settings(smoke=True, out=tmp_path))
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["status"] == "complete"
 
 
 def numbers(values, path=()):

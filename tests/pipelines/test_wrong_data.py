@@ -44,6 +44,57 @@ def test_a_file_that_cannot_be_read(name, kind, tmp_path):
     refused(name, *EVERYWHERE[kind], tmp_path)
 
 
+FILES = {
+    "words": (r"a file is expected. Give a file with one word per line", {}),
+    "translation": (r"a file is expected. Each line must have a source, a tab and a target", {}),
+    "series": (r"a file is expected. Give a .csv or .tsv file .*", {"target": "y"}),
+    "sentiment": (r"a file is expected. Give a .csv or .tsv file .*", {"text": "x", "label": "y"}),
+}
+FOLDERS = {
+    "drawing": r"a folder of images is expected. Put the images of each label",
+    "glimpses": r"a folder of images is expected. Put the images of each label",
+    "frames": r"a folder of clips is expected. Put clips",
+}
+EMPTY_FOLDERS = {
+    "language_model": r"must have files for training and validation, such as train.txt.*It has: nothing",
+    "drawing": "has no folders with images. Put the images of each label",
+    "glimpses": "has no folders with images. Put the images of each label",
+    "frames": "has no clips. Put clips",
+}
+
+
+@pytest.mark.parametrize("name", [*FILES, *EMPTY_FOLDERS])
+def test_a_folder_without_what_is_expected(name, tmp_path):
+    pipeline = load_pipeline(name)
+    sentence, columns = FILES.get(name, (EMPTY_FOLDERS.get(name), {}))
+    (tmp_path / "data").mkdir()
+    with pytest.raises(TextError, match=rf"data' (is a folder, and )?{sentence}"):
+        pipeline.run(pipeline.Settings(data=tmp_path / "data", out=tmp_path / "out", **columns))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_file_in_the_place_of_a_folder(name, tmp_path):
+    pipeline = load_pipeline(name)
+    (tmp_path / "data.txt").write_bytes(bytes(range(256)))
+    with pytest.raises(TextError, match=f"data.txt' is a file, and {FOLDERS[name]}"):
+        pipeline.run(pipeline.Settings(data=tmp_path / "data.txt", out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_captions_and_images_that_have_changed_places(tmp_path):
+    pipeline = load_pipeline("captioning")
+    file, folder = tmp_path / "captions.tsv", tmp_path / "images"
+    file.write_text("a.png\ta red box\n")
+    folder.mkdir()
+    for images, captions, sentence in (
+        (file, file, "is a file, and a folder of images"),
+        (folder, folder, "a file is"),
+    ):
+        with pytest.raises(TextError, match=sentence):
+            pipeline.run(pipeline.Settings(images=path, captions=path, out=tmp_path / "out"))
+
+
 @pytest.mark.parametrize(("name", "content", "sentence"), OWN)
 def test_a_file_that_does_not_fit(name, content, sentence, tmp_path):
     refused(name, content, sentence, tmp_path)

@@ -18,6 +18,7 @@ from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.training import CheckpointError
+from tests.eager import eagerly
 
 X = np.random.default_rng(0).integers(1, 5, size=(24, 6)).astype("int32")
 
@@ -56,10 +57,10 @@ class SpoilWeights(keras.callbacks.Callback):
 def train(out, *callbacks, data="data", ends=None, **changes):
     """A run of two epochs of six batches. Returns the model with the best weights, and the logs."""
     settings = Settings(**{"out": out, "epochs": 2, "units": 4, "dropout": 0.5, "patience": 0, **changes})
-    with Run(settings, "test") as run:
+    with eagerly(), Run(settings, "test") as run:
         run.begin("24 rows", data)
         # Without a recurrent layer, which would take most of the time: what is tested here does not look at the model.
-        layers = [keras.layers.Embedding(5, 3), keras.layers.Dropout(0.3, seed=1), keras.layers.Dense(4, "tanh")]
+        layers = [keras.layers.Embedding(5, 4), keras.layers.Dropout(0.3, seed=1)]
         model = keras.Sequential([keras.Input((None,), dtype="int32"), *layers, keras.layers.Dense(5)])
         rows, loss = Rows(X, X, 4), rk.training.NextToken()
         history = run.fit(

@@ -16,31 +16,18 @@ from keras_rnnkit.runs.folder import RunFolder
 from keras_rnnkit.runs.log import read_log
 from keras_rnnkit.runs.samples import continuation
 from keras_rnnkit.settings import SettingsError
-from pipelines import words
-from pipelines.words import Settings
 from tests.pipelines.interrupted import best_weights, same
 from tests.pipelines.interrupted import trained as trained_weights
-
-LIST = [a + b + c for a in "bdgkt" for b in "aeiou" for c in ("ba", "de", "ko")]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("lists") / "words.txt"
-    path.write_text("\n".join(LIST))
-    return path
-
-
-def small(data, out, **changes):
-    return Settings(**{"data": data, "out": out, "units": 8, "embedding": 4, "epochs": 2, "count": 5, **changes})
+from tests.runs import letters
+from tests.runs.letters import Settings
 
 
 @pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
+def trained(tmp_path_factory):
     """(folder, metrics, what was printed) of a run that was profiled, and wrote samples after every batch."""
-    out, printed = tmp_path_factory.mktemp("runs") / "words", io.StringIO()
+    out, printed = tmp_path_factory.mktemp("runs") / "letters", io.StringIO()
     with contextlib.redirect_stdout(printed):
-        metrics = words.run(small(data, out, profile=True, sample_every=1e-9))
+        metrics = letters.run(Settings(out=out, units=9, profile=True, sample_every=1e-9))
     return out, metrics, printed.getvalue()
 
 
@@ -53,18 +40,18 @@ def content(folder):
 def test_a_run_is_judged_with_its_own_settings_and_stays_as_it_was(trained, inner, tmp_path):
     folder, metrics, _ = trained
     before = content(folder)
-    again = words.run(Settings(evaluate=folder / inner, out=tmp_path))
+    again = letters.run(Settings(evaluate=folder / inner, out=tmp_path))
     assert (again["perplexity"], again["held_out"]) == (metrics["perplexity"], metrics["held_out"])
     assert content(folder) == before and not list(tmp_path.glob("*.ckpt")) and not list(tmp_path.glob("best*"))
     record = json.loads((tmp_path / "run.json").read_text())
-    assert record["evaluates"] == str(folder) and record["settings"]["units"] == 8
+    assert record["evaluates"] == str(folder) and record["settings"]["units"] == 9
     assert f"evaluation of {folder}" in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_a_run_is_judged_on_other_data(trained, tmp_path):
     other = tmp_path / "other.txt"
-    other.write_text("\n".join(word[::-1] for word in LIST))
-    again = words.run(Settings(evaluate=trained[0], data=other, out=tmp_path / "out"))
+    other.write_text("\n".join(word[::-1] for word in letters.WORDS))
+    again = letters.run(Settings(evaluate=trained[0], data=other, out=tmp_path / "out"))
     assert again["perplexity"] > trained[1]["perplexity"]
 
 
@@ -74,15 +61,15 @@ def test_what_cannot_be_judged(trained, tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(SettingsError, match="a bundle outside of the folder of its run"):
         Settings(evaluate=tmp_path)
-    RunFolder(tmp_path / "untrained").write_record({"format": 1, "pipeline": "words", "run": "a", "settings": {}})
+    RunFolder(tmp_path / "untrained").write_record({"format": 1, "pipeline": "letters", "run": "a", "settings": {}})
     with pytest.raises(SettingsError, match="--evaluate must be the folder of a run that was trained"):
-        words.run(Settings(evaluate=tmp_path / "untrained", out=tmp_path / "out"))
+        letters.run(Settings(evaluate=tmp_path / "untrained", out=tmp_path / "out"))
     with pytest.raises(SettingsError, match="--evaluate does not train, so --resume cannot go with it"):
         Settings(evaluate=trained[0], resume=True)
-    with pytest.raises(SettingsError, match="holds a run of words"):
-        words.run(Settings(evaluate=trained[0], out=trained[0]))
+    with pytest.raises(SettingsError, match="holds a run of letters"):
+        letters.run(Settings(evaluate=trained[0], out=trained[0]))
     with pytest.raises(RunError, match="The weights in .* are of another model"):
-        words.run(Settings(evaluate=trained[0], units=9, out=tmp_path / "out"))
+        letters.run(Settings(evaluate=trained[0], units=10, out=tmp_path / "out"))
     with pytest.raises(RunError, match="The log .* cannot be read"):
         read_log(tmp_path / "log.csv")
 
@@ -92,18 +79,18 @@ def test_the_report_of_an_evaluation_goes_beside_those_of_the_run(trained):
     assert Settings(evaluate=trained[0], out="elsewhere").out == "elsewhere"
 
 
-def test_the_learning_rate_is_searched_beside_a_trained_run(trained, data, tmp_path):
-    folder = shutil.copytree(trained[0], tmp_path / "words")
+def test_the_learning_rate_is_searched_beside_a_trained_run(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "letters")
     before = content(folder)
-    assert words.run(small(data, folder, find_rate=True)) is None
+    assert letters.run(Settings(out=folder, find_rate=True)) is None
     after = content(folder)
     assert {path: after[path] for path in before} == before
     record = json.loads((folder / "find_rate" / "run.json").read_text())
-    assert record["status"] == "complete" and record["pipeline"] == "words"
+    assert record["status"] == "complete" and record["pipeline"] == "letters"
     names = {path.name for path in (folder / "find_rate" / "report").iterdir()}
     assert names == {"index.html", "learning_rate.png"}
     with pytest.raises(SettingsError, match="--find-rate does not train, so --profile cannot go with it"):
-        small(data, folder, find_rate=True, profile=True)
+        Settings(out=folder, find_rate=True, profile=True)
     RunFolder(folder).clear()
     assert not (folder / "find_rate").exists()
 
@@ -117,19 +104,19 @@ def test_the_report_says_where_the_time_of_training_went(trained):
     assert list((folder / "profile").rglob("*.xplane.pb"))
 
 
-def test_samples_and_a_profile_on_the_way_change_nothing(trained, data, tmp_path):
-    without = trained_weights(words, small(data, tmp_path))
+def test_samples_and_a_profile_on_the_way_change_nothing(trained, tmp_path):
+    without = trained_weights(letters, Settings(out=tmp_path, units=9))
     text = (trained[0] / "samples.txt").read_text()
-    assert len(re.findall(r"epoch \d, batch \d+:", text)) == 6 and not (tmp_path / "samples.txt").exists()
+    assert len(re.findall(r"epoch \d, batch \d+:", text)) == 4 and not (tmp_path / "samples.txt").exists()
     assert same(best_weights(trained[0]), without)
 
 
-def test_a_sample_that_fails_does_not_end_the_training(data, tmp_path, capsys, monkeypatch):
+def test_a_sample_that_fails_does_not_end_the_training(tmp_path, capsys, monkeypatch):
     def fail(*arguments, **options):
         raise ValueError("no sample")
 
     monkeypatch.setattr("keras_rnnkit.runs.samples.continuation", fail)
-    trained_weights(words, small(data, tmp_path, sample_every=1e-9, epochs=1))
+    trained_weights(letters, Settings(out=tmp_path, sample_every=1e-9, epochs=1))
     assert capsys.readouterr().out.count("No more samples: writing one failed (ValueError('no sample')).") == 1
 
 

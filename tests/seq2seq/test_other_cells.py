@@ -24,7 +24,7 @@ def model_of(name):
 @pytest.mark.parametrize("name", CELLS)
 def test_they_learn(name):
     model = model_of(name)
-    model.compile("adam", rk.training.NextToken(ignore=0))
+    model.compile("adam", rk.training.NextToken(ignore=0), run_eagerly=True)
     before = [np.array(v) for v in model.trainable_variables]
     model.fit((SOURCE, BEFORE), AFTER, verbose=0)
     moved = [np.any(np.array(v) != old) for v, old in zip(model.trainable_variables, before, strict=True)]

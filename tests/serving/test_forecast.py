@@ -25,7 +25,7 @@ def walks(tmp_path_factory):
         model = keras.Model(x, {key: keras.layers.Dense(1, name=key)(joined) for key in offsets})
         for key, offset in offsets.items():
             model.get_layer(key).set_weights([np.array([[1.0], [0.0], [0.0]]), np.array([offset])])
-        rk.export_bundle(model, folder / name, saved_model=False)
+        rk.export_bundle(model, folder / name, modes=["stream"], saved_model=False, verify=False)
     keras.backend.clear_session()
     return folder
 

@@ -10,15 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    schemathesis = pytest.importorskip("schemathesis", reason="Needs schemathesis: pip install 'keras-rnnkit[test]'")
-
 from keras_rnnkit.serving import Settings
 from keras_rnnkit.serving.http.openapi import specification
 
 
-def described():
+def described() -> dict:
     """The specification, with models' names filled in: random names would all be 404."""
     found = specification(Settings(folder=Path()))
     for path in list(found["paths"]):
@@ -26,16 +22,46 @@ def described():
         for name in ("series", "writer") if "{model}" in path else ("",):
             own = {method: {k: v for k, v in known.items() if k != "parameters"} for method, known in methods.items()}
             found["paths"][path.replace("{model}", name)] = own
-    return schemathesis.openapi.from_dict(found)
+    return found
 
 
-@described().parametrize()
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-def test_what_the_description_allows_and_what_it_does_not(case, address):
-    response = case.call(base_url=f"http://{address}")
-    assert response.status_code < 500, response.text
-    if response.status_code >= 400:
-        assert isinstance(json.loads(response.content)["error"], str)
+SPECIFICATION = described()
+OPERATIONS = [
+    (kind, method, path)
+    for path, methods in SPECIFICATION["paths"].items()
+    for method, operation in methods.items()
+    for kind in ("allowed", *(["not allowed"] if "requestBody" in operation else []))
+]
+"""Without a body there is nothing that is not allowed."""
+
+
+@pytest.fixture(scope="module")
+def schema():
+    """The specification as schemathesis reads it, imported here because that costs every process of the tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        schemathesis = pytest.importorskip(
+            "schemathesis", reason="Needs schemathesis: pip install 'keras-rnnkit[test]'"
+        )
+        return schemathesis.openapi.from_dict(SPECIFICATION)
+
+
+@pytest.mark.parametrize("examples", [6, pytest.param(60, marks=pytest.mark.study)])
+@pytest.mark.parametrize(("kind", "method", "path"), OPERATIONS)
+def test_what_the_description_allows_and_what_it_does_not(kind, method, path, examples, schema, address):
+    from schemathesis import GenerationMode
+
+    mode = {"allowed": GenerationMode.POSITIVE, "not allowed": GenerationMode.NEGATIVE}[kind]
+
+    @given(case=schema[path][method].as_strategy(generation_mode=mode))
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    def answered(case):
+        response = case.call(base_url=f"http://{address}")
+        assert response.status_code < 500, response.text
+        if response.status_code >= 400:
+            assert isinstance(json.loads(response.content)["error"], str)
+
+    answered()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A bundle that translates, behind the server: arrays, text, the page's heatmap."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import httpx
@@ -10,25 +11,12 @@ import pytest
 import keras_rnnkit as rk
 from tests.serving.conftest import running
 
-RESERVED = ["<pad>", "<unk>", "<bos>", "<eos>"]
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(view_bundles, tmp_path_factory):
     """(a folder with the bundle "translator")."""
-    import keras
-
-    source, target = (rk.text.Vocabulary.of(letters, reserved=RESERVED) for letters in ("abcdef", "uvwxyz"))
-    encoder = rk.Encoder(rk.Bidirectional(rk.GRU(6)), len(source), 4)
-    model = rk.Seq2Seq(encoder, rk.Decoder(rk.GRU(6), len(target), 4, attention=rk.attention.General()), limit=12)
-    model((np.full((1, 2), 4), np.full((1, 2), 4)))
-    rng = np.random.default_rng(3)
-    for weight in model.trainable_weights:
-        weight.assign(rng.normal(size=tuple(weight.shape)) * 0.7)
-    model.decoder.score.bias.assign(np.where(np.arange(len(target)) < 4, -9.0, 0.0))  # it never ends, and says letters
     folder = tmp_path_factory.mktemp("served")
-    rk.export_bundle(model, folder / "translator", vocabulary=(source, target), saved_model=False)
-    keras.backend.clear_session()
+    shutil.copytree(view_bundles / "translator", folder / "translator")
     return folder
 
 

@@ -15,7 +15,7 @@ Y = X[:, 0, :1]
 
 def compiled(*layers, x=X, stateful=False):
     model = keras.Sequential([keras.Input((None, 3), batch_size=6 if stateful else None), *layers])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     return model
 
 

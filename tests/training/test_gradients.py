@@ -8,6 +8,7 @@ import keras_rnnkit as rk
 from keras_rnnkit import keras_internals, training
 from keras_rnnkit.training.gradients import counters_of
 from keras_rnnkit.training.optimizers import applied
+from tests.covering import studied
 from tests.forking import python
 
 L = keras.layers
@@ -124,12 +125,12 @@ print(type(model.optimizer).__name__, "keras_rnnkit" in sys.modules)
 """
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@studied("policy", ["float32", "mixed_float16"], ["mixed_float16"])
 def test_the_state_of_an_extended_optimizer_is_saved(policy, float32_after, tmp_path, rng):
     """In a .keras file, which Keras alone loads in a new process: iterations, moments, averages and the loss scale."""
     keras.config.set_dtype_policy(policy)
     model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
-    model.compile(extended(keras.optimizers.Adam(0.01)), "mse")
+    model.compile(extended(keras.optimizers.Adam(0.01)), "mse", run_eagerly=True)
     model.optimizer.initial_scale = 1.0  # otherwise the first step overflows
     model.fit(rng.normal(size=(8, 3)), rng.normal(size=(8, 2)), 4, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -158,7 +159,7 @@ def test_states_fit_keras_own_optimizer_both_ways(way, tmp_path, rng):
 
     def model_of(optimizer):
         model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
-        model.compile(optimizer, "mse")
+        model.compile(optimizer, "mse", run_eagerly=True)
         model.fit(x, y, 4, verbose=0)
         return model
 

@@ -1,10 +1,13 @@
 """Padding counts neither in the loss nor in the metrics."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 
 from keras_rnnkit import training
+from tests.covering import studied
 
 L = keras.layers
 
@@ -40,8 +43,11 @@ def test_an_ignored_target_need_not_be_a_token(rng):
     assert float(metric.result()) == float(other.result())
 
 
-@pytest.mark.parametrize("policy", ["float32", "bfloat16"])
-@pytest.mark.parametrize("jit", [False, True])
+@studied(
+    "policy, jit",
+    itertools.product(["float32", "bfloat16"], [False, True]),
+    [("float32", True), ("bfloat16", False)],
+)
 def test_the_metrics_of_a_model_leave_out_what_its_loss_ignores(policy, jit, rng):
     """Metrics that were told nothing, one of Keras among them, in training and in validation."""
     if keras.backend.backend() == "jax":

@@ -52,6 +52,7 @@ def dtype_policy():
 
 
 def model_of(policy="float32", **compile_arguments):
+    """Trained eagerly, which takes a third of the time, unless several steps make one execution."""
     keras.utils.set_random_seed(7)
     keras.config.set_dtype_policy(policy)
     layer = rk.GRU(
@@ -61,6 +62,7 @@ def model_of(policy="float32", **compile_arguments):
     model = keras.Sequential([keras.Input((None,), batch_size=B, dtype="int32"), *layers])
     optimizer = training.watched(keras.optimizers.Adam(1e-2, global_clipnorm=0.05))
     metrics = [training.Perplexity()]
+    compile_arguments = compile_arguments or {"run_eagerly": True}
     model.compile(training.averaging(optimizer, 0.9), training.NextToken(), metrics=metrics, **compile_arguments)
     return model
 
@@ -137,8 +139,9 @@ def test_with_four_steps_in_an_execution(tmp_path):
 @pytest.mark.parametrize("policy", ["bfloat16", pytest.param("mixed_float16", marks=pytest.mark.study)])
 def test_in_half_precision(policy, tmp_path):
     """bfloat16 weights and states, and an optimizer that Keras wraps."""
-    expected = run(tmp_path / "whole.ckpt", policy=policy, epochs=2)
-    resumed = run(tmp_path / "a.ckpt", IN_TRAINING, policy=policy, epochs=2)
+    arguments = {"policy": policy, "epochs": 2, "run_eagerly": True}
+    expected = run(tmp_path / "whole.ckpt", **arguments)
+    resumed = run(tmp_path / "a.ckpt", IN_TRAINING, **arguments)
     assert len(expected[0]) == 2 and all(row["gradient_norm"] > 0 for row in expected[0])
     assert resumed[0] == expected[0]
     for value, other in zip(resumed[1], expected[1], strict=True):
@@ -172,7 +175,7 @@ def test_a_checkpoint_has_the_weights_and_not_their_averages(names, tmp_path, rn
 
     def compiled():
         model = keras.Sequential([keras.Input((2,)), L.Dense(1)])
-        model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+        model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse", run_eagerly=True)
         return model
 
     model, latest = compiled(), []

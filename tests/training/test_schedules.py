@@ -14,7 +14,7 @@ DATA = {"x": np.ones((4, 1)), "y": np.ones((4, 1)), "batch_size": 4, "verbose": 
 def model_of(rate):
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.Input((1,)), L.Dense(1)])
-    model.compile(keras.optimizers.SGD(rate), "mse")
+    model.compile(keras.optimizers.SGD(rate), "mse", run_eagerly=True)
     return model
 
 

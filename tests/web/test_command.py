@@ -1,5 +1,6 @@
 """`rnnkit web` without a browser: what it writes, and what it refuses."""
 
+import errno
 import json
 import re
 import shutil
@@ -59,6 +60,62 @@ def test_what_it_refuses(run_folder, tmp_path):
     assert done.exit_code == 1 and "int4" in done.output
     done = web(tmp_path, tmp_path / "site")
     assert done.exit_code == 1 and not (tmp_path / "site").exists()
+    done = web(run_folder, tmp_path / "no" / "site")
+    assert done.exit_code == 1 and "There is no folder" in done.output
+    (tmp_path / "page.html").write_text("mine")
+    done = web(run_folder, tmp_path / "page.html")
+    assert done.exit_code == 1 and "The path names a file." in done.output
+    assert (tmp_path / "page.html").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(run_folder, tmp_path, monkeypatch):
+    """Such as on a disk that is full in the middle: nothing is there afterwards."""
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    done = web(run_folder, tmp_path / "site")
+    assert done.exit_code == 1 and "The page could not be written: No space left on device" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def renamed(run_folder, name):
+    return shutil.copytree(run_folder / "bundle", run_folder.parents[1] / "named" / name, dirs_exist_ok=True)
+
+
+@pytest.mark.parametrize("name", ["to be", "50%", "a?b", "a#b", "näh maschine"])
+def test_a_name_that_cannot_be_part_of_an_address(run_folder, tmp_path, name):
+    done = web(renamed(run_folder, name), tmp_path / "site")
+    assert done.exit_code == 1 and f"The name {name!r} of a bundle cannot be part of an address." in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_bundles_of_one_name(run_folder, tmp_path):
+    other = shutil.copytree(run_folder, tmp_path / "other/tiny")
+    done = web(run_folder, other, tmp_path / "site")
+    assert done.exit_code == 1 and "The name 'tiny' of a bundle is there twice." in done.output
+
+
+def test_a_bundle_that_is_named_from_inside(run_folder, tmp_path):
+    """The name of `tiny/bundle/sub/..` is that of the run; it never is "..", which would leave the page."""
+    (run_folder / "sub").mkdir(exist_ok=True)
+    done = web(run_folder / "sub" / "..", tmp_path / "site")
+    assert done.exit_code == 0, done.output
+    assert [path.name for path in (tmp_path / "site/models").iterdir()] == ["tiny"]
+
+
+def test_an_npm_folder_of_another_package_or_version(run_folder, tmp_path):
+    (tmp_path / "ort/dist").mkdir(parents=True)
+    (tmp_path / "ort/dist" / onnxruntime.MODULE).write_text("// without the files beside it")
+    done = web(run_folder, tmp_path / "site", "--ort", tmp_path / "ort")
+    assert done.exit_code == 1 and f"it has no {onnxruntime.LOADER!r}" in done.output
+    for name in onnxruntime.FILES:
+        (tmp_path / "ort/dist" / name).write_text("// another version")
+    (tmp_path / "ort/package.json").write_text('{"name": "onnxruntime-web", "version": "1.20.0"}')
+    done = web(run_folder, tmp_path / "site", "--ort", tmp_path / "ort")
+    assert done.exit_code == 0
+    assert f"has onnxruntime-web 1.20.0; pages were tested with {onnxruntime.VERSION}." in done.output
 
 
 @pytest.mark.skipif(

@@ -1,59 +1,19 @@
 """The checks of the JavaScript runtime in Chromium, from a plain web server, and its memory over many steps."""
 
-import shutil
-
 import pytest
 
-from keras_rnnkit.web import onnxruntime
-from keras_rnnkit.web.site import HERE
-from tests.serving.page.browser import browsing, require_browser
-from tests.serving.page.static_pages import ORT, needs_onnxruntime, serving
+from tests.serving.page.browser import require_browser
+from tests.serving.page.static_pages import needs_onnxruntime
+from tests.web.checks_page import answer, checks_page
 
 pytestmark = needs_onnxruntime
-
-BEGIN = """
-globalThis.memories = [];
-const { Memory } = WebAssembly;
-WebAssembly.Memory = class extends Memory { constructor(size) { super(size); globalThis.memories.push(this); } };
-globalThis.begin = async () => {
-  const ort = await import("/ort/ort.wasm.min.mjs");
-  ort.env.wasm.numThreads = 1;
-  ort.env.logLevel = "error";
-  const api = await import("/rnnkit/rnnkit.js");
-  const cases = await (await fetch("/cases.json")).json();
-  return { cases, api, open: (name, options) => api.load(`/${name}/`, { ort, ...options }) };
-};
-"""
 
 
 @pytest.fixture(scope="module")
 def page(recorded, tmp_path_factory):
-    """An empty page beside the runtime, the cases and their bundles."""
     require_browser()
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "index.html").write_text("<!doctype html><title>Checks</title><link rel=icon href=data:,><main></main>")
-    shutil.copytree(HERE / "runtime", folder / "rnnkit/runtime")
-    shutil.copy(HERE / "rnnkit.js", folder / "rnnkit")
-    shutil.copy(HERE.parents[1] / "tests/web/checks.mjs", folder)
-    shutil.copytree(recorded.parent, folder, dirs_exist_ok=True)
-    (folder / "ort").mkdir()
-    for path, file in onnxruntime.in_the_folder(ORT):
-        shutil.copy(path, folder / file.address)
-    with serving(folder) as address, browsing(address, tmp_path_factory.mktemp("profile")) as page:
-        page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": BEGIN})
-        page.driver.set_script_timeout(120)
-        page.open()
+    with checks_page(recorded, "checks.mjs", tmp_path_factory) as page:
         yield page
-
-
-def answer(page, code: str):
-    """What asynchronous code returns; a failure with its error."""
-    answer = page.driver.execute_async_script(
-        "const done = arguments[0];"
-        f"(async () => {{ {code} }})().then((value) => done({{ value }}), (error) => done({{ error: String(error) }}))"
-    )
-    assert "error" not in answer, answer
-    return answer["value"]
 
 
 def test_every_check_in_the_browser(page):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,7 @@ def compared(
     expected: Runs,
     actual: Runs,
     tolerance: float,
-    moved: Callable[[], list[Runs]] | None = None,
+    moved: Callable[[], Iterable[Runs]] | None = None,
     cap: float = NOISE_CAP,
     shared_scale: bool = False,
 ) -> Comparison:
@@ -61,7 +61,8 @@ def compared(
         else:    |actual - expected| <= tolerance * range + 32 * noise,  at most cap * range
 
     moved: runs Keras again, several times, with weights and inputs moved by one unit in the last place; the noise of a
-    column is the largest change. It is called only where the strict rule fails. NaN and infinities are equal to
+    column is the largest change. Only as many runs are made as it takes, none where the strict rule holds or the
+    error is larger than any noise allows. NaN and infinities are equal to
     themselves in the same place and to nothing else; whole numbers and truth values must be equal.
 
     shared_scale: the scale of every column is the widest range of the output's columns.
@@ -80,16 +81,20 @@ def compared(
 
 
 class MovedRuns:
-    """The runs with moved weights and inputs, made when they are first asked for."""
+    """The runs with moved weights and inputs, each made when it is first asked for."""
 
-    def __init__(self, moved: Callable[[], list[Runs]] | None, cap: float):
+    def __init__(self, moved: Callable[[], Iterable[Runs]] | None, cap: float):
         self.moved, self.cap = moved, cap
-        self.runs: list[Runs] | None = None
+        self.runs: list[Runs] = []
+        self.rest: Iterator[Runs] | None = None
 
-    def __call__(self) -> list[Runs]:
-        if self.runs is None:
-            self.runs = self.moved() if self.moved else []
-        return self.runs
+    def __iter__(self) -> Iterator[Runs]:
+        yield from self.runs
+        if self.rest is None:
+            self.rest = iter(self.moved() if self.moved else ())
+        for run in self.rest:
+            self.runs.append(run)
+            yield run
 
 
 def compared_column(
@@ -100,8 +105,7 @@ def compared_column(
         return compared_whole_numbers(name, columns, moved_runs, comparison)
     scale = columns.range
     if not columns.within(tolerance * scale):
-        noise = columns.noise([[run[name] for run in runs] for runs in moved_runs()])
-        allowed = columns.allowed(tolerance, noise, moved_runs.cap)
+        allowed = allowed_for_noise(name, columns, tolerance, moved_runs)
         scale = allowed / tolerance if tolerance else allowed
         comparison.noisy.append(name)
     comparison.errors[name] = columns.in_proportion(scale)
@@ -111,12 +115,26 @@ def compared_column(
     return columns.sentence(tolerance)
 
 
+def allowed_for_noise(name: str, columns: Columns, tolerance: float, moved_runs: MovedRuns) -> np.ndarray:
+    """The largest error of each column that its noise explains, of as few runs as explain the errors that there are."""
+    noise = columns.noise([])
+    allowed = columns.allowed(tolerance, noise, moved_runs.cap)
+    if columns.within(allowed) or not columns.within(columns.most(tolerance, moved_runs.cap)):
+        return allowed
+    for runs in moved_runs:
+        noise = np.maximum(noise, columns.noise([[run[name] for run in runs]]))
+        allowed = columns.allowed(tolerance, noise, moved_runs.cap)
+        if columns.within(allowed):
+            break
+    return allowed
+
+
 def compared_whole_numbers(name: str, columns: Columns, moved_runs: MovedRuns, comparison: Comparison) -> str | None:
     differing = columns.expected != columns.actual
     comparison.errors[name] = 0.0
     if not differing.any():
         return None
-    for runs in moved_runs():
+    for runs in moved_runs:
         differing &= Columns([run[name] for run in runs], []).expected == columns.expected
     if not differing.any():
         comparison.ties.append(name)
@@ -183,10 +201,13 @@ class Columns:
         return np.max([last_place, *(np.max(c, axis=0, initial=0.0, where=self.finite) for c in changes)], axis=0)
 
     def allowed(self, tolerance: float, noise: np.ndarray, cap: float) -> np.ndarray:
-        factor = NOISE_FACTOR * min(1.0, tolerance / STRICTEST)
-        last_places = factor / 8 * self.eps * np.max(np.abs(self.expected), axis=0, initial=0.0, where=self.finite)
-        largest = np.maximum(max(cap, tolerance) * self.range, last_places)
-        return np.minimum(tolerance * self.range + factor * np.nan_to_num(noise, posinf=0.0), largest)
+        explained = factor_of_noise(tolerance) * np.nan_to_num(noise, posinf=0.0)
+        return np.minimum(tolerance * self.range + explained, self.most(tolerance, cap))
+
+    def most(self, tolerance: float, cap: float) -> np.ndarray:
+        """What is allowed however large the noise is."""
+        last_place = self.eps * np.max(np.abs(self.expected), axis=0, initial=0.0, where=self.finite)
+        return np.maximum(max(cap, tolerance) * self.range, factor_of_noise(tolerance) / 8 * last_place)
 
     def in_proportion(self, scale: np.ndarray) -> float:
         """The largest error in proportion to its column's scale."""
@@ -205,6 +226,10 @@ class Columns:
             f"differs from Keras' by {self.error[row, column]:.3g}{where}, {share[row, column]:.3g} of the range of "
             f"{self.range[column]:.3g} that its values have; allowed are {tolerance:g}"
         )
+
+
+def factor_of_noise(tolerance: float) -> float:
+    return NOISE_FACTOR * min(1.0, tolerance / STRICTEST)
 
 
 def epsilon(dtype) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -44,14 +45,11 @@ class FileCheck:
     def outputs(self) -> Comparison:
         trial = self.trial
         actual = trial.computed(trial.opened(self.content).run, trial.expected())
-        comparison = compared(trial.expected(), actual, self.tolerance, self.moved)
+        comparison = compared(trial.expected(), actual, self.tolerance, self.trial.moved_runs)
         self.accept(comparison, "its output")
         if has_users_code(self.graph.model_call.model):
             self.accept(self.in_a_graph(actual), "as Keras computes inside a tf.function, its output")
         return comparison
-
-    def moved(self) -> list[Runs]:
-        return [self.trial.shifted(Shift(seed)) for seed in range(DRAWS)]
 
     def in_a_graph(self, actual: Runs) -> Comparison:
         """Code of the user's own may compute something else inside a `tf.function`, where `predict` calls it."""
@@ -59,7 +57,7 @@ class FileCheck:
             expected = [self.trial.keras_in_a_graph(i) for i in range(len(self.trial))]
         except Exception:  # a model that runs eagerly only
             return Comparison()
-        return compared(expected, actual, self.tolerance, self.moved)
+        return compared(expected, actual, self.tolerance, self.trial.moved_runs)
 
     def layers(self) -> Comparison:
         """The outputs of the recurrent layers on the first sample."""
@@ -74,7 +72,7 @@ class FileCheck:
         expected = in_keras(None)
         actual = self.trial.joined(0, parts, expected)
         comparison = compared(
-            [expected], [actual], self.tolerance, lambda: [[in_keras(Shift(seed))] for seed in range(DRAWS)]
+            [expected], [actual], self.tolerance, lambda: ([in_keras(Shift(seed))] for seed in range(DRAWS))
         )
         self.accept(comparison, "the output of its layer")
         return comparison
@@ -122,11 +120,7 @@ def check_16_bits(run: Run, trial: Trial, dtypes: set[str]) -> None:
     expected = [only_floats(run) for run in trial.shifted(None)]
     actual = trial.computed(run, expected)
     expected = [without_overflow(a, b) for a, b in zip(expected, actual, strict=True)]
-
-    def moved() -> list[Runs]:
-        return [trial.shifted(Shift(seed, eps)) for seed in range(DRAWS)]
-
-    comparison = compared(expected, actual, 32 * eps, moved, NOISE_CAP_16_BITS)
+    comparison = compared(expected, actual, 32 * eps, partial(trial.moved_runs, eps), NOISE_CAP_16_BITS)
     if comparison.failure:
         raise ExportError(
             f"The graph computes in float32 what the model computes in 16 bits, but the output "

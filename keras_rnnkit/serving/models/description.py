@@ -34,6 +34,7 @@ def description(bundle: Bundle) -> dict[str, Any]:
         "states": states_of(stream) if stream is not None else [],
         "source": {"kind": sources["source"], "shape": sources["source_shape"][1:]} if sources else None,
         "example": example_of(bundle),
+        "labels": bundle.labels,
         "layers": layers_of(graphs),
         "size": sum(graph["size"] for graph in graphs.values()),
     }

@@ -16,8 +16,10 @@ const VIEWS = {
   text: TextView, translation: TranslationView, captions: CaptionsView, series: SeriesView, tensors: TensorsView, ...moreViews,
 };
 
+/** @returns {any} the element with that id */
 const at = (id) => document.getElementById(id);
 let models = [];
+/** @type {any} the view of the chosen model */
 let shown = null;
 
 /** Show the model that the address names, or the overview, or the first. What the one before runs is stopped, and its view goes. */

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_rnnkit.cluster import ClusterError
+from keras_rnnkit.data.datasets import untuned
 
 
 def as_dataset(x: Any, y: Any, sample_weight: Any, batch_size: int | None, shuffle: bool, workers: int) -> Any:
@@ -70,7 +71,7 @@ def shards(dataset: Any, first: int, local: int, replicas: int, equal: bool = Fa
     pieces_of_all = dataset.flat_map(pieces)
     if int(count) >= 0:
         pieces_of_all = pieces_of_all.apply(tf.data.experimental.assert_cardinality(count * local))
-    return pieces_of_all.prefetch(2 * local)
+    return untuned(pieces_of_all.prefetch(2 * local))
 
 
 def cut(x: Any, begin: Any, end: Any, replicas: int) -> Any:

@@ -30,7 +30,7 @@ async function* answers(method, parameters, signal) {
   if (broken) throw new Error(broken);
   const call = ++calls;
   const queue = [];
-  let wake = () => {};
+  let wake = (/** @type {any} */ _ = null) => {};
   waiting.set(call, (message) => {
     queue.push(message);
     wake();

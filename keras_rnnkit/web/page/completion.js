@@ -23,7 +23,7 @@ export class Completer {
   constructor(bundle, graph) {
     this.vocabulary = bundle.vocabulary;
     this.graph = graph;
-    [this.input] = graph.inputs;
+    this.input = graph.inputs[0];
     this.reserved = new Set([UNKNOWN, PADDING, BEGIN, END].map((token) => this.vocabulary.number(token)));
     /** What was read so far: after how many tokens, with the states and logits there. */
     this.places = [{ count: 0, states: graph.start(1), logits: null }];

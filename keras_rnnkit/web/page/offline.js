@@ -19,7 +19,7 @@ async function keep() {
   line.textContent += " It can be used without a network.";
 }
 
-/** Until a service worker has kept all files; an error if it could not keep one. */
+/** @returns {Promise<void>} until a service worker has kept all files; an error if it could not keep one */
 function installed(worker) {
   return new Promise((resolve, reject) => {
     const look = () => {

@@ -13,5 +13,5 @@ export const moreViews = { drawing: DrawingView, frames: FramesView, glimpses: G
 /** What the page shows before a model is chosen. */
 export const Overview = Gallery;
 export const isProtected = async () => false;
-export const signIn = async () => {};
+export const signIn = async (_token) => {};
 export const signOut = async () => {};

@@ -24,6 +24,8 @@ const LIMITS = { int8: [-(2 ** 7), 2 ** 7 - 1], int16: [-(2 ** 15), 2 ** 15 - 1]
 const BIG_LIMITS = { int64: [-(2n ** 63n), 2n ** 63n - 1n], uint64: [0n, 2n ** 64n - 1n] };
 const UNSIGNED = { uint8: 2 ** 8 - 1, uint16: 2 ** 16 - 1, uint32: 2 ** 32 - 1 };
 
+/** @returns {boolean} whether a value has places: a list, or a typed array @param {any} value */
+const isList = (value) => Array.isArray(value) || ArrayBuffer.isView(value);
 const isTensor = (value) => Array.isArray(value?.dims) && value.data?.length !== undefined;
 export const sizeOf = (dims) => dims.reduce((product, length) => product * length, 1);
 
@@ -39,7 +41,7 @@ export function asKind(name, value, kind) {
   const data = new KINDS[kind](sizeOf(dims));
   let place = 0;
   const fill = (part) => {
-    if (Array.isArray(part) || ArrayBuffer.isView(part)) for (const item of part) fill(item);
+    if (isList(part)) for (const item of part) fill(item);
     else data[place++] = checkedNumber(name, part, kind);
   };
   fill(isTensor(value) ? value.data : value);
@@ -49,11 +51,10 @@ export function asKind(name, value, kind) {
 function shapeOf(name, value, kind) {
   if (isTensor(value)) return [...value.dims];
   const dims = [];
-  for (let part = value; Array.isArray(part) || ArrayBuffer.isView(part); part = part[0]) dims.push(part.length);
+  for (let part = value; isList(part); part = part[0]) dims.push(part.length);
   const fits = (part, axis) => {
-    const list = Array.isArray(part) || ArrayBuffer.isView(part);
-    if (axis === dims.length) return !list;
-    return list && part.length === dims[axis] && (axis === dims.length - 1 || [...part].every((item) => fits(item, axis + 1)));
+    if (axis === dims.length) return !isList(part);
+    return isList(part) && part.length === dims[axis] && (axis === dims.length - 1 || [...part].every((item) => fits(item, axis + 1)));
   };
   if (!fits(value, 0)) {
     throw new InputError(`The input ${shown(name)} must be an array of ${kind}. Received: rows of different lengths.`);

@@ -15,8 +15,8 @@ import { UNKNOWN, Vocabulary } from "./vocabulary.js";
  * unless their size and sha256 are those of the manifest.
  *
  * @param {string | URL | import("./files.js").Reader} address of the folder, or a function that reads its files
- * @param {object} options
- * @param options.ort the module onnxruntime-web
+ * @param {object} [options]
+ * @param {any} [options.ort] the module onnxruntime-web, which must be given
  * @param {"int8" | "float16" | null} [options.quantized] the graphs with such weights, where the bundle has them
  * @returns {Promise<Bundle>}
  */
@@ -48,6 +48,8 @@ export class Bundle {
     this.vocabulary = vocabulary;
     this.sourceVocabulary = sourceVocabulary;
     this.manifest = files.manifest;
+    /** @type {string[] | null} the names of the labels in the order of their numbers */
+    this.labels = files.manifest.labels;
   }
 
   /** The graph of a mode, opened once. @returns {Promise<Graph>} */
@@ -72,9 +74,9 @@ export class Bundle {
 
   /** Frees the graphs. */
   async release() {
-    const graphs = await Promise.allSettled(this.#opened.values());
+    const opened = [...this.#opened.values()];
     this.#opened.clear();
-    await Promise.all(graphs.filter(({ value }) => value).map(({ value }) => value.release()));
+    await Promise.all(opened.map((opening) => opening.then((graph) => graph.release(), () => {})));
   }
 
   /**

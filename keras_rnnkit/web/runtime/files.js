@@ -79,5 +79,5 @@ function parsed(content, where) {
     const named = [graph?.file, ...Object.values(graph?.quantized ?? {}).map((other) => other?.file)];
     for (const file of named) if (!(file in manifest.files)) refuse(`graphs.${mode} names a file that it does not list`);
   }
-  return { saved_model: null, vocabulary: null, source_vocabulary: null, refused: {}, ...manifest };
+  return { saved_model: null, vocabulary: null, source_vocabulary: null, labels: null, refused: {}, ...manifest };
 }

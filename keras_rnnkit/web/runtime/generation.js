@@ -107,7 +107,7 @@ export class StepLoop {
           "Pass the values of all others by name.",
       );
     }
-    [this.tokens] = names;
+    this.tokens = names[0];
   }
 
   /** {logits, states} after the prompts. Prompts of one length are read together, so each row is what it is alone. */
@@ -149,8 +149,8 @@ export function logitsOf(y) {
 /**
  * Every step of the token loop: `{carry, tokens, states, last}`, with a call of the model between two of them.
  *
- * @param step async (tokens, states) -> {logits, states}
- * @param first {logits, states} after the prompts
+ * @param {(tokens: number[], states: any) => Promise<{logits: any[], states: any}>} step
+ * @param {{logits: any[], states: any}} first what follows the prompts
  */
 export async function* tokenSteps(step, first, strategy, steps, random, end) {
   check(strategy, steps, first.logits[0].length, end);

@@ -49,7 +49,7 @@ const textAt = (message, wanted) => {
 
 /**
  * @param {Uint8Array} content
- * @returns {{facts: object, inputs: object[], outputs: object[], tokenCounts: object}} facts: what the export wrote.
+ * @returns {{facts: any, inputs: any[], defaults: any[], outputs: any[], tokenCounts: Record<string, number>}} facts: what the export wrote.
  *   inputs, outputs: `{name, type, shape}`, of an axis its length, its name or null. Inputs with a default are left out
  *   of `inputs` and listed in `defaults`.
  */

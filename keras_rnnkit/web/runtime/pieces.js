@@ -17,7 +17,7 @@ const LETTERS = (() => {
 const BYTES = new Map(LETTERS.map((letter, byte) => [letter, byte]));
 
 export class Pieces {
-  /** @param {object} tokenizer a tokenizer of that package as JSON */
+  /** @param {{model: any}} tokenizer a tokenizer of that package as JSON */
   constructor({ model }) {
     this.known = model.vocab;
     this.ranks = new Map(model.merges.map((pair, rank) => [(Array.isArray(pair) ? pair.join(" ") : pair), rank]));

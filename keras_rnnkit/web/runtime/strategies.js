@@ -42,8 +42,14 @@ export class Strategy {
     return other;
   }
 
-  /** @returns {number} the next token, from its logits and a number of noise in [0, 1) */
-  pick() {
+  /**
+   * The next token.
+   *
+   * @param {Float32Array} logits
+   * @param {number} noise in [0, 1)
+   * @returns {number}
+   */
+  pick(logits, noise) {
     throw new Error("A strategy must define pick(logits, noise).");
   }
 

@@ -79,7 +79,7 @@ export async function bySteps(encoder, step, source, strategy, steps, seed, fact
     const answer = await scored(tokens, states, memory);
     return { logits: answer.logits, states: { ...answer.states, "": appended(earlier, answer.attention) } };
   };
-  const first = await withAttention([facts.begin], states, memory);
+  const first = await withAttention([facts.begin], /** @type {any} */ (states), memory);
   const random = strategy.needsNoise ? noise(seed, 1, steps) : null;
   const loop = tokenSteps((tokens, states) => withAttention(tokens, states, every), first, strategy, steps, random, facts.end);
   const { carry, tokens, states: last } = await lastOf(loop);

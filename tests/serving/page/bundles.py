@@ -18,7 +18,7 @@ KINDS = {
 """The bundles by name, and the kind of view that each has."""
 
 
-def export_all(folder: Path) -> Path:
+def export_all(folder: Path) -> None:
     """Write all bundles into a folder."""
     import keras
 
@@ -26,7 +26,6 @@ def export_all(folder: Path) -> Path:
     for export in (export_writer, export_waves, export_tides, export_faults, export_translator, export_captioner):
         export(folder, random)
         keras.backend.clear_session()
-    return folder
 
 
 def set_weights(model, random) -> None:
@@ -88,7 +87,8 @@ def export_faults(folder: Path, random) -> None:
     y = keras.layers.Concatenate()([rk.GRU(4)(keras.layers.Masking()(x)), station])
     model = keras.Model([x, station], keras.layers.Dense(3, activation="softmax", name="fault")(y))
     set_weights(model, random)
-    rk.export_bundle(model, folder / "faults", modes=["sequence"], saved_model=False, verify=False)
+    labels = ["cold", "fine", "hot"]
+    rk.export_bundle(model, folder / "faults", modes=["sequence"], labels=labels, saved_model=False, verify=False)
 
 
 def export_translator(folder: Path, random) -> None:

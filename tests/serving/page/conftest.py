@@ -9,9 +9,10 @@ import pytest
 from keras_rnnkit.serving import Settings
 from tests.serving.conftest import running
 from tests.serving.page.browser import browsing, require_browser
-from tests.serving.page.bundles import KINDS, export_all
+from tests.serving.page.bundles import KINDS
 from tests.serving.page.local_bundles import LOCAL_KINDS, export_local
 from tests.serving.page.static_pages import ORT, serving
+from tests.sharing import made_once
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +21,8 @@ def browser_exists() -> None:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory) -> Path:
-    return export_all(tmp_path_factory.mktemp("served"))
+def folder(view_bundles) -> Path:
+    return view_bundles
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +56,10 @@ def page(tab):
 @pytest.fixture(scope="session")
 def local_folder(folder, tmp_path_factory) -> Path:
     """The bundles of the server, and those with a view that only a local page has."""
-    every = export_local(tmp_path_factory.mktemp("local"))
-    for name in KINDS:
-        (every / name).symlink_to(folder / name, target_is_directory=True)
+    exported, _ = made_once(tmp_path_factory, "local_bundles", export_local)
+    every = tmp_path_factory.mktemp("local")
+    for path in [*exported.iterdir(), *(folder / name for name in KINDS)]:
+        (every / path.name).symlink_to(path, target_is_directory=True)
     return every
 
 

@@ -12,7 +12,7 @@ LOCAL_KINDS = {"camera": "frames", "looker": "glimpses", "painter": "drawing", "
 """The bundles by name, and the kind of view that each has."""
 
 
-def export_local(folder: Path) -> Path:
+def export_local(folder: Path) -> None:
     """Write all of them into a folder."""
     import keras
 
@@ -20,7 +20,6 @@ def export_local(folder: Path) -> Path:
     for export in (export_camera, export_looker, export_painter, export_reviewer):
         export(folder, random)
         keras.backend.clear_session()
-    return folder
 
 
 def export_camera(folder: Path, random) -> None:
@@ -33,7 +32,8 @@ def export_camera(folder: Path, random) -> None:
     h = rk.GRU(4, return_sequences=True)(keras.layers.Reshape((-1, 108))(frames))
     model = keras.Model(frames, keras.layers.Dense(3, activation="softmax", name="label")(h))
     set_weights(model, random)
-    rk.export_bundle(model, folder / "camera", modes=["stream"], saved_model=False, verify=False)
+    labels = ["left", "right", "still"]
+    rk.export_bundle(model, folder / "camera", modes=["stream"], labels=labels, saved_model=False, verify=False)
 
 
 def export_looker(folder: Path, random) -> None:
@@ -77,4 +77,6 @@ def export_reviewer(folder: Path, random) -> None:
     h = rk.Bidirectional(rk.GRU(4))(keras.layers.Embedding(len(vocabulary), 3, mask_zero=True)(words))
     model = keras.Model(words, keras.layers.Dense(1, activation="sigmoid", name="probability")(h))
     set_weights(model, random)
-    rk.export_bundle(model, folder / "reviewer", vocabulary=vocabulary, saved_model=False, verify=False)
+    rk.export_bundle(
+        model, folder / "reviewer", vocabulary=vocabulary, labels=["bad", "good"], saved_model=False, verify=False
+    )

@@ -15,17 +15,23 @@ def audit(page) -> list[str]:
     return page.value(AUDIT[AUDIT.index("(() =>") :])
 
 
+MODELS = [{"name": name, "kind": kind} for name, kind in KINDS.items()]
+ALTERNATELY = [(MODELS[::2], LOOKS[:1]), (MODELS[1::2], LOOKS[-1:])]
+"""Each view wide and light, or narrow and dark. In all four looks they are a study."""
+
+
 @pytest.mark.parametrize(
-    "looks", [pytest.param([LOOKS[0], LOOKS[-1]], id="two"), pytest.param(LOOKS, id="all", marks=pytest.mark.study)]
+    "tours",
+    [pytest.param(ALTERNATELY, id="one look"), pytest.param([(MODELS, LOOKS)], id="all", marks=pytest.mark.study)],
 )
-def test_every_view_has_its_picture_and_passes_the_audit(looks, page, tmp_path_factory, capsys):
+def test_every_view_has_its_picture_and_passes_the_audit(tours, page, tmp_path_factory, capsys):
     folder = tmp_path_factory.mktemp("pictures")
-    models = [{"name": name, "kind": kind} for name, kind in KINDS.items()]
-    problems = {name: found for name in tour(page, models, folder, looks) if (found := audit(page))}
+    names = (name for models, looks in tours for name in tour(page, models, folder, looks))
+    problems = {name: found for name in names if (found := audit(page))}
     with capsys.disabled():
         print(f"\nPictures of the page: {folder}")
     assert problems == {}
-    assert len(list(folder.glob("*.png"))) == len(looks) * (len(KINDS) + 1)
+    assert len(list(folder.glob("*.png"))) == sum(len(looks) * (len(models) + 1) for models, looks in tours)
 
 
 @pytest.mark.parametrize(

@@ -27,15 +27,10 @@ def site(folder, tmp_path):
     return tmp_path / "site"
 
 
-def computes(page, model="tides") -> bool:
-    return (
-        len(
-            asked(page, model, "model.forecast([[1], [2]], 3)" if model == "tides" else "model.forecast([[1, 2]], 3)")[
-                "values"
-            ]
-        )
-        == 3
-    )
+def computes(page, model="tides", channels=None) -> bool:
+    channels = channels or {"tides": 1, "waves": 2}[model]
+    forecast = asked(page, model, f"model.forecast({[[1] * channels, [2] * channels]}, 3)")
+    return len(forecast["values"]) == 3
 
 
 def opened(page, model: str) -> None:

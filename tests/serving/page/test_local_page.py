@@ -90,6 +90,14 @@ def test_every_view_shows_its_model(local):
     local.wait("document.querySelector('.text').innerText.length > 20")
 
 
+def test_no_view_speaks_of_a_server(local):
+    """The form of the server's page shows a request to it, where there is a server."""
+    local.choose("faults")
+    local.press("Run")
+    local.wait("document.querySelector('table.numbers') !== null")
+    assert "v2/models" not in local.text("main") and "curl" not in local.text("main")
+
+
 def test_no_request_leaves_the_host(local):
     local.open()
     local.wait("document.querySelectorAll('#cards a').length > 0")

@@ -10,6 +10,7 @@ from tests.serving.page.bundles import KINDS
 from tests.serving.page.local_bundles import LOCAL_KINDS
 from tests.serving.page.static_pages import asked, needs_onnxruntime
 from tests.serving.page.test_for_everybody import audit
+from tests.serving.page.tour import LOOKS
 
 pytestmark = needs_onnxruntime
 
@@ -155,6 +156,8 @@ def test_a_text_is_judged_while_it_is_typed(local, local_folder):
     local.choose("reviewer")
     local.fill("A text to judge", "a bad film")
     local.wait("document.querySelector('.numbers meter') !== null")
+    names = local.value("[...document.querySelectorAll('.numbers th')].map((cell) => cell.textContent)")
+    assert sorted(names) == ["bad", "good"] and local.text(".caption").startswith(f"{names[0]}, with a probability of ")
 
 
 def test_the_page_begins_with_all_models(local):
@@ -167,18 +170,23 @@ def test_the_page_begins_with_all_models(local):
     local.wait("document.querySelector('.facts')?.textContent.includes('Opened in ')")
 
 
+VIEWS = ("", *LOCAL_KINDS, "writer", "tides", "captioner")
+ALTERNATELY = [(LOOKS[0], VIEWS[::2]), (LOOKS[-1], VIEWS[1::2])]
+"""Each view wide and light, or narrow and dark. In all four looks they are a study."""
+
+
 @pytest.mark.parametrize(
-    "looks",
+    "visits",
     [
-        ((1280, "light"), (390, "dark")),
-        pytest.param(((390, "light"), (1280, "dark")), marks=pytest.mark.study),
+        pytest.param(ALTERNATELY, id="one look"),
+        pytest.param([(look, VIEWS) for look in LOOKS], id="all", marks=pytest.mark.study),
     ],
 )
-def test_every_view_passes_the_audit_in_both_widths_and_themes(local, looks, tmp_path_factory, capsys):
+def test_every_view_passes_the_audit_in_both_widths_and_themes(local, visits, tmp_path_factory, capsys):
     folder, problems = tmp_path_factory.mktemp("local_pictures"), {}
-    for width, theme in looks:
+    for (width, theme), names in visits:
         local.emulate(width, theme)
-        for name in ("", *LOCAL_KINDS, "writer", "tides", "captioner"):
+        for name in names:
             local.open(f"/#{name}")
             local.wait(
                 "document.querySelector('.gallery') || document.querySelector('.facts')?.textContent.includes('Opened')"

@@ -25,6 +25,13 @@ def test_the_example_runs(form):
     assert len(run(form)) == 3
 
 
+def test_labels_have_their_names(form):
+    run(form)
+    assert form.value("[...document.querySelectorAll('table.numbers th')].map((cell) => cell.innerText)") == [
+        *("cold", "fine", "hot")
+    ]
+
+
 def test_lines_and_json_give_the_outputs_of_the_bundle(form, folder):
     expected = runtime.load(folder / "faults").predict({"sensors": SENSORS, "station": STATION})[0]
     form.fill("sensors", "0.1 0.2, 0.3\n0.4; 0.5 0.6")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from keras_rnnkit.export.checking.comparison import Arrays, Runs
-from keras_rnnkit.export.checking.reference import Reference
+from keras_rnnkit.export.checking.reference import DRAWS, Reference
 from keras_rnnkit.export.checking.sessions import File
 from keras_rnnkit.export.checking.trials.probes import Probe, probes, state_of
 from keras_rnnkit.export.checking.trials.tokens import TokenTrials
@@ -42,6 +42,7 @@ class Trial:
     def __init__(self, reference: Reference):
         self.reference = reference
         self._expected: Runs | None = None
+        self._moved: dict[Shift, Runs] = {}
 
     def opened(self, content: bytes) -> File:
         """The file, with the tensors inside it that are compared."""
@@ -118,6 +119,13 @@ class Trial:
 
     def shifted(self, shift: Shift | None) -> Runs:
         return [self.keras(i, shift) for i in range(len(self))]
+
+    def moved_runs(self, eps: float | None = None) -> Iterator[Runs]:
+        """What Keras computes on all samples with weights and inputs moved at random, one draw after the other."""
+        for shift in (Shift(seed, eps) for seed in range(DRAWS)):
+            if shift not in self._moved:
+                self._moved[shift] = self.shifted(shift)
+            yield self._moved[shift]
 
     def computed(self, run: Run, like: Runs) -> Runs:
         """What is computed of all samples."""

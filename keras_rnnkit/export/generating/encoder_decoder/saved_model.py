@@ -10,9 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_rnnkit.export.checking.comparison import Runs, compared
-from keras_rnnkit.export.checking.reference import DRAWS
-from keras_rnnkit.export.checking.trials.trial import Shift
+from keras_rnnkit.export.checking.comparison import compared
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, StepFile, free, sources
@@ -66,11 +64,7 @@ def check_loaded(model: Seq2Seq, folder: Path, parts: list[Sequences], tolerance
 def check_signature(file: Sequences, loaded, tolerance: float) -> float:
     trial = file.trial()
     actual = trial.computed(by_signature(loaded.signatures[file.mode]), trial.expected())
-
-    def moved() -> list[Runs]:
-        return [trial.shifted(Shift(seed)) for seed in range(DRAWS)]
-
-    comparison = compared(trial.expected(), actual, tolerance, moved)
+    comparison = compared(trial.expected(), actual, tolerance, trial.moved_runs)
     if comparison.failure:
         raise ExportError(
             f"The SavedModel is not exact: of its signature {file.mode!r} the output {comparison.failure.name!r} "

@@ -13,7 +13,7 @@ const STRONG = 0.35; // of the largest state: from here on a token is underlined
 export function colouredText(tokens, gap, point) {
   const spans = tokens.map((token, i) => {
     const span = element("span", { className: "token", tabIndex: i ? -1 : 0, role: "option" }, token);
-    span.dataset.i = i;
+    span.dataset.i = String(i);
     return span;
   });
   const node = element(

@@ -6,7 +6,7 @@ import { bodyOf, exampleOf, modelFor } from "./examples.js";
 import { LANGUAGES, snippet } from "./snippets.js";
 
 /**
- * @param {object} operation of the specification, with its path and method
+ * @param {any} operation of the specification, with its path and method
  * @param {{models: object[], schemas: object, secured: boolean}} context
  */
 export function operationCard(operation, context) {

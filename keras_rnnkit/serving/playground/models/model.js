@@ -32,6 +32,7 @@
  * @property {State[]} states
  * @property {{kind: string, shape: (number | null)[]} | null} source what an encoder reads
  * @property {string | null} example a text that it can read
+ * @property {string[] | null} [labels] the names of the labels that it tells apart
  * @property {{layer: string, operator: string}[]} layers
  * @property {number} size bytes of its graphs
  * @property {any} [image] what a local view needs to know of the images of a model
@@ -102,6 +103,13 @@ const SENTENCES = {
   reading: () => "Judges a text as you type it",
   tensors: (d) => `Computes ${d.outputs.map((output) => output.name).join(", ")} from ${d.inputs.map((input) => input.name).join(", ")}`,
 };
+
+/**
+ * The name of a label by its number, as people read it.
+ *
+ * @param {string[] | null | undefined} labels
+ */
+export const labelName = (labels, number) => labels?.[number] ?? `Label ${number}`;
 
 /** One sentence on what a model does. */
 export const purpose = (description) => (SENTENCES[description.kind] ?? SENTENCES.tensors)(description);

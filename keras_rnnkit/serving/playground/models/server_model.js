@@ -3,6 +3,11 @@
 import { events, json, request } from "./http.js";
 import { openStream } from "./socket_stream.js";
 
+/**
+ * @typedef {import("./model.js").Model} Model
+ * @typedef {{signal?: AbortSignal} & Record<string, any>} Options
+ */
+
 /** @implements {Model} */
 export class ServerModel {
   /** @param {import("./model.js").Description} description */
@@ -11,11 +16,11 @@ export class ServerModel {
     this.address = `/v2/models/${encodeURIComponent(description.name)}`;
   }
 
-  async predict(inputs, { signal } = {}) {
+  async predict(inputs, { signal } = /** @type {Options} */ ({})) {
     return (await json(`${this.address}/infer`, { inputs }, signal)).outputs;
   }
 
-  stream({ signal } = {}) {
+  stream({ signal } = /** @type {Options} */ ({})) {
     return openStream(this.address, signal);
   }
 
@@ -32,7 +37,7 @@ export class ServerModel {
     }
   }
 
-  async translate(source, { signal, ...options } = {}) {
+  async translate(source, { signal, ...options } = /** @type {Options} */ ({})) {
     const asked = typeof source === "string" ? { text_input: source } : { image: encoded(source) };
     const answer = await json(`${this.address}/generate`, { ...asked, all_attention: true, ...options }, signal);
     const best = { text: answer.text_output, score: answer.score, attention: answer.attention ?? null };
@@ -40,7 +45,7 @@ export class ServerModel {
     return [best, ...others.map((hypothesis) => ({ attention: null, ...hypothesis }))];
   }
 
-  async forecast(series, steps, { signal } = {}) {
+  async forecast(series, steps, { signal } = /** @type {Options} */ ({})) {
     const answer = await json(`${this.address}/forecast`, { series, steps }, signal);
     const rows = (values) => values.map((row) => (Array.isArray(row) ? row : [row]));
     const { interval } = answer;
@@ -50,7 +55,7 @@ export class ServerModel {
     };
   }
 
-  async activations(text, state, { signal } = {}) {
+  async activations(text, state, { signal } = /** @type {Options} */ ({})) {
     const asked = { text_input: text, state, all_units: true };
     const { tokens, units, ranking, scale, data } = await json(`${this.address}/activations`, asked, signal);
     const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));

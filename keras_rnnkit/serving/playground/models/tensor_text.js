@@ -75,4 +75,5 @@ export function exampleOf({ datatype, shape }) {
   return Array.from({ length: count }, (_, step) => line(step)).join("\n");
 }
 
+/** @returns {any[]} nested lists of these sizes @param {number[]} sizes */
 const filled = ([size, ...inner]) => Array.from({ length: size }, () => (inner.length ? filled(inner) : 0.5));

@@ -19,8 +19,8 @@ export function resized(image, [rows, columns]) {
   pen.imageSmoothingQuality = "high";
   pen.fillStyle = "#fff"; // behind what is transparent
   pen.fillRect(0, 0, width, height);
-  const corner = [(image.width - sourceWidth) / 2, (image.height - sourceHeight) / 2];
-  pen.drawImage(image, ...corner, sourceWidth, sourceHeight, 0, 0, width, height);
+  const [left, top] = [(image.width - sourceWidth) / 2, (image.height - sourceHeight) / 2];
+  pen.drawImage(image, left, top, sourceWidth, sourceHeight, 0, 0, width, height);
   return canvas;
 }
 

@@ -8,7 +8,12 @@ export class Runner {
    * @param {HTMLButtonElement | null} stopper enabled while something runs
    */
   constructor(problem, starters, stopper = null) {
-    Object.assign(this, { problem, starters, stopper, controller: null, ended: Promise.resolve(), latest: null });
+    this.problem = problem;
+    this.starters = starters;
+    this.stopper = stopper;
+    this.controller = null;
+    this.ended = Promise.resolve();
+    this.latest = null;
     if (stopper) {
       stopper.disabled = true;
       stopper.addEventListener("click", () => this.stop());

@@ -36,7 +36,9 @@ export function sampleScenes(size = 192) {
   });
 }
 
-function draw(pen, size, [colour, shape, x, y, radius]) {
+/** @param {any[]} thing its colour, shape, place and radius, as parts of the size */
+function draw(pen, size, thing) {
+  const [colour, shape, x, y, radius] = thing;
   pen.fillStyle = COLOURS[colour];
   pen.beginPath();
   if (shape === "circle") pen.arc(x * size, y * size, radius * size, 0, 2 * Math.PI);

@@ -31,8 +31,8 @@ export function sketchPad({ label, changed, colours = ["white"], ground = "black
 
   function line(to) {
     pen.beginPath();
-    pen.moveTo(...at);
-    pen.lineTo(...to);
+    pen.moveTo(at[0], at[1]);
+    pen.lineTo(to[0], to[1]);
     pen.stroke();
     move(to);
     isEmpty = false;

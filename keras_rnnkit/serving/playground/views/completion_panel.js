@@ -12,7 +12,9 @@ const shareText = (share) => (share < 0.01 ? "<1%" : `${Math.round(100 * share)}
 export class CompletionPanel {
   /** @param {import("../models/model.js").Model} model */
   constructor(model) {
-    Object.assign(this, { model, completions: [], timer: 0 });
+    this.model = model;
+    this.completions = [];
+    this.timer = 0;
     this.text = element("textarea", { rows: 3, spellcheck: false, autocomplete: "off", value: model.description.example ?? "" });
     this.ghost = element("p", { className: "text ghost", "aria-hidden": "true" });
     this.choices = element("div", { className: "chips", role: "group", "aria-label": "Completions" });

@@ -17,7 +17,17 @@ export class LiveSeriesPanel {
    * @param {() => [number, number]} range the lowest and the highest value
    */
   constructor(model, range) {
-    Object.assign(this, { model, range, level: 0.5, timer: 0, series: null });
+    this.model = model;
+    this.range = range;
+    this.level = 0.5;
+    this.timer = 0;
+    /** @type {Promise<import("../models/model.js").LiveSeries> | null} */
+    this.series = null;
+    /** @type {number[][]} */
+    this.points = [];
+    this.sent = 0;
+    /** @type {import("../models/model.js").Forecast | null} */
+    this.forecast = null;
     this.channels = model.description.inputs[0].shape.at(-1);
     this.channel = element("select", {}, ...Array.from({ length: this.channels }, (_, i) => new Option(`Column ${i + 1}`, String(i))));
     this.drawing = svg("g");

@@ -2,6 +2,7 @@
 
 import { element, field, numberInput, numberOf } from "../parts/dom.js";
 
+/** @type {Record<string, {label: string, bounds: any, remark?: string}>} */
 const FIELDS = {
   max_tokens: { label: "Tokens", bounds: [200, 1, 2000] },
   temperature: { label: "Temperature", bounds: [0.8, 0, 5, 0.05], remark: "0 for the likeliest" },
@@ -14,13 +15,13 @@ const FIELDS = {
 /** @returns {{node: HTMLElement, options: () => Record<string, number>}} an error of `options` names a field that is wrong */
 export function samplingFields() {
   const inputs = Object.fromEntries(Object.entries(FIELDS).map(([name, { bounds }]) => [name, numberInput(...bounds)]));
-  const labelled = ([name, { label, remark }]) => field(label, inputs[name], remark);
+  const labelled = (name) => field(FIELDS[name].label, inputs[name], FIELDS[name].remark);
   inputs.beam.addEventListener("input", () => {
     // A beam searches for the likeliest text, so nothing is drawn at random.
     for (const name of ["temperature", "top_k", "top_p", "seed"]) inputs[name].disabled = inputs.beam.valueAsNumber > 1;
   });
   return {
-    node: element("div", { className: "fields" }, ...Object.entries(FIELDS).map(labelled)),
+    node: element("div", { className: "fields" }, ...Object.keys(FIELDS).map(labelled)),
     options: () => Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, numberOf(input, FIELDS[name].label)])),
   };
 }

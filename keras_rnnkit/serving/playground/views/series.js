@@ -63,7 +63,7 @@ export class SeriesView {
     announce(`The forecast has ${forecast.values.length} steps.`);
   }
 
-  /** The lowest and the highest of the numbers in the field; -1 and 1 where there are none. */
+  /** @returns {[number, number]} the lowest and the highest of the numbers in the field; -1 and 1 where there are none */
   range() {
     try {
       const numbers = parseSeries(this.numbers.value).columns.slice(0, this.channels).flat();

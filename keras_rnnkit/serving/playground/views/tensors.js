@@ -46,10 +46,8 @@ export class TensorsView {
     const { name, sequences, streams } = this.model.description;
     const tensors = this.inputs.map((input, i) => tensorOf(input, this.areas[i].value));
     const outputs = await (streams && !sequences ? firstChunk(this.model, tensors, signal) : this.model.predict(tensors, { signal }));
-    this.results.replaceChildren(
-      panel("Outputs", ...outputs.map(tensorTable)),
-      panel("This request", element("p", { className: "quiet" }, "The same from a shell:"), codeBlock(curl(name, tensors))),
-    );
+    this.results.replaceChildren(panel("Outputs", ...outputs.map((output) => tensorTable(output, this.model.description.labels))));
+    if (!this.model.isLocal) this.results.append(requestPanel(name, tensors));
     announce(`The outputs: ${outputs.map((output) => `${output.name} ${shapeText(output.shape)}`).join(", ")}.`);
   }
 
@@ -71,6 +69,10 @@ async function firstChunk(model, tensors, signal) {
 function hint({ datatype, shape }) {
   const lines = shape.length > 2 ? "a line for each step; an empty line between rows of the batch" : "a line for each row";
   return `${datatype} ${shapeText(shape)}: ${lines}`;
+}
+
+function requestPanel(name, tensors) {
+  return panel("This request", element("p", { className: "quiet" }, "The same from a shell:"), codeBlock(curl(name, tensors)));
 }
 
 function curl(name, tensors) {

@@ -15,7 +15,11 @@ export class UnitsPanel {
    * @param {() => string} text
    */
   constructor(model, text) {
-    Object.assign(this, { model, text, activations: null, coloured: null, unit: 0 });
+    this.model = model;
+    this.text = text;
+    this.activations = null;
+    this.coloured = null;
+    this.unit = 0;
     this.layer = stateSelect(model.description.states);
     this.slider = element("input", { type: "range", min: 0, value: 0, oninput: () => this.show(this.slider.valueAsNumber) });
     this.number = element("span", { className: "mono" }); // an <output> would take the label from the slider
@@ -59,7 +63,7 @@ export class UnitsPanel {
     const { tokens, units, ranking } = this.activations;
     this.coloured = colouredText(tokens, this.model.description.unit === "word" ? " " : "", (token) => this.read(token));
     this.place.replaceChildren(this.coloured.node);
-    this.slider.max = units - 1;
+    this.slider.max = String(units - 1);
     this.ranking.replaceChildren(...ranking.slice(0, SHOWN).map((unit) => this.chip(unit)));
     this.results.hidden = false;
     this.show(ranking[0]);
@@ -75,7 +79,7 @@ export class UnitsPanel {
     this.unit = unit;
     this.slider.value = unit;
     this.number.textContent = `${unit} (0 to ${units - 1})`;
-    for (const chip of this.ranking.children) chip.setAttribute("aria-pressed", String(Number(chip.value) === unit));
+    for (const chip of this.ranking.querySelectorAll("button")) chip.setAttribute("aria-pressed", String(Number(chip.value) === unit));
     const values = tokens.map((_, token) => value(token, unit));
     const largest = Math.max(...values.map(Math.abs), 1e-9);
     this.coloured.paint(values.map((state) => state / largest));

@@ -1,5 +1,6 @@
 /** Images of a label, drawn pixel by pixel; what you draw above, the model continues below. */
 
+import { labelName } from "../models/model.js";
 import { announce, problemBox } from "../parts/announce.js";
 import { element, field, numberInput, numberOf, panel } from "../parts/dom.js";
 import { Runner } from "../parts/run.js";
@@ -12,7 +13,7 @@ export class DrawingView {
     this.model = model;
     const { size, labels } = model.description.image;
     this.pad = sketchPad({ label: "The beginning of an image, from the top", changed: () => this.draw() });
-    this.label = element("select", { onchange: () => this.draw() }, ...Array.from({ length: labels }, (_, i) => new Option(`Label ${i}`, String(i))));
+    this.label = element("select", { onchange: () => this.draw() }, ...Array.from({ length: labels }, (_, i) => new Option(labelName(model.description.labels, i), String(i))));
     this.temperature = numberInput(0.8, 0.05, 5, 0.05);
     this.temperature.addEventListener("input", () => this.draw());
     this.rows = element("input", { type: "range", min: 0, max: size - 1, value: size / 2, oninput: () => this.draw() });

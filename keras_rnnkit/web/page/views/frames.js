@@ -11,7 +11,10 @@ import { lastScores, scoreList } from "./score_list.js";
 export class FramesView {
   /** @param {import("../models/model.js").Model} model */
   constructor(model) {
-    Object.assign(this, { model, count: 0, stream: null });
+    this.model = model;
+    this.count = 0;
+    /** @type {import("../models/model.js").Stream | null} */
+    this.stream = null;
     this.scores = element("div", {}, element("p", { className: "quiet" }, "The labels appear here, with the first frame."));
     this.pace = element("p", { className: "quiet" });
     const problem = problemBox();
@@ -38,7 +41,7 @@ export class FramesView {
     const [label] = await this.stream.push([{ name: input.name, datatype: input.datatype, shape: [1, 1, ...shape], data: [...data] }]);
     if (signal.aborted) return;
     this.count += 1;
-    this.scores.replaceChildren(scoreList(lastScores(label)));
+    this.scores.replaceChildren(scoreList(lastScores(label), this.model.description.labels));
     this.pace.textContent = `Frame ${this.count}, in ${Math.round(performance.now() - began)} ms.`;
   }
 

@@ -41,12 +41,14 @@ export class GlimpsesView {
   }
 
   show(image, { places, labels, side }) {
-    const best = labels.map((scores) => ranked(scores)[0]);
+    const names = this.model.description.labels;
+    const best = labels.map((scores) => names?.[ranked(scores)[0]] ?? String(ranked(scores)[0]));
+    const last = names ? `“${best.at(-1)}”` : `label ${best.at(-1)}`;
     this.picture.write(image.data);
     this.picture.frame(places, side);
-    this.answer.textContent = `This is label ${best.at(-1)}, with a probability of ${percent(Math.max(...labels.at(-1)))}.`;
+    this.answer.textContent = `This is ${last}, with a probability of ${percent(Math.max(...labels.at(-1)))}.`;
     this.path.textContent = `The likeliest label after each glimpse: ${best.join(", ")}.`;
-    this.scores.replaceChildren(scoreList(labels.at(-1)));
+    this.scores.replaceChildren(scoreList(labels.at(-1), names));
     announce(this.answer.textContent);
   }
 

@@ -1,5 +1,6 @@
 /** A text that is judged while it is typed. */
 
+import { labelName } from "../models/model.js";
 import { announce, problemBox } from "../parts/announce.js";
 import { element, field, panel } from "../parts/dom.js";
 import { Runner } from "../parts/run.js";
@@ -10,7 +11,8 @@ const PAUSE = 700; // milliseconds without a key, after which a screen reader sa
 export class ReadingView {
   /** @param {import("../models/model.js").Model} model */
   constructor(model) {
-    Object.assign(this, { model, timer: 0 });
+    this.model = model;
+    this.timer = 0;
     this.text = element("textarea", { rows: 4, value: model.description.example ?? "", oninput: () => this.read() });
     this.answer = element("p", { className: "caption" });
     this.scores = element("div", {});
@@ -28,7 +30,7 @@ export class ReadingView {
       if (!text) return this.show("Type a text.", null);
       const [output] = await this.model.read(text, { signal });
       const scores = lastScores(output);
-      this.show(`Label ${ranked(scores)[0]}, with a probability of ${percent(Math.max(...scores))}.`, scores);
+      this.show(`${labelName(this.model.description.labels, ranked(scores)[0])}, with a probability of ${percent(Math.max(...scores))}.`, scores);
       this.pace.textContent = `Read in ${(performance.now() - began).toFixed(1)} ms.`;
       this.timer = setTimeout(() => announce(this.answer.textContent), PAUSE);
     });
@@ -36,7 +38,7 @@ export class ReadingView {
 
   show(sentence, scores) {
     this.answer.textContent = sentence;
-    this.scores.replaceChildren(...(scores ? [scoreList(scores)] : []));
+    this.scores.replaceChildren(...(scores ? [scoreList(scores, this.model.description.labels)] : []));
     this.pace.textContent = "";
   }
 

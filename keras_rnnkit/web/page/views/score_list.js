@@ -1,17 +1,21 @@
 /** The probabilities of labels as bars, the likeliest first. */
 
+import { labelName } from "../models/model.js";
 import { element } from "../parts/dom.js";
 
 const SHOWN = 5;
 
-/** @param {ArrayLike<number>} scores of each label */
-export function scoreList(scores) {
+/**
+ * @param {ArrayLike<number>} scores of each label
+ * @param {string[] | null} [labels] their names
+ */
+export function scoreList(scores, labels = null) {
   const order = ranked(scores).slice(0, SHOWN);
   const row = (label) =>
     element(
       "tr", {},
-      element("th", { scope: "row" }, `Label ${label}`),
-      element("td", {}, percent(scores[label]), element("meter", { min: 0, max: 1, value: scores[label], "aria-label": `Label ${label}` })),
+      element("th", { scope: "row" }, labelName(labels, label)),
+      element("td", {}, percent(scores[label]), element("meter", { min: 0, max: 1, value: scores[label], "aria-label": labelName(labels, label) })),
     );
   return element("table", { className: "numbers" }, ...order.map(row));
 }
