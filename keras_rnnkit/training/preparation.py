@@ -19,6 +19,7 @@ class Prepared:
     """The base of the class of a model that `Group.prepare` has changed."""
 
     group: Any
+    name: str
 
 
 def check_prepared(model: Any, doing: str) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -28,7 +32,8 @@ def worker_strategy(cluster: Cluster, silence: float) -> Any:
     os.environ[TF_CONFIG] = cluster.tf_config
     try:
         set_patience(len(cluster), silence)
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with ending_if_stuck(silence):
+            return tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
         if "program startup" not in str(error):
             raise
@@ -53,6 +58,32 @@ def set_patience(workers: int, silence: float) -> None:
         return
     leader, limit = "/job:worker/replica:0/task:0", int(1000 * silence)
     configure("standalone", service_leader=leader, heartbeat_timeout_in_ms=limit, coordinated_jobs=[job])
+
+
+WATCHER = """
+import os, select, signal, sys
+parent, seconds, sentence = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+if not select.select([0], [], [], seconds)[0]:
+    print(sentence, file=sys.stderr, flush=True)
+    os.kill(parent, signal.SIGKILL)
+"""
+"""A program that kills its parent, unless the parent closes its end of the pipe in time or is gone."""
+
+
+@contextlib.contextmanager
+def ending_if_stuck(seconds: float) -> Iterator[None]:
+    """End the process where TensorFlow waits too long for the other workers.
+
+    It waits an hour, and cannot be told otherwise, for a worker that has died after it greeted us and before TensorFlow
+    was there. It waits in C++ and holds Python's lock, so only another process can end this one.
+    """
+    sentence = (
+        f"Another worker greeted this one and then did not start TensorFlow within {seconds:.0f} seconds. Look at its "
+        "output for the reason, then start all of them again."
+    )
+    command = [sys.executable, "-I", "-S", "-c", WATCHER, str(os.getpid()), str(seconds), sentence]
+    with subprocess.Popen(command, stdin=subprocess.PIPE):  # leaving the context closes the pipe
+        yield
 
 
 def start_jax_devices() -> None:
