@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from keras_rnnkit import keras_internals
-from keras_rnnkit.data.datasets import untuned
 from keras_rnnkit.kernels import loop_choice
+from keras_rnnkit.tf_datasets import untuned
 
 Gradients = list[np.ndarray]
 RATE = 0.1

@@ -1,7 +1,6 @@
 """Training data: corpora, windows over long sequences, series, pairs, images, statistics, n-gram models."""
 
 from keras_rnnkit.data.corpus import Corpus, encode_file, read_corpus
-from keras_rnnkit.data.datasets import untuned
 from keras_rnnkit.data.dates import date_pairs
 from keras_rnnkit.data.example_series import noisy_sine, sunspots, weekly_co2
 from keras_rnnkit.data.forecast_windows import ForecastWindows, contexts_of, targets_of
@@ -17,6 +16,7 @@ from keras_rnnkit.data.tables import Table, read_table
 from keras_rnnkit.data.windows import Windows
 from keras_rnnkit.data.word_vectors import matrix_of, read_vectors
 from keras_rnnkit.text import Characters, Subwords, TextError, Vocabulary, Words
+from keras_rnnkit.tf_datasets import untuned
 
 __all__ = [
     "Characters",

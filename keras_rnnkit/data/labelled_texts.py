@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnkit.data.datasets import numbered_batches
 from keras_rnnkit.data.pairs import ends_of, padded
 from keras_rnnkit.data.tables import read_table
 from keras_rnnkit.text import TextError
+from keras_rnnkit.tf_datasets import numbered_batches
 
 FEWEST = 3
 """Texts that each label must have, so that training, validation and test may all have it."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnkit.data.datasets import numbered_batches
 from keras_rnnkit.text import TextError
 from keras_rnnkit.text.files import read_lines
+from keras_rnnkit.tf_datasets import numbered_batches
 
 Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray]
 """((source [B, S], target before each step [B, T]), target [B, T])."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnkit.data.datasets import numbered_batches
 from keras_rnnkit.text import TextError
+from keras_rnnkit.tf_datasets import numbered_batches
 
 ORDERS = ("sequential", "random")
 

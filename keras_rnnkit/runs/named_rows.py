@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnkit.data.datasets import numbered_batches
+from keras_rnnkit.tf_datasets import numbered_batches
 
 
 class NamedRows:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_rnnkit.cluster import ClusterError
-from keras_rnnkit.data.datasets import untuned
+from keras_rnnkit.tf_datasets import untuned
 
 
 def as_dataset(x: Any, y: Any, sample_weight: Any, batch_size: int | None, shuffle: bool, workers: int) -> Any:
