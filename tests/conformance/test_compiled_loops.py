@@ -153,7 +153,7 @@ def test_a_gpu_runs_the_graph_loop(monkeypatch):
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
-    assert not compiled(graph_of(rk.LSTM(3, kernel="hoisted"), (3, 18, 2)))
+    assert not compiled(graph_of(rk.VanillaRNN(3, kernel="hoisted"), (3, 18, 2)))
     assert "GPU" in described(rk.LSTM(3), None)
 
 
@@ -242,7 +242,7 @@ def test_second_derivatives_are_those_of_the_plain_loop(name, rng):
 
 
 def test_half_precision_is_computed_in_float32(rng):
-    layer = built("lstm", rng, "mixed_bfloat16")
+    layer = built("vanilla", rng, "mixed_bfloat16")
     assert layer(sequences(rng, "float32", time=T), training=True)[0].dtype == "bfloat16"
     arguments = [sequences(rng, "float32", time=T), *starts(layer.cell, rng, "float32")]
     agree(*of_both_kernels(layer, arguments), 0.1)

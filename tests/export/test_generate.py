@@ -262,16 +262,17 @@ def test_what_stands_behind_a_prompt_is_never_read(written):
     np.testing.assert_array_equal(first[1, : len(alone)], alone)
 
 
-def test_a_loop_that_reads_too_far_is_caught(tmp_path, monkeypatch):
+@studied("fault", ["one too few", "none", "no stop"], ["one too few", "no stop"])
+def test_a_loop_that_reads_too_far_is_caught(fault, tmp_path, monkeypatch):
     """Lengths that are off by one, and rows that do not stop at the end of their prompt."""
     good = prompt_reader.whole_lengths
     model = randomised(MODELS["gru"](), spread=0.9)
-    for wrong in (lambda *a: good(*a) - (good(*a) > 1), lambda prompts, lengths: good(prompts, lengths * 0)):
-        monkeypatch.setattr(prompt_reader, "whole_lengths", wrong)
-        with pytest.raises(ExportError, match="than Keras|not exact"):
-            rk.export_onnx(model, tmp_path / "m.onnx", mode="generate", strategy="greedy")
-    monkeypatch.setattr(prompt_reader, "whole_lengths", good)
-    monkeypatch.setattr(prompt_reader, "chosen", lambda rows, a, b: a)
+    name, wrong = {
+        "one too few": ("whole_lengths", lambda *a: good(*a) - (good(*a) > 1)),
+        "none": ("whole_lengths", lambda prompts, lengths: good(prompts, lengths * 0)),
+        "no stop": ("chosen", lambda rows, a, b: a),
+    }[fault]
+    monkeypatch.setattr(prompt_reader, name, wrong)
     with pytest.raises(ExportError, match="than Keras|not exact"):
         rk.export_onnx(model, tmp_path / "m.onnx", mode="generate", strategy="greedy")
     assert not list(tmp_path.iterdir())

@@ -19,8 +19,9 @@ CELLS += ["batchnorm_lstm", "batchnorm_rnn-backwards-zero", "batchnorm_layernorm
 """One for each lowering, and those that tests/export/test_agreement.py does not have."""
 CONDITIONED = ["lstm", "wide-gru", "19-zoneout"]
 STUDIES = ["subclassed", "cells_in_one_layer", "lstm_in_time_distributed", "cnn_then_lstm", "mixed_precision"]
-STUDIES += ["convolution_attention_normalisation"]
-"""Cases of which other tests have a like: the guides, test_hierarchical.py, and the case with bfloat16."""
+STUDIES += ["convolution_attention_normalisation", "learned_initial_state", "stack", "dense_in_time_distributed"]
+STUDIES += ["an_activation_of_the_users", "conv_lstm", "double_precision", "explicit_mask"]
+"""Cases of which another test has a like: that of the guides, of hierarchies, streams, lowerings or refusals."""
 
 
 def quick():
