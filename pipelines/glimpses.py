@@ -13,10 +13,11 @@ import numpy as np
 from rich.table import Table
 
 import keras_rnnkit as rk
-from keras_rnnkit.data.patches import patches_at, random_order, row_order, scan_order
+from keras_rnnkit.data.patches import patches_at
 from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.glimpse_pictures import glimpse_sheet, plot_accuracy
 from keras_rnnkit.runs.glimpse_report import results_of, right_after_each
+from keras_rnnkit.runs.glimpse_ways import NAMES, PIXEL_WAYS, glimpses_to_report, order_of, patch_of, share_seen
 from keras_rnnkit.runs.image_parts import ImageParts, read_parts
 from keras_rnnkit.runs.lone_bundle import check_label_count, fitting_options, opened
 from keras_rnnkit.runs.metrics_file import write_metrics
@@ -32,16 +33,6 @@ PICTURES = (
     ("glimpses.png", "Where the model looked, and its label for the image after each glimpse."),
     ("curves.png", "Loss on the validation images after each epoch."),
 )
-NAMES = {
-    "policy": "learned places",
-    "scan": "from the middle outwards",
-    "rows": "row by row",
-    "pixels": "pixel by pixel",
-    "permuted": "pixels in random order",
-    "cnn": "convolutional network",
-}
-PIXEL_WAYS = ("pixels", "permuted")
-"""Ways that read single pixels and are judged after the last one: tests of a long memory."""
 
 
 @dataclass(frozen=True)
@@ -160,19 +151,6 @@ def build(settings: Settings, data: ImageParts, way: str):
     return model
 
 
-def patch_of(settings: Settings, way: str) -> int:
-    return 1 if way in PIXEL_WAYS else settings.patch
-
-
-def order_of(settings: Settings, way: str) -> np.ndarray | None:
-    """The places that a way looks at, None where it chooses them."""
-    side = settings.size // patch_of(settings, way)
-    orders = {"scan": scan_order, "rows": row_order, "pixels": row_order}
-    if way == "permuted":
-        return random_order(side, settings.seed)
-    return orders[way](side) if way in orders else None
-
-
 # ---------------------------------------------------------------------- training
 
 
@@ -225,16 +203,6 @@ def outputs_of(model, images: np.ndarray) -> dict[str, np.ndarray]:
     """Labels [N, T, L] after each glimpse, and the places [N, T]; the convolutional network has one glimpse of all."""
     outputs = model.predict(images, batch_size=64, verbose=0)
     return outputs if isinstance(outputs, dict) else {"label": outputs[:, None]}
-
-
-def glimpses_to_report(way: str, longest: int, settings: Settings) -> list[int]:
-    """After how many glimpses a way is judged: as many as the policy has, and all."""
-    return [longest] if way in PIXEL_WAYS else sorted({min(settings.glimpses, longest), longest})
-
-
-def share_seen(way: str, glimpses: int, size: int, settings: Settings) -> float:
-    """The share of the pixels in a number of glimpses. No place is looked at twice, and patches do not overlap."""
-    return 1.0 if way == "cnn" else glimpses * patch_of(settings, way) ** 2 / size**2
 
 
 # ---------------------------------------------------------------------- export

@@ -15,11 +15,11 @@ from rich.text import Text
 
 import keras_rnnkit as rk
 from keras_rnnkit.runs.degenerate import repetitive
-from keras_rnnkit.runs.page import in_words
 from keras_rnnkit.runs.recurrent import CELLS, layer_of
 from keras_rnnkit.runs.reporting import write_report
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import WritingSettings
+from keras_rnnkit.runs.text_judging import MEASURES, name_of_test, nats_of, results, summed_nats
 from keras_rnnkit.settings import SettingsError
 
 PICTURES = (
@@ -233,9 +233,6 @@ def validation_windows(ids: np.ndarray, settings: Settings):
 # ---------------------------------------------------------------------- evaluation
 
 
-MEASURES = {"nats": float, "perplexity": math.exp, "bits": lambda x: x / math.log(2)}
-
-
 def judge(parts, vocabulary, settings: Settings, run: Run) -> dict:
     """Perplexity on held-out text, in one row from beginning to end, of the model and of n-gram models."""
     model = run.best_model(build, settings, len(vocabulary), 1, True)
@@ -247,41 +244,6 @@ def judge(parts, vocabulary, settings: Settings, run: Run) -> dict:
     run.say("n-grams", "perplexity " + ", ".join(f"{n}: {p:.3f}" for n, p in ngrams.items()))
     run.say("", f"all of {metrics['of']}")
     return metrics | {"ngram_perplexity": ngrams}
-
-
-def name_of_test(parts) -> str:
-    """What the text is called on which the model is tested; the best epoch is the one with the best validation."""
-    return "validation" if np.array_equal(parts["valid"], parts["test"]) else "test"
-
-
-def results(metrics: dict) -> dict:
-    """The numbers of the report, by what they are of."""
-    of, ngrams = metrics["of"], metrics["ngram_perplexity"]
-    return {
-        f"perplexity of {of}": metrics["test_perplexity"],
-        "the same in bits a token": metrics["test_bits"],
-        "the same in nats a token": metrics["test_nats"],
-        "perplexity of n-gram models of the training text": ", ".join(
-            f"{n}-grams {in_words(p)}" for n, p in ngrams.items()
-        ),
-        **metrics.get("verified", {}),
-    }
-
-
-def nats_of(model, ids: np.ndarray, steps: int = 256) -> float:
-    """Cross-entropy per token; states are carried from one piece of the text to the next."""
-    rk.training.reset_states(model)
-    total = 0.0
-    for begin in range(0, len(ids) - 1, steps):
-        window = ids[begin : begin + steps + 1]
-        total += summed_nats(model.predict_on_batch(window[None, :-1])[0], window[1:])
-    return total / (len(ids) - 1)
-
-
-def summed_nats(logits: np.ndarray, targets: np.ndarray) -> float:
-    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return float(-log_p[np.arange(len(targets)), targets].sum())
 
 
 # ---------------------------------------------------------------------- export

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from rich.table import Table
 
 import keras_rnnkit as rk
@@ -17,11 +16,12 @@ from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.evaluation import export, in_keras, respelled, results_of, same_in_both, scores, shown
 from keras_rnnkit.runs.length_report import by_length, lengths_table, plot_lengths
 from keras_rnnkit.runs.metrics_file import write_metrics
+from keras_rnnkit.runs.numbered_pairs import as_numbers, description, fits, numbered, vocabulary_of
 from keras_rnnkit.runs.pictures import heatmaps
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.reporting import plot_curves
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.sequences import RESERVED, sample_of, target_of, train
+from keras_rnnkit.runs.sequences import sample_of, train
 from keras_rnnkit.runs.settings import PairSettings
 from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.settings import SettingsError
@@ -188,42 +188,6 @@ def pairs_of(settings: Settings) -> dict[str, list[tuple[str, str]]]:
         held_out = settings.valid_count, settings.test_count
         pairs = rk.data.date_pairs(settings.count + sum(held_out), settings.seed, max_days=settings.days)
     return split(pairs, *held_out, settings.seed, key=lambda pair: pair[0])
-
-
-def description(texts, parts, test, settings: Settings) -> str:
-    """The sizes of the parts in words."""
-    kept = len(parts["train"][0]) + len(parts["valid"][0]) + len(test)
-    too_long = sum(map(len, texts.values())) - kept
-    return (
-        f"{len(parts['train'][0]):,} pairs to train on, {len(parts['valid'][0]):,} for validation, {len(test):,} for "
-        f"the test{f', {too_long:,} too long' if too_long else ''}; {settings.kind}s"
-    )
-
-
-def vocabulary_of(texts: list[str], settings: Settings):
-    if settings.kind == "subword":
-        unit = rk.text.Subwords.learned(texts, settings.max_tokens)
-    else:
-        unit = rk.text.Words(punctuation=True) if settings.kind == "word" else rk.text.Characters()
-    return rk.text.Vocabulary.of(texts, unit, RESERVED, max_tokens=settings.max_tokens + len(RESERVED))
-
-
-def as_numbers(pair: tuple[str, str], source, target, settings: Settings):
-    numbers = source.encode(pair[0])
-    return numbers[::-1] if settings.reverse else numbers, target_of(pair[1], target)
-
-
-def fits(source: np.ndarray, target: np.ndarray, settings: Settings) -> bool:
-    return 0 < len(source) <= settings.limit and len(target) <= settings.limit + 2
-
-
-def numbered(pairs, source, target, settings: Settings):
-    """Sources and targets as numbers, without pairs that are too long."""
-    found = [as_numbers(pair, source, target, settings) for pair in pairs]
-    kept = [pair for pair in found if fits(*pair, settings)]
-    if not kept:
-        raise SettingsError(f"All pairs are longer than {settings.limit} tokens. Give a larger --limit.")
-    return [s for s, _ in kept], [t for _, t in kept]
 
 
 # ---------------------------------------------------------------------- model

@@ -161,6 +161,7 @@ def plot_clipping(trainings: Mapping[str, Mapping[str, np.ndarray]], path: Path)
     loss.set(title="loss of each batch", xlabel="batches")
     norm.set(title="norm of its gradient before clipping", xlabel="batches")
     for axes, name in ((loss, "loss"), (norm, "norm")):
+        integer_ticks(axes)
         axes.grid(True, alpha=0.3)
         axes.set_ylim(None, 1e4 * max(values[name][0] for values in trainings.values()))
     loss.legend(frameon=False)

@@ -87,10 +87,7 @@ def test_captions_and_images_that_have_changed_places(tmp_path):
     file, folder = tmp_path / "captions.tsv", tmp_path / "images"
     file.write_text("a.png\ta red box\n")
     folder.mkdir()
-    for images, captions, sentence in (
-        (file, file, "is a file, and a folder of images"),
-        (folder, folder, "a file is"),
-    ):
+    for path, sentence in ((file, "is a file, and a folder of images"), (folder, "is a folder, and a file")):
         with pytest.raises(TextError, match=sentence):
             pipeline.run(pipeline.Settings(images=path, captions=path, out=tmp_path / "out"))
 
