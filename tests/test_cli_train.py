@@ -71,10 +71,11 @@ def test_missing_packages_are_named_before_the_data_is_read(tmp_path):
 
 
 def test_an_error_of_the_user_is_one_sentence(tmp_path):
+    sentence = "There is no file 'nowhere.txt'. Give a file with one word per line."
     done = forking.python(
         "-m", "keras_rnnkit", "train", "words", "--data", "nowhere.txt", cwd=tmp_path, with_keras=True
     )
-    assert done.returncode == 2 and done.stderr == "There is no file 'nowhere.txt'.\n", done.stderr
+    assert done.returncode == 2 and done.stderr == f"{sentence}\n", done.stderr
 
 
 @dataclass(frozen=True)
