@@ -138,7 +138,7 @@ def fit_step(layer, units: int, batch: int, steps: int, tokens: int, count: int)
     def moved(rows: int, rate: float) -> Gradients:
         model.set_weights(start)
         model.optimizer.learning_rate = rate
-        model.fit(batches(x[:rows], y[:rows]), verbose=0)
+        model.fit(batches(x[:rows], y[:rows]), shuffle=False, verbose=0)
         return [after - before for after, before in zip(model.get_weights(), start, strict=True)]
 
     return Step(lambda: moved(len(x), RATE), lambda: moved(batch, RATE_OF_CHECK))

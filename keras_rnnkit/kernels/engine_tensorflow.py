@@ -137,7 +137,7 @@ class GraphSolver:
     def gradient(self, arrays, stacks, saved, upstream):
         """The gradients of all four arguments, in their structure; None for masks."""
         xs, carry, consts, weights = arrays
-        before = [tf.concat([first[None], stack[:-1]], axis=0) for first, stack in zip(carry, stacks, strict=True)]
+        before = [before_steps(first, stack) for first, stack in zip(carry, stacks, strict=True)]
         d_carry, d = self.backward(xs, carry, consts, weights, stacks, before, saved, upstream)
         ran = [self.steps_that_ran(arrays) for arrays in (xs, saved, before, d)]
         d_consts, d_weights = self.step.after_loop(*ran, consts, weights)
@@ -204,19 +204,16 @@ class TapedSolver:
         d_weights = list(d_weights)
         for number, product in enumerate(self.loops.products):
             d = cut(d_products.get(number, d_z), self.length)
-            if product.carry is None:
-                d_weights[product.weight] += product_over_steps(cut(factors[number], self.length), d)
-            else:
-                stack = cut(stacks[product.carry], self.length)
-                # The carry before the first step and those after all but the last, without joining them in a copy.
-                d_weights[product.weight] += product_over_steps(carry[product.carry][None], d[:1])
-                d_weights[product.weight] += product_over_steps(stack[:-1], d[1:])
+            left = factors.get(number)
+            if product.carry is not None:
+                left = before_steps(carry[product.carry], stacks[product.carry])
+            d_weights[product.weight] += tf.matmul(rows(cut(left, self.length)), rows(d), transpose_a=True)
         return {name: d_z if name == "z" else None for name in xs}, d_carry, d_consts, d_weights
 
 
-def product_over_steps(left, d):
-    """The gradient of a weight, from the left factors [T, B, U] of its products and the gradients d of their values."""
-    return tf.matmul(rows(left), rows(d), transpose_a=True)
+def before_steps(first, stack):
+    """The carry before each step, of the first carry and the stack of those after each step."""
+    return tf.concat([first[None], stack[:-1]], axis=0)
 
 
 def cut(arrays, length):
