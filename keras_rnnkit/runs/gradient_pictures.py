@@ -24,6 +24,7 @@ def plot_norms(panels: Mapping[str, Norms], path: Path) -> None:
     colours = colours_of(*panels.values())
     for axes, (title, networks) in zip(grid, panels.items(), strict=True):
         draw_norms(axes, title, networks, colours)
+        axes.tick_params(labelbottom=True)
     common_legend(figure, grid[0])
     figure.savefig(path, dpi=DPI)
 

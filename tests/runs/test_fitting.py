@@ -11,6 +11,7 @@ import pytest
 import keras_rnnkit as rk
 from keras_rnnkit.runs.best import read_best
 from keras_rnnkit.runs.errors import Interrupted, RunError, TrainingDiverged
+from keras_rnnkit.runs.fitting import compile_with
 from keras_rnnkit.runs.folder import RunFolder
 from keras_rnnkit.runs.packages import is_installed
 from keras_rnnkit.runs.rows import Rows
@@ -227,3 +228,19 @@ def test_the_best_epoch_is_a_number_even_after_one_that_is_not(tmp_path):
 
     assert best_epoch([2.0, float("nan"), 1.0]) == 2 and best_epoch([float("nan"), 3.0]) == 1
     assert best_epoch([float("nan")]) is None and best_epoch([1.0, 1.0]) == 0
+
+
+def test_the_step_of_a_training_is_traced_once():
+    """Without the variables of the optimizer, TensorFlow would trace it twice."""
+
+    class Counted(keras.Sequential):
+        traces = 0
+
+        def train_step(self, data):
+            self.traces += 1
+            return super().train_step(data)
+
+    model = Counted([keras.Input((3,)), keras.layers.Dense(1)])
+    compile_with(model, rk.training.watched(keras.optimizers.Adam()), "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 1)), batch_size=2, verbose=0)
+    assert model.traces == 1

@@ -14,6 +14,7 @@ import keras_rnnkit as rk
 from keras_rnnkit.runs.errors import RunError
 from keras_rnnkit.runs.folder import RunFolder
 from keras_rnnkit.runs.log import read_log
+from keras_rnnkit.runs.profiling import StepProfile
 from keras_rnnkit.runs.samples import continuation
 from keras_rnnkit.settings import SettingsError
 from tests.pipelines.interrupted import best_weights, same
@@ -137,3 +138,10 @@ def test_a_continuation_is_what_the_model_finds_likeliest(stateful):
     assert continuation(model, vocabulary, np.array([[0, 1]]), 9, end=4) == ["cde"]
     after = rk.training.carried_states(model) if stateful else []
     assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_a_training_of_one_batch_has_no_time_of_the_others():
+    profile = StepProfile("unused")
+    profile.batches = [2.0]
+    assert profile.rows(0.0)["first batch, with the compilation"] == "2.00 s"
+    assert not any(name.startswith("a batch") for name in profile.rows(0.0))
