@@ -25,6 +25,9 @@ collect_ignore = ["training/two_replicas.py", "layers/record_torch.py", "studies
 
 
 def pytest_collection_finish(session):
+    # Hypothesis refuses random generators to which nothing refers, and does not see what refers to frozen ones.
+    import hypothesis  # noqa: F401
+
     gc.freeze()
     gc.enable()
 
