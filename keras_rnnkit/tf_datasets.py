@@ -10,9 +10,8 @@ def untuned(dataset: Any) -> Any:
     """A `tf.data.Dataset` without TensorFlow's tuning of buffer sizes, which makes each epoch of training end late.
 
     TensorFlow 2.21 tunes in a thread that sleeps 10 ms, then 20, 40 and so on up to a minute, and whoever lets go of an
-    iterator waits until that thread wakes up. Nearly half of the epochs, validations and calls of `model.fit` so take
-    up to twice their time, with nothing computed. The batches stay the same. Without the tuning, sizes given as
-    `tf.data.AUTOTUNE` keep their first value.
+    iterator waits until that thread wakes up. About half of the epochs of a `model.fit` took up to twice their time so,
+    with nothing computed. The batches stay the same. Sizes given as `tf.data.AUTOTUNE` are no longer tuned.
 
     >>> import tensorflow as tf
     >>> [int(number) for number in untuned(tf.data.Dataset.range(3))]

@@ -41,7 +41,7 @@ def speed(result: dict) -> Iterator[str]:
 
 
 def exported(result: dict) -> Iterator[str]:
-    """How long exported files take, and how many weights a cell has."""
+    """The rows of a table of exported files: the time of a step and of a sequence, and the weights of the cell."""
     yield line(["cell", "a step of a stream", "1,000 steps", "weights"])
     yield line(["---"] * 4)
     for name in result["rows"][0]["times"]:
@@ -50,7 +50,7 @@ def exported(result: dict) -> Iterator[str]:
 
 
 def characters(result: dict) -> Iterator[str]:
-    """What each network has learned of a text, best first."""
+    """The rows of a table of networks that were trained on a text, the one with the fewest bits first."""
     yield line(["network", "bits per character", "time of an epoch", "units", "weights"])
     yield line(["---"] * 5)
     rows = [row for row in result["rows"] if row["task"] == "characters"]
@@ -60,7 +60,7 @@ def characters(result: dict) -> Iterator[str]:
 
 
 def memory(result: dict) -> Iterator[str]:
-    """What each network can remember: the error of sums, and the share of right tokens."""
+    """The rows of a table of tasks for the memory: the squared error of sums, and the share of right tokens."""
     scores = {(row["task"], row["name"]): row for row in result["rows"] if row["task"] in TASKS}
     tasks = [task for task in TASKS if any(each == task for each, _ in scores)]
     yield line(["network", *tasks])

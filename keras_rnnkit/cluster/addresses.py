@@ -112,7 +112,7 @@ def from_tf_config(text: str) -> Cluster:
 
 
 def launched_workers() -> int:
-    """How many workers `rnnkit launch` has started together with this process, itself among them; 0 without it."""
+    """The number of workers that `rnnkit launch` has started, with this process as one of them; 0 without it."""
     text = os.environ.get(TF_CONFIG)
     return len(from_tf_config(text)) if FOLDER in os.environ and text else 0
 

@@ -18,7 +18,7 @@ from keras_rnnkit.cluster.addresses import ClusterError
 from keras_rnnkit.cluster.supervisor import ATTEMPT
 
 Work = Callable[[], str | None]
-"""What a worker does. It returns the sentence by which it refuses its settings, or None."""
+"""The function that a worker runs. It returns the sentence by which it refuses its settings, or None."""
 
 
 def run_on_ray(work: Work, workers: int, failures: int = 5) -> str | None:

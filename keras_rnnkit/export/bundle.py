@@ -128,8 +128,8 @@ def checked_labels(labels: Iterable[str]) -> list[str]:
     wrong = [name for name in names if not (isinstance(name, str) and name.strip())]
     twice = [name for name in names if name not in wrong and names.count(name) > 1]
     if not names or wrong or twice or isinstance(labels, str):
-        found = repr(labels) if isinstance(labels, str) else str(wrong or twice or names)
-        raise ExportError(f"labels must be texts that all differ, one for each label. Received: {found}.")
+        received = repr(labels) if isinstance(labels, str) else str(wrong or twice or names)
+        raise ExportError(f"labels must be texts that all differ, one for each label. Received: {received}.")
     return names
 
 

@@ -35,8 +35,8 @@ def numbered(
     pairs: list[tuple[str, str]], source: Any, target: Any, settings: Any
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Sources and targets as numbers, without pairs that are too long."""
-    found = [as_numbers(pair, source, target, settings) for pair in pairs]
-    kept = [pair for pair in found if fits(*pair, settings)]
+    numbers = [as_numbers(pair, source, target, settings) for pair in pairs]
+    kept = [pair for pair in numbers if fits(*pair, settings)]
     if not kept:
         raise SettingsError(f"All pairs are longer than {settings.limit} tokens. Give a larger --limit.")
     return [s for s, _ in kept], [t for _, t in kept]

@@ -61,8 +61,8 @@ def test_a_gate_in_the_wrong_place_is_seen():
             return [np.roll(g, g.shape[-1] // 4, axis=-1) for g in step.gradients()]
 
         for ours, is_wrong in ((steps["ours"], False), (Step(swapped, swapped), True)):
-            made = {contender: lambda s=step: s for contender, step in {**steps, "ours": ours}.items()}
-            refusal = train.measure(Row(name, made, lambda r=reference: r), 1, 1.0).refusal
+            contenders = {contender: lambda s=step: s for contender, step in {**steps, "ours": ours}.items()}
+            refusal = train.measure(Row(name, contenders, lambda r=reference: r), 1, 1.0).refusal
             assert bool(refusal) == is_wrong
 
 

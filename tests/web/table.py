@@ -109,8 +109,8 @@ def generations(folder):
         bundle = rk.runtime.load(place, quantized=bits)
         for seed, (strategy, javascript) in product(range(20), [(None, None), *LOOPS]):
             prompt = [seed % TOKENS, 2]
-            found = bundle.generate(prompt, 8, strategy, seed=seed)
-            tokens = np.reshape(found.tokens, (-1, 8)).tolist()
+            generation = bundle.generate(prompt, 8, strategy, seed=seed)
+            tokens = np.reshape(generation.tokens, (-1, 8)).tolist()
             yield {"bundle": place.name, "quantized": bits, "seed": seed, "strategy": javascript} | {
                 "prompt": prompt,
                 "tokens": tokens,

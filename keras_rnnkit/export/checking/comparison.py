@@ -205,7 +205,7 @@ class Columns:
         return np.minimum(tolerance * self.range + explained, self.most(tolerance, cap))
 
     def most(self, tolerance: float, cap: float) -> np.ndarray:
-        """What is allowed however large the noise is."""
+        """The largest error of each column that is accepted, however large the noise of Keras is."""
         last_place = self.eps * np.max(np.abs(self.expected), axis=0, initial=0.0, where=self.finite)
         return np.maximum(max(cap, tolerance) * self.range, factor_of_noise(tolerance) / 8 * last_place)
 
