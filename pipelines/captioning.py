@@ -51,7 +51,7 @@ class Settings(PairSettings):
         Literal["attention", "condition", "initial"],
         "attention over the grid, the image's vector at every step, or as the initial state.",
     ] = "attention"
-    compare: Annotated[bool | None, "Train the other two ways too. Default: with the drawn scenes."] = None
+    compare: Annotated[bool | None, "Also train the other two ways. Default: with the drawn scenes."] = None
     rows: Annotated[int, "Images in a batch."] = 64
     valid_count: Annotated[int | None, "Images for validation. Default: 500, or less with little data."] = None
     test_count: Annotated[int | None, "Images for the test. Default: 1000, or less with little data."] = None
@@ -113,7 +113,7 @@ def run(settings: Settings) -> dict:
     with Run(settings, "captioning") as run:
         data = read(settings, run)
         models, history = train_ways(data, settings, run)
-        bundle = export(models[settings.way], (None, data.words), settings, run, tolerance=1e-3)
+        bundle = export(models[settings.way], (None, data.words), settings, run, data.valid.sources[:16])
         metrics, captions = judge(models, bundle, data, settings, run)
         report(settings, metrics, captions, history, models, bundle, data)
         return run.complete(metrics, PICTURES, results=results_of(metrics, "test images"))

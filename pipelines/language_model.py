@@ -51,16 +51,16 @@ class Settings(WritingSettings):
     embedding: Annotated[int, "Width of a token's embedding; 0 for one-hot."] = 128
     dropout: Annotated[float, "Dropout rate of the inputs of each layer and of the output."] = 0.0
     recurrent_dropout: Annotated[float, "Dropout rate of the recurrent state, the same units at every step."] = 0.0
-    zoneout: Annotated[float, "How often a unit keeps its state in training."] = 0.0
+    zoneout: Annotated[float, "Probability that a unit keeps its state at a step, in training."] = 0.0
     tied: Annotated[bool, "Use one matrix for the embedding and the output."] = False
     forget_bias: Annotated[float, "Initial bias of the forget gate of LSTM cells, 0 or 1."] = 1.0
     init: Annotated[float, "Initial weights are between -init and init; 0 for Keras' defaults."] = 0.0
 
     batch: Annotated[int, "Rows of a batch; each goes through its own part of the text."] = 50
     steps: Annotated[int, "Steps of truncated backpropagation."] = 50
-    order: Annotated[Literal["sequential", "random"], "Carry states from batch to batch, or sample windows."] = (
-        "sequential"
-    )
+    order: Annotated[
+        Literal["sequential", "random"], "sequential carries states from batch to batch, random samples windows."
+    ] = "sequential"
     varied: Annotated[bool, "Use windows of random length around --steps."] = False
     epochs: Annotated[int, "Passes over the text."] = 10
     learning_rate: Annotated[float, "Learning rate."] = 2e-3
@@ -255,7 +255,7 @@ def export(parts, vocabulary, settings: Settings, run: Run) -> dict:
     model = run.best_model(build, settings, len(vocabulary), None, False)
     modes = ["sequence", "stream", "generate"]
     folder = settings.out / "bundle"
-    report = rk.export_bundle(model, folder, modes=modes, vocabulary=vocabulary, saved_model=False, tolerance=1e-4)
+    report = rk.export_bundle(model, folder, modes=modes, vocabulary=vocabulary, saved_model=False)
     bundle = rk.runtime.load(folder)
     ids = test[:1001]
     stream = bundle.stream()

@@ -49,19 +49,19 @@ def same_in_both(model, bundle, sources, vocabulary, settings: PairSettings, ste
     return texts, counts
 
 
-def export(model, vocabulary: tuple, settings: PairSettings, run: Run, tolerance: float):
+def export(model, vocabulary: tuple, settings: PairSettings, run: Run, sources: np.ndarray | None = None):
     """Write a bundle into the folder of --out, and load it as a server would.
 
     Arguments:
         vocabulary: those of sources and of targets.
-        tolerance: the largest difference from Keras that is accepted.
+        sources: sources as the model sees them, on which the bundle is compared with Keras too.
     """
     folder = settings.out / "bundle"
     report = rk.export_bundle(
         model,
         folder,
         strategy=exported(settings),
-        tolerance=tolerance,
+        calibration=sources,
         vocabulary=vocabulary,
         saved_model=settings.saved_model,
     )
