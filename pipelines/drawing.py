@@ -22,6 +22,7 @@ from keras_rnnkit.runs.image_parts import ImageParts, read_parts
 from keras_rnnkit.runs.lone_bundle import fitting_options, opened
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.named_rows import NamedRows
+from keras_rnnkit.runs.page import percent
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
@@ -48,12 +49,12 @@ class Settings(TrainingSettings):
         Path | None, "A folder of images in folders named after their label. Default: the digits of scikit-learn."
     ] = None
     size: Annotated[int, "Height and width to which your own images are scaled; the digits have 8 pixels."] = 8
-    levels: Annotated[int, "Shades of grey."] = 4
+    levels: Annotated[int, "Number of shades of grey."] = 4
     way: Annotated[
         Literal["pixels", "rows", "strokes"],
         "pixels draws pixel by pixel, rows row by row, and strokes generated digits with a pen.",
     ] = "pixels"
-    compare: Annotated[bool | None, "Train the other ways too. Default: without --data."] = None
+    compare: Annotated[bool | None, "Also train the other ways. Default: with the digits."] = None
     strokes: Annotated[int, "Number of digits generated for drawing with a pen."] = 2000
     mixtures: Annotated[int, "Normal distributions of the mixture for a movement of the pen."] = 8
     temperature: Annotated[float, "Below 1 the drawings become more ordinary, above 1 more unusual."] = 0.8
@@ -61,7 +62,9 @@ class Settings(TrainingSettings):
     valid_count: Annotated[int | None, "Images for validation. Default: 120, or a tenth of your own."] = None
     test_count: Annotated[int | None, "Images for the test. Default: 360, or a tenth of your own."] = None
     batch: Annotated[int, "Images in a batch."] = 32
-    embedding: Annotated[int, "Features of the pixels before, of the row before, or of the point before."] = 48
+    embedding: Annotated[int, "Number of features of the pixels before, of the row before, or of the point before."] = (
+        48
+    )
     units: Annotated[int, "Units of each layer."] = 128
     dropout: Annotated[float, "Dropout rate before the recurrent layers and before the output."] = 0.25
     epochs: Annotated[int, "Passes over the images."] = 30
@@ -227,7 +230,7 @@ def results(metrics: dict[str, Any]) -> dict[str, Any]:
         rows[f"{unit}, {of}, by a model without memory"] = metrics[f"{unit}, without memory, {way}"]
         if f"recognized, {way}" in metrics:
             rows[f"share of {metrics['drawings']:,} drawings most like a training image of their label, {way}"] = (
-                metrics[f"recognized, {way}"]
+                percent(metrics[f"recognized, {way}"])
             )
     return rows
 
