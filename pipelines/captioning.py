@@ -45,7 +45,8 @@ class Settings(PairSettings):
     size: Annotated[int, "Height and width of the network's images, in pixels."] = 48
     network: Annotated[str, f"The network: small, or of keras.applications {', '.join(NETWORKS)}."] = "small"
     weights: Annotated[
-        str | None, "Weights of that network, which then stay fixed: a file, or imagenet where Keras has them."
+        str | None,
+        "Weights of that network, which then stay fixed: a file, or imagenet. Default: random ones, which are trained.",
     ] = None
     way: Annotated[
         Literal["attention", "condition", "initial"],
@@ -57,9 +58,12 @@ class Settings(PairSettings):
     test_count: Annotated[int | None, "Images for the test. Default: 1000, or less with little data."] = None
     min_count: Annotated[int, "How often a word must occur to be in the vocabulary."] = 1
     unshown: Annotated[
-        float | None, "How often the previous word is hidden in training (word dropout); 0.5 with the drawn scenes."
+        float | None,
+        "How often the previous word is hidden in training (word dropout); 0.5 with the drawn scenes, else 0.",
     ] = None
-    grey: Annotated[float | None, "How often an image is shown in grey in training; 0.4 with the drawn scenes."] = None
+    grey: Annotated[
+        float | None, "How often an image is shown in grey in training; 0.4 with the drawn scenes, else 0."
+    ] = None
     epochs: Annotated[int, "Passes over the images."] = 8
     learning_rate: Annotated[float, "Learning rate."] = 2e-3
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/captioning")

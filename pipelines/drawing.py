@@ -17,12 +17,12 @@ from keras_rnnkit.data.strokes import SHAPES, strokes
 from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.drawing_data import DrawingData, drawing_data
 from keras_rnnkit.runs.drawing_pictures import image_sheet, stroke_sheet
+from keras_rnnkit.runs.drawing_report import results
 from keras_rnnkit.runs.drawn import completions, degenerate_strokes, draw
 from keras_rnnkit.runs.image_parts import ImageParts, read_parts
 from keras_rnnkit.runs.lone_bundle import fitting_options, opened
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.named_rows import NamedRows
-from keras_rnnkit.runs.page import percent
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
@@ -133,7 +133,7 @@ def run(settings: Settings) -> dict[str, Any]:
         metrics |= recognized(drawings, images, settings, run)
         run.note(degenerate_strokes(drawings))
         report(settings, metrics, histories, drawings, bundles, images)
-        return run.complete(metrics, PICTURES, results=results(metrics))
+        return run.complete(metrics, PICTURES, results=results(metrics, NAMES.values()))
 
 
 # ---------------------------------------------------------------------- model
@@ -220,21 +220,6 @@ def judge(predicted, data: dict[str, DrawingData], run: Run) -> dict[str, Any]:
     return metrics
 
 
-def results(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of the report, by what they are of."""
-    rows: dict[str, Any] = {}
-    for way in [way for way in NAMES.values() if f"judged on, {way}" in metrics]:
-        of = metrics[f"judged on, {way}"]
-        unit = next(unit for unit in ("bits a pixel", "nats a point") if f"{unit}, {way}" in metrics)
-        rows[f"{unit}, {of}, {way}"] = metrics[f"{unit}, {way}"]
-        rows[f"{unit}, {of}, by a model without memory"] = metrics[f"{unit}, without memory, {way}"]
-        if f"recognized, {way}" in metrics:
-            rows[f"share of {metrics['drawings']:,} drawings most like a training image of their label, {way}"] = (
-                percent(metrics[f"recognized, {way}"])
-            )
-    return rows
-
-
 def recognized(drawings, images: ImageParts, settings: Settings, run: Run) -> dict[str, Any]:
     """How many drawings the most similar training image assigns to the label that was asked for."""
     train, metrics = shades_of(images.train[0], settings.levels), {}
@@ -300,7 +285,7 @@ def judge_bundle(path: Path, images: ImageParts, settings: Settings, run: Run) -
         drawings = {way: draw(bundle, images, settings, way)}
     metrics |= recognized(drawings, images, settings, run)
     report(settings, metrics, {}, drawings, {way: bundle}, images)
-    return run.complete(metrics, PICTURES, results=results(metrics))
+    return run.complete(metrics, PICTURES, results=results(metrics, NAMES.values()))
 
 
 def main(settings: Settings) -> None:

@@ -37,9 +37,11 @@ class Settings(WritingSettings):
         Path | None, "A text, or a folder with train, valid and test files. Default: Python's help topics."
     ] = None
     unit: Annotated[Literal["char", "word", "subword"], "What a token is."] = "char"
-    punctuation: Annotated[bool, "Split punctuation from words."] = False
+    punctuation: Annotated[bool, "Make punctuation marks tokens of their own, where a token is a word."] = False
     min_count: Annotated[int, "How often a token must occur to be in the vocabulary."] = 1
-    max_tokens: Annotated[int | None, "Largest size of the vocabulary; for subwords the pieces to learn (1000)."] = None
+    max_tokens: Annotated[
+        int | None, "Largest size of the vocabulary. Default: all tokens, and 1000 pieces for subwords."
+    ] = None
     valid_fraction: Annotated[float, "Fraction of a single text for validation, at its end."] = 0.05
     test_fraction: Annotated[
         float, "Fraction of a single text for the test, after that; 0 to test on the validation text."
@@ -69,7 +71,7 @@ class Settings(WritingSettings):
 
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/language_model")
     checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
-    start: Annotated[str | None, "The text that the sample continues."] = None
+    start: Annotated[str | None, "The text that the sample continues. Default: the beginning of the test text."] = None
     length: Annotated[int, "Tokens of the sample."] = 300
     temperature: Annotated[float, "Temperature of the sample."] = 0.8
     export: Annotated[bool, "Write the bundle."] = True

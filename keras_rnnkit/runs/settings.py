@@ -249,8 +249,8 @@ class PairSettings(WritingSettings):
         Literal["constant", "halving", "cosine", "plateau"],
         "How the learning rate falls; with plateau, after an epoch without improvement.",
     ] = "cosine"
-    beam: Annotated[int, "Hypotheses of the exported beam search."] = 5
-    penalty: Annotated[float, "Its length penalty; 0.6 to 1 is common."] = 0.0
+    beam: Annotated[int, "Number of hypotheses of the exported beam search."] = 5
+    penalty: Annotated[float, "Length penalty of the beam search; 0.6 to 1 is common, 0 is none."] = 0.0
     checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
     saved_model: Annotated[bool, "Write a SavedModel too."] = True
 
