@@ -109,17 +109,18 @@ def results_of(metrics: dict[str, Any], kind: str) -> dict[str, str]:
 
     >>> scores = {"exact": 0.5, "bleu": 20.0, "chrf": 40.0}
     >>> results_of({"test": 8, "same_in_keras": {"greedy": 8}, "greedy": scores}, "test pairs")
-    {'greedy, 8 test pairs': 'exact 50.0%, bleu 20.0, chrf 40.0',
-     'greedy, the same in Keras and in the bundle': '8 of 8 test pairs'}
+    {'the same in Keras and in the bundle, greedy': '8 of 8 test pairs',
+     '8 test pairs': {'greedy': {'exact': '50.0%', 'BLEU': '20.0', 'chrF': '40.0'}}}
     """
     scored = {name: row for name, row in metrics.items() if isinstance(row, dict) and "bleu" in row}
-    of = f"{metrics['test']:,} {kind}"
-    rows = {
-        f"{name}, {of}": ", ".join(f"{key} {value}" for key, value in zip(row, shown(row), strict=True))
-        for name, row in scored.items()
-    }
-    same = metrics["same_in_keras"].items()
-    return rows | {f"{name}, the same in Keras and in the bundle": f"{count:,} of {of}" for name, count in same}
+    of, same = f"{metrics['test']:,} {kind}", metrics["same_in_keras"].items()
+    rows = {f"the same in Keras and in the bundle, {name}": f"{count:,} of {of}" for name, count in same}
+    return rows | {of: {name: dict(zip(heads(row), shown(row), strict=True)) for name, row in scored.items()}}
+
+
+def heads(metrics: dict[str, float]) -> list[str]:
+    """The names of scores as they are usually written."""
+    return [{"bleu": "BLEU", "chrf": "chrF"}.get(name, name) for name in metrics]
 
 
 def shown(metrics: dict[str, float]) -> list[str]:
