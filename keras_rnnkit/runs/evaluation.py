@@ -99,7 +99,7 @@ def scores(found: list[str], wanted: list[list[str]], parts: dict[str, np.ndarra
     }
 
 
-def results_of(metrics: dict[str, Any], kind: str) -> dict[str, str]:
+def results_of(metrics: dict[str, Any], kind: str) -> dict[str, Any]:
     """The numbers of a report, by what they are of.
 
     Arguments:
@@ -115,7 +115,9 @@ def results_of(metrics: dict[str, Any], kind: str) -> dict[str, str]:
     scored = {name: row for name, row in metrics.items() if isinstance(row, dict) and "bleu" in row}
     of, same = f"{metrics['test']:,} {kind}", metrics["same_in_keras"].items()
     rows = {f"the same in Keras and in the bundle, {name}": f"{count:,} of {of}" for name, count in same}
-    return rows | {of: {name: dict(zip(heads(row), shown(row), strict=True)) for name, row in scored.items()}}
+    names = {"fixed": "fixed vector, greedy"}
+    table = {names.get(name, name): dict(zip(heads(row), shown(row), strict=True)) for name, row in scored.items()}
+    return rows | {of: table}
 
 
 def heads(metrics: dict[str, float]) -> list[str]:

@@ -73,7 +73,7 @@ def lit(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def heatmaps(examples, path: Path, columns: int = 2) -> None:
     """Attention weights as pictures. Each example has the tokens of the source and of the target, and the weights."""
     rows = max(1, math.ceil(len(examples) / columns))
-    figure = figure_of(7 * columns, 4.2 * rows)
+    figure = figure_of(4.8 * columns, 3.6 * rows)
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes, (source, target, weights) in zip(grid, examples, strict=False):
         axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
