@@ -11,8 +11,10 @@ from typing import Any
 
 from keras_rnnkit.text.files import replacing
 
+WIDEST_ON_A_PHONE = 7
+"""Inches of a picture whose letters can still be read when it is as wide as a phone; wider ones are scrolled."""
 AN_INCH_ON_A_PHONE = 70
-"""Pixels of a phone for an inch of a picture, at least: its letters can be read then. Wide pictures are scrolled."""
+"""Pixels for an inch of a picture that is scrolled."""
 UNBROKEN = re.compile(r"\d{4}-\d\d-\d\d( [\d:]+)?|\d[\d.]*e-\d+")
 """Times and small numbers, which a browser would break at their hyphens."""
 
@@ -30,13 +32,13 @@ figure { margin: 1.5rem 0 } figcaption { color: var(--faint) }
 summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
 @media (max-width: 640px) {
   .picture { overflow-x: auto }
-  .picture img { max-width: none; width: max(100%, calc(var(--inches) * AN_INCHpx)) }
+  .picture.wide img { max-width: none; width: var(--width) }
 }
 table { border-collapse: collapse; display: block; overflow-x: auto }
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
 pre { background: var(--box); overflow-x: auto; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere }
 .unbroken { white-space: nowrap }
-""".replace("AN_INCH", str(AN_INCH_ON_A_PHONE))
+"""
 
 
 def write_page(
@@ -86,8 +88,10 @@ def figure_of(picture: Path, caption: str) -> str:
     data = base64.b64encode(content).decode()
     words = html.escape(caption)
     image = f'<img alt="{words}" src="data:image/png;base64,{data}">'
-    inches = f"--inches: {width_of(content):.1f}"
-    return f'<figure><div class="picture" style="{inches}">{image}</div><figcaption>{words}</figcaption></figure>'
+    inches = width_of(content)
+    width = f'" style="--width: {AN_INCH_ON_A_PHONE * inches:.0f}px'
+    kind = f"picture wide{width}" if inches > WIDEST_ON_A_PHONE else "picture"
+    return f'<figure><div class="{kind}">{image}</div><figcaption>{words}</figcaption></figure>'
 
 
 def width_of(png: bytes) -> float:

@@ -62,13 +62,13 @@ def test_samples_that_are_empty_or_repeat_are_told():
     assert repetitive("the cat sat on the mat and the dog on the log") is None
 
 
-@pytest.mark.parametrize("width", [5, 9])
-def test_the_page_knows_how_wide_a_picture_must_be_to_be_read(width, tmp_path):
+@pytest.mark.parametrize(("width", "kind"), [(6.6, "picture"), (9, 'picture wide" style="--width: 630px')])
+def test_wide_pictures_are_scrolled_on_a_phone_and_narrow_ones_fit(width, kind, tmp_path):
     figure = figure_of(width, 1)
     figure.savefig(tmp_path / "curves.png", dpi=150)
     assert width_of((tmp_path / "curves.png").read_bytes()) == pytest.approx(width, rel=0.01)
     page = write_page(tmp_path, "words", RECORD, {}, [("curves.png", "Loss.")])
-    assert f'<div class="picture" style="--inches: {width}.0">' in page.read_text()
+    assert f'<div class="{kind}">' in page.read_text()
 
 
 def test_dicts_of_dicts_are_tables_and_other_values_are_rows():
