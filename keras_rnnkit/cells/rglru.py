@@ -53,8 +53,14 @@ class RGLRUCell(LinearCell):
         """The inputs of the two gates, followed by x_t itself: [..., 3U]."""
         return ops.concatenate([super().project(ops, w, x), x])
 
+    def split_gates(self, ops, z):
+        return ops.split(z, 3)
+
+    def gate_inputs(self, ops, w, x):
+        return [*super().gate_inputs(ops, w, x), x]
+
     def coefficients(self, ops, w, z):
-        z_q, z_i, x = ops.split(z, 3)
+        z_q, z_i, x = z
         rate = SHARPNESS * ops.sigmoid(z_q) * ops.activation("softplus", -w.decay)  # -log a
         # 1 - exp(-2 rate), written with tanh: where a is close to one the difference would lose its digits.
         half = ops.tanh(rate)

@@ -17,6 +17,7 @@ IDS = np.array([2, 0, 3])
 
 CALLS = {
     "matmul": lambda ops: ops.matmul(X, Y),
+    "add_bias": lambda ops: ops.add_bias(X, Y[0]),
     "concatenate": lambda ops: ops.concatenate([X, X + 1]),
     "split": lambda ops: ops.split(X, 2),
     "reshape": lambda ops: ops.reshape(X, (2, 6)),
