@@ -24,6 +24,7 @@ from keras_rnnkit.runs.labelled_texts import LabelledData, read_texts
 from keras_rnnkit.runs.lone_bundle import check_label_count, opened
 from keras_rnnkit.runs.loss_curves import plot_losses
 from keras_rnnkit.runs.metrics_file import write_metrics
+from keras_rnnkit.runs.recurrent import CELLS
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.runs.text_report import always_the_same, coloured, results, table_of, to_show
@@ -62,7 +63,7 @@ class Settings(TrainingSettings):
     limit: Annotated[int, "Most words of a text; of longer ones the beginning is read."] = 400
     tokens: Annotated[int, "Most words in a batch, padding included."] = 8192
     rows: Annotated[int, "Most texts in a batch."] = 64
-    cell: Annotated[str, "The cell: lstm, gru, vanilla and others."] = "lstm"
+    cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "lstm"
     units: Annotated[int, "Units of each layer, in each direction."] = 32
     embedding: Annotated[int, "Width of a word's embedding; that of --vectors where they are given."] = 32
     bidirectional: Annotated[bool, "Read texts from the end to the beginning too."] = True
