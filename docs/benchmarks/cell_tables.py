@@ -32,8 +32,7 @@ def tables(text: str, folder: Path = HERE) -> str:
 
 def speed(result: dict) -> Iterator[str]:
     """Milliseconds of a training step."""
-    times = {row["shape"]: row["times"] for row in result["rows"]}
-    columns = [next(times[name] for name in times if name.startswith(f"B={b} T={t} ")) for b, t in SHAPES]
+    columns = [of_shape(result["rows"], b, t) for b, t in SHAPES]
     yield line(["cell", *(f"B {b}<br>T {t}" for b, t in SHAPES)])
     yield line(["---"] * (len(SHAPES) + 1))
     for name in columns[0]:
@@ -44,9 +43,23 @@ def exported(result: dict) -> Iterator[str]:
     """The rows of a table of exported files: the time of a step and of a sequence, and the weights of the cell."""
     yield line(["cell", "a step of a stream", "1,000 steps", "weights"])
     yield line(["---"] * 4)
-    for name in result["rows"][0]["times"]:
+    for name in result["stream"]:
         stream, whole = median(result["stream"][name]), median(result["whole"][name])
         yield line([name, f"{1000 * stream:.0f} us", f"{number(whole)} ms", f"{result['weights'][name]:,}"])
+
+
+def megabytes(result: dict) -> Iterator[str]:
+    """The rows of a table of the memory of a training step."""
+    columns = [of_shape(result["memory"], 16, t) for t in (256, 1024)]
+    yield line(["cell", "B 16<br>T 256", "B 16<br>T 1024"])
+    yield line(["---"] * 3)
+    for name in columns[0]:
+        yield line([name, *(f"{column[name]:.0f} MB" for column in columns)])
+
+
+def of_shape(results: dict, batch: int, steps: int) -> dict:
+    """What a file of results holds for a shape."""
+    return next(row for shape, row in results.items() if shape.startswith(f"B={batch} T={steps} "))
 
 
 def characters(result: dict) -> Iterator[str]:
@@ -87,6 +100,7 @@ def line(cells: list[str]) -> str:
 TABLES = {
     "speed": ("cells.json", speed),
     "exported": ("cells.json", exported),
+    "megabytes": ("cells.json", megabytes),
     "characters": ("learning.json", characters),
     "memory": ("learning.json", memory),
 }
