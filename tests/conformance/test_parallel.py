@@ -127,12 +127,13 @@ def decays(kind, rng, shape=(10_000, 2, 4)):
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
-@pytest.mark.parametrize("kind, error", [("gates", 1e-5), ("slow gates", 1e-5), ("complex", 1e-5), ("constant", 3e-5)])
-def test_ten_thousand_steps_in_float32(kind, error, device, rng, monkeypatch):
+@pytest.mark.parametrize("kind", ["gates", "slow gates", "complex", "constant"])
+def test_ten_thousand_steps_in_float32(kind, device, rng, monkeypatch):
     """The loop of a CPU and the associative scan of a GPU, beside a loop in float64; of the largest value.
 
-    A constant decay of 0.9999 is the hard one: a scan squares it 13 times, and each time its error doubles.
+    A constant decay near one is hard for a scan: it squares the decay 13 times, and each time its error doubles.
     """
+    error = 6e-5 if device == "gpu" and kind in ("complex", "constant") else 1e-5
     run_on(device, monkeypatch)
     cell = rk.cells.LRUCell(2) if kind == "complex" else rk.cells.MinGRUCell(4)
     (a, b), first = decays(kind, rng), rng.normal(size=(2, 4)).astype("float32")
