@@ -76,7 +76,8 @@ def memory(result: dict) -> Iterator[str]:
     """The rows of a table of tasks for the memory: the squared error of sums, and the share of right tokens."""
     scores = {(row["task"], row["name"]): row for row in result["rows"] if row["task"] in TASKS}
     tasks = [task for task in TASKS if any(each == task for each, _ in scores)]
-    yield line(["network", *tasks])
+    steps = {row["task"]: row["steps"] for row in scores.values()}
+    yield line(["network", *(f"{task}<br>{steps[task]:,} updates" for task in tasks)])
     yield line(["---"] * (len(tasks) + 1))
     for name in dict.fromkeys(name for _, name in scores):
         yield line([name, *(score(scores.get((task, name))) for task in tasks)])
