@@ -50,11 +50,12 @@ def exported(result: dict) -> Iterator[str]:
 
 def megabytes(result: dict) -> Iterator[str]:
     """The rows of a table of the memory of a training step."""
-    columns = [of_shape(result["memory"], 16, t) for t in (256, 1024)]
-    yield line(["cell", "B 16<br>T 256", "B 16<br>T 1024"])
-    yield line(["---"] * 3)
-    for name in columns[0]:
-        yield line([name, *(f"{column[name]:.0f} MB" for column in columns)])
+    shapes = [shape.split() for shape in result["memory"]]
+    yield line(["cell", *(f"{batch.replace('=', ' ')}<br>{steps.replace('=', ' ')}" for batch, steps, *_ in shapes)])
+    yield line(["---"] * (len(shapes) + 1))
+    for name in result["stream"]:
+        of = [column.get(name) for column in result["memory"].values()]
+        yield line([name, *("" if mb is None else f"{mb:.0f} MB" for mb in of)])
 
 
 def of_shape(results: dict, batch: int, steps: int) -> dict:
