@@ -227,6 +227,29 @@ def test_half_precision_is_summed_in_float32(rng):
     assert y == pytest.approx(1 - (1 - u) ** 1000, abs=0.02)
 
 
+class DoubledInputCell(rk.cells.RGLRUCell):
+    """A subclass that changes `project` and not `gate_inputs`."""
+
+    def project(self, ops, w, x):
+        return super().project(ops, w, 2.0 * x)
+
+
+class NoisyGateCell(rk.cells.MinGRUCell):
+    """A subclass that changes `inputs` alone."""
+
+    def inputs(self, ops, w, x, state, training=False, mask=None):
+        return super().inputs(ops, w, x, state, training, mask) + 1.0
+
+
+@pytest.mark.parametrize("cell", [DoubledInputCell, NoisyGateCell])
+def test_what_a_subclass_changes_is_computed(cell, rng):
+    layer = rk.Recurrent(cell(4), return_sequences=True, kernel="parallel")
+    x = sequences(rng, "float32")
+    ours = np.array(layer(x))
+    layer.kernel = "scan"
+    agree([ours], [np.array(layer(x))], 1e-5)
+
+
 def test_which_cells_it_refuses_and_why():
     sru = rk.Recurrent(rk.cells.SRUCell(3))
     assert sru.runs_on() == "hoisted"
