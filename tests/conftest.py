@@ -30,6 +30,14 @@ def pytest_collection_finish(session):
 
     gc.freeze()
     gc.enable()
+    # Tracing a model makes hundreds of thousands of objects that stay; Python's own numbers are for small programs.
+    gc.set_threshold(20_000, 20, 50)
+
+
+def pytest_unconfigure(config):
+    """One collection, which reports what was never closed; pytest makes five, and looks through all objects in each."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
