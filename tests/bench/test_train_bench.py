@@ -11,6 +11,7 @@ from keras_rnnkit.bench.settings import TrainBench
 from keras_rnnkit.bench.train_rows import LONG, Row, rows
 from keras_rnnkit.bench.train_steps import Step
 from keras_rnnkit.settings import SettingsError
+from tests.covering import studied
 from tests.test_cli import rnnkit
 
 
@@ -51,19 +52,19 @@ def test_rounding_is_measured_by_that_of_stock_keras():
     assert "torch by" in train.measure(row_with(1.0, torch=1.1), 1, 1.0).refusal
 
 
-def test_a_gate_in_the_wrong_place_is_seen():
+@studied("name", ["LSTM", "fit"], ["fit"])
+def test_a_gate_in_the_wrong_place_is_seen(name):
     """In the check of `fit` too, which compares how the weights move in one step."""
-    for name in ("LSTM", "fit"):
-        row = next(row for row in rows(TrainBench(quick=True, others=False)) if row.name.startswith(name))
-        steps, reference = {contender: make() for contender, make in row.contenders.items()}, row.reference()
+    row = next(row for row in rows(TrainBench(quick=True, others=False)) if row.name.startswith(name))
+    steps, reference = {contender: make() for contender, make in row.contenders.items()}, row.reference()
 
-        def swapped(step=steps["ours"]):
-            return [np.roll(g, g.shape[-1] // 4, axis=-1) for g in step.gradients()]
+    def swapped():
+        return [np.roll(g, g.shape[-1] // 4, axis=-1) for g in steps["ours"].gradients()]
 
-        for ours, is_wrong in ((steps["ours"], False), (Step(swapped, swapped), True)):
-            contenders = {contender: lambda s=step: s for contender, step in {**steps, "ours": ours}.items()}
-            refusal = train.measure(Row(name, contenders, lambda r=reference: r), 1, 1.0).refusal
-            assert bool(refusal) == is_wrong
+    for ours, is_wrong in ((steps["ours"], False), (Step(swapped, swapped), True)):
+        contenders = {contender: lambda s=step: s for contender, step in {**steps, "ours": ours}.items()}
+        refusal = train.measure(Row(name, contenders, lambda: reference), 1, 1.0).refusal
+        assert bool(refusal) == is_wrong
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX compiles every step")
