@@ -12,7 +12,7 @@ import numpy as np
 from keras_rnnkit.data import plot_rank_frequency
 from keras_rnnkit.runs.metrics_file import write_metrics
 
-COLUMNS, ROWS = 80, 12
+COLUMNS, ROWS = 80, 15
 
 
 def write_report(settings, metrics: dict[str, Any], history, vocabulary, parts, model) -> Path:
@@ -94,7 +94,7 @@ def plot_units(model, ids: np.ndarray, vocabulary, path: Path, count: int = 3) -
     rows = ids if ids.ndim == 2 else ids[None]
     activity = np.asarray(keras.Model(model.input, layer.output)(rows))[rows > 0 if ids.ndim == 2 else rows >= 0]
     tokens = rows[rows > 0] if ids.ndim == 2 else ids
-    figure = figure_of(8.4, 2.6 * count)
+    figure = figure_of(8.4, 3.2 * count)
     for axes, unit in zip(np.atleast_1d(figure.subplots(count, 1)), telling_units(activity, count), strict=True):
         draw(axes, vocabulary, tokens, activity[:, unit], f"unit {unit} of {layer.name}: blue below zero, red above")
     figure.savefig(path, dpi=150)
