@@ -45,21 +45,25 @@ class Settings(PairSettings):
     size: Annotated[int, "Height and width of the network's images, in pixels."] = 48
     network: Annotated[str, f"The network: small, or of keras.applications {', '.join(NETWORKS)}."] = "small"
     weights: Annotated[
-        str | None, "Weights of that network, which then stay fixed: a file, or imagenet where Keras has them."
+        str | None,
+        "Weights of that network, which then stay fixed: a file, or imagenet. Default: random ones, which are trained.",
     ] = None
     way: Annotated[
         Literal["attention", "condition", "initial"],
         "attention over the grid, the image's vector at every step, or as the initial state.",
     ] = "attention"
-    compare: Annotated[bool | None, "Train the other two ways too. Default: with the drawn scenes."] = None
+    compare: Annotated[bool | None, "Also train the other two ways. Default: with the drawn scenes."] = None
     rows: Annotated[int, "Images in a batch."] = 64
     valid_count: Annotated[int | None, "Images for validation. Default: 500, or less with little data."] = None
     test_count: Annotated[int | None, "Images for the test. Default: 1000, or less with little data."] = None
     min_count: Annotated[int, "How often a word must occur to be in the vocabulary."] = 1
     unshown: Annotated[
-        float | None, "How often the previous word is hidden in training (word dropout); 0.5 with the drawn scenes."
+        float | None,
+        "How often the previous word is hidden in training (word dropout); 0.5 with the drawn scenes, else 0.",
     ] = None
-    grey: Annotated[float | None, "How often an image is shown in grey in training; 0.4 with the drawn scenes."] = None
+    grey: Annotated[
+        float | None, "How often an image is shown in grey in training; 0.4 with the drawn scenes, else 0."
+    ] = None
     epochs: Annotated[int, "Passes over the images."] = 8
     learning_rate: Annotated[float, "Learning rate."] = 2e-3
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/captioning")
@@ -116,7 +120,7 @@ def run(settings: Settings) -> dict:
         models = {
             way: run.best_model(build, settings, data, way, suffix=suffix_of(way, settings)) for way in settings.ways
         }
-        bundle = export(models[settings.way], (None, data.words), settings, run, tolerance=1e-3)
+        bundle = export(models[settings.way], (None, data.words), settings, run, data.valid.sources[:16])
         metrics, captions = judge(models, bundle, data, settings, run)
         report(settings, metrics, captions, history, models, bundle, data)
         return run.complete(metrics, PICTURES, results=results_of(metrics, "test images"))

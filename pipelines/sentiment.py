@@ -24,6 +24,7 @@ from keras_rnnkit.runs.labelled_texts import LabelledData, read_texts
 from keras_rnnkit.runs.lone_bundle import check_label_count, opened
 from keras_rnnkit.runs.loss_curves import plot_losses
 from keras_rnnkit.runs.metrics_file import write_metrics
+from keras_rnnkit.runs.recurrent import CELLS
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.runs.text_report import always_the_same, coloured, results, table_of, to_show
@@ -56,23 +57,21 @@ class Settings(TrainingSettings):
     count: Annotated[int, "Number of generated reviews to train on."] = 6000
     valid_count: Annotated[int | None, "Texts for validation. Default: 500, or less with little data."] = None
     test_count: Annotated[int | None, "Texts for the test. Default: 1000, or less with little data."] = None
-    lower: Annotated[bool, "Read capital letters as small ones."] = True
-    min_count: Annotated[int, "How often a word must occur in the training texts to be one of the vocabulary."] = 2
+    lower: Annotated[bool, "Convert texts to lower case."] = True
+    min_count: Annotated[int, "How often a word must occur in the training texts to be in the vocabulary."] = 2
     max_tokens: Annotated[int, "Largest vocabulary."] = 20_000
-    limit: Annotated[int, "Most words of a text; of longer ones the beginning is read."] = 400
-    tokens: Annotated[int, "Most words in a batch, padding included."] = 8192
-    rows: Annotated[int, "Most texts in a batch."] = 64
-    cell: Annotated[str, "The cell: lstm, gru, vanilla and others."] = "lstm"
+    limit: Annotated[int, "Largest number of words of a text; longer texts are cut."] = 400
+    tokens: Annotated[int, "Largest number of words in a batch, padding included."] = 8192
+    rows: Annotated[int, "Largest number of texts in a batch."] = 64
+    cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "lstm"
     units: Annotated[int, "Units of each layer, in each direction."] = 32
     embedding: Annotated[int, "Width of a word's embedding; that of --vectors where they are given."] = 32
     bidirectional: Annotated[bool, "Read texts from the end to the beginning too."] = True
     vectors: Annotated[Path | None, "Word vectors to begin with, in the text format of word2vec or GloVe."] = None
     freeze: Annotated[bool, "Do not train the word vectors."] = False
-    balance: Annotated[
-        bool, "Weigh texts so that all labels count alike in training, where they are not as frequent."
-    ] = False
+    balance: Annotated[bool, "Weigh texts so that rare labels count as much in training as frequent ones."] = False
     dropout: Annotated[float, "Dropout rate before and after each layer."] = 0.2
-    compare: Annotated[bool, "Train a bag of words too, to compare."] = True
+    compare: Annotated[bool, "Also train a bag of words, to compare."] = True
     epochs: Annotated[int, "Passes over the texts at most."] = 12
     patience: Annotated[int, "Epochs without a better validation loss before training ends; 0 for never."] = 3
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/sentiment")
@@ -182,9 +181,7 @@ def export(model, data: LabelledData, settings: Settings, run: Run):
     probabilities = keras.ops.softmax(model.output / temperature)
     whole = keras.Model(model.input, {"probabilities": probabilities}, name="sentiment")
     folder = settings.out / "bundle"
-    report = rk.export_bundle(
-        whole, folder, vocabulary=data.words, labels=data.names.tokens, saved_model=False, tolerance=1e-5
-    )
+    report = rk.export_bundle(whole, folder, vocabulary=data.words, labels=data.names.tokens, saved_model=False)
     run.say("exported", f"{folder}, error {report.error:.1e}; temperature {temperature:.2f}")
     bundle = rk.runtime.load(folder)
     words = rk.data.LabelledTexts(data.texts["test"], data.labels["test"], seed=None).batch(0)[0]

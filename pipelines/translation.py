@@ -50,14 +50,14 @@ class Settings(PairSettings):
     max_tokens: Annotated[int, "Largest vocabulary of each language; for subwords the pieces to learn."] = 4000
     valid_count: Annotated[int | None, "Pairs for validation. Default: 500, or less with little data."] = None
     test_count: Annotated[int | None, "Pairs for the test. Default: 1000, or less with little data."] = None
-    limit: Annotated[int, "Most tokens of a source or target; longer pairs are left out."] = 100
-    tokens: Annotated[int, "Most tokens in a batch, sources and targets together."] = 4096
-    rows: Annotated[int | None, "Most pairs in a batch; 128 for the built-in pairs, else 32."] = None
+    limit: Annotated[int, "Largest number of tokens of a source or target; longer pairs are left out."] = 100
+    tokens: Annotated[int, "Largest number of tokens in a batch, sources and targets together."] = 4096
+    rows: Annotated[int | None, "Largest number of pairs in a batch; 128 for the built-in pairs, else 32."] = None
     attention: Annotated[Literal["additive", "dot", "general", "none"], "How the decoder attends to the source."] = (
         "general"
     )
     compare: Annotated[
-        bool | None, "Train a second model without attention, to compare. Default: with the built-in pairs."
+        bool | None, "Also train a model without attention, to compare. Default: with the built-in pairs."
     ] = None
     units: Annotated[int | None, "Units of each layer; 128 for the built-in pairs, else 256."] = None
     embedding: Annotated[int | None, "Width of a token's embedding; 64 for the built-in pairs, else 128."] = None
@@ -138,7 +138,7 @@ def run(settings: Settings) -> dict:
             train_fixed(settings, data, run)
         model = run.best_model(build, settings, data, settings.attention)
         fixed = run.best_model(build, settings, data, "none", suffix="_fixed") if settings.compares else None
-        bundle = export(model, (data.source, data.target), settings, run, tolerance=1e-4)
+        bundle = export(model, (data.source, data.target), settings, run)
         metrics = judge(model, bundle, fixed, data, settings, run)
         report(settings, metrics, history, bundle, data)
         return run.complete(metrics, PICTURES, results=results_of(metrics, "test pairs"))
