@@ -45,21 +45,25 @@ class Settings(PairSettings):
     size: Annotated[int, "Height and width of the network's images, in pixels."] = 48
     network: Annotated[str, f"The network: small, or of keras.applications {', '.join(NETWORKS)}."] = "small"
     weights: Annotated[
-        str | None, "Weights of that network, which then stay fixed: a file, or imagenet where Keras has them."
+        str | None,
+        "Weights of that network, which then stay fixed: a file, or imagenet. Default: random ones, which are trained.",
     ] = None
     way: Annotated[
         Literal["attention", "condition", "initial"],
         "attention over the grid, the image's vector at every step, or as the initial state.",
     ] = "attention"
-    compare: Annotated[bool | None, "Train the other two ways too. Default: with the drawn scenes."] = None
+    compare: Annotated[bool | None, "Also train the other two ways. Default: with the drawn scenes."] = None
     rows: Annotated[int, "Images in a batch."] = 64
     valid_count: Annotated[int | None, "Images for validation. Default: 500, or less with little data."] = None
     test_count: Annotated[int | None, "Images for the test. Default: 1000, or less with little data."] = None
     min_count: Annotated[int, "How often a word must occur to be in the vocabulary."] = 1
     unshown: Annotated[
-        float | None, "How often the previous word is hidden in training (word dropout); 0.5 with the drawn scenes."
+        float | None,
+        "How often the previous word is hidden in training (word dropout); 0.5 with the drawn scenes, else 0.",
     ] = None
-    grey: Annotated[float | None, "How often an image is shown in grey in training; 0.4 with the drawn scenes."] = None
+    grey: Annotated[
+        float | None, "How often an image is shown in grey in training; 0.4 with the drawn scenes, else 0."
+    ] = None
     epochs: Annotated[int, "Passes over the images."] = 8
     learning_rate: Annotated[float, "Learning rate."] = 2e-3
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/captioning")
@@ -112,25 +116,33 @@ def run(settings: Settings) -> dict:
     """data -> models -> train -> export -> judge -> report"""
     with Run(settings, "captioning") as run:
         data = read(settings, run)
-        models, history = train_ways(data, settings, run)
-        bundle = export(models[settings.way], (None, data.words), settings, run, tolerance=1e-3)
+        history = train_ways(data, settings, run)
+        models = {
+            way: run.best_model(build, settings, data, way, suffix=suffix_of(way, settings)) for way in settings.ways
+        }
+        bundle = export(models[settings.way], (None, data.words), settings, run, data.valid.sources[:16])
         metrics, captions = judge(models, bundle, data, settings, run)
         report(settings, metrics, captions, history, models, bundle, data)
         return run.complete(metrics, PICTURES, results=results_of(metrics, "test images"))
 
 
-def train_ways(data: Data, settings: Settings, run: Run):
-    """A model for each way, by name, and the logs of the first."""
-    models, histories = {}, {}
+def train_ways(data: Data, settings: Settings, run: Run) -> list[dict[str, float]]:
+    """Train a model for each way. Returns the logs of the first."""
+    histories, first = {}, None
     for way in settings.ways:
         run.console.print(f"\n{way}")
-        models[way] = build(settings, data, way)
-        if way != settings.way:  # all ways begin with the image encoder of the first
-            models[way].encoder.network.set_weights(models[settings.way].encoder.network.get_weights())
-        suffix = "" if way == settings.way else f"_{way}"
+        model = build(settings, data, way)
+        if first is not None:  # all ways begin with the image encoder of the first
+            model.encoder.network.set_weights(first.encoder.network.get_weights())
         sample = sample_of(data.valid, data.words, data.steps, ["image 1", "image 2", "image 3"])
-        histories[way] = train(models[way], data.train, data.valid, settings, run, suffix, sample)
-    return models, histories[settings.way]
+        histories[way] = train(model, data.train, data.valid, settings, run, suffix_of(way, settings), sample)
+        first = first or run.restore(model)
+    return histories[settings.way]
+
+
+def suffix_of(way: str, settings: Settings) -> str:
+    """The exported model has files without a suffix."""
+    return "" if way == settings.way else f"_{way}"
 
 
 def report(settings: Settings, metrics, captions, history, models, bundle, data: Data) -> None:

@@ -17,6 +17,7 @@ from keras_rnnkit.data.strokes import SHAPES, strokes
 from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.drawing_data import DrawingData, drawing_data
 from keras_rnnkit.runs.drawing_pictures import image_sheet, stroke_sheet
+from keras_rnnkit.runs.drawing_report import results
 from keras_rnnkit.runs.drawn import completions, degenerate_strokes, draw
 from keras_rnnkit.runs.image_parts import ImageParts, read_parts
 from keras_rnnkit.runs.lone_bundle import fitting_options, opened
@@ -48,12 +49,12 @@ class Settings(TrainingSettings):
         Path | None, "A folder of images in folders named after their label. Default: the digits of scikit-learn."
     ] = None
     size: Annotated[int, "Height and width to which your own images are scaled; the digits have 8 pixels."] = 8
-    levels: Annotated[int, "Shades of grey."] = 4
+    levels: Annotated[int, "Number of shades of grey."] = 4
     way: Annotated[
         Literal["pixels", "rows", "strokes"],
         "pixels draws pixel by pixel, rows row by row, and strokes generated digits with a pen.",
     ] = "pixels"
-    compare: Annotated[bool | None, "Train the other ways too. Default: without --data."] = None
+    compare: Annotated[bool | None, "Also train the other ways. Default: with the digits."] = None
     strokes: Annotated[int, "Number of digits generated for drawing with a pen."] = 2000
     mixtures: Annotated[int, "Normal distributions of the mixture for a movement of the pen."] = 8
     temperature: Annotated[float, "Below 1 the drawings become more ordinary, above 1 more unusual."] = 0.8
@@ -61,7 +62,9 @@ class Settings(TrainingSettings):
     valid_count: Annotated[int | None, "Images for validation. Default: 120, or a tenth of your own."] = None
     test_count: Annotated[int | None, "Images for the test. Default: 360, or a tenth of your own."] = None
     batch: Annotated[int, "Images in a batch."] = 32
-    embedding: Annotated[int, "Features of the pixels before, of the row before, or of the point before."] = 48
+    embedding: Annotated[int, "Number of features of the pixels before, of the row before, or of the point before."] = (
+        48
+    )
     units: Annotated[int, "Units of each layer."] = 128
     dropout: Annotated[float, "Dropout rate before the recurrent layers and before the output."] = 0.25
     epochs: Annotated[int, "Passes over the images."] = 30
@@ -130,7 +133,7 @@ def run(settings: Settings) -> dict[str, Any]:
         metrics |= recognized(drawings, images, settings, run)
         run.note(degenerate_strokes(drawings))
         report(settings, metrics, histories, drawings, bundles, images)
-        return run.complete(metrics, PICTURES, results=results(metrics))
+        return run.complete(metrics, PICTURES, results=results(metrics, NAMES.values()))
 
 
 # ---------------------------------------------------------------------- model
@@ -217,21 +220,6 @@ def judge(predicted, data: dict[str, DrawingData], run: Run) -> dict[str, Any]:
     return metrics
 
 
-def results(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of the report, by what they are of."""
-    rows: dict[str, Any] = {}
-    for way in [way for way in NAMES.values() if f"judged on, {way}" in metrics]:
-        of = metrics[f"judged on, {way}"]
-        unit = next(unit for unit in ("bits a pixel", "nats a point") if f"{unit}, {way}" in metrics)
-        rows[f"{unit}, {of}, {way}"] = metrics[f"{unit}, {way}"]
-        rows[f"{unit}, {of}, by a model without memory"] = metrics[f"{unit}, without memory, {way}"]
-        if f"recognized, {way}" in metrics:
-            rows[f"share of {metrics['drawings']:,} drawings most like a training image of their label, {way}"] = (
-                metrics[f"recognized, {way}"]
-            )
-    return rows
-
-
 def recognized(drawings, images: ImageParts, settings: Settings, run: Run) -> dict[str, Any]:
     """How many drawings the most similar training image assigns to the label that was asked for."""
     train, metrics = shades_of(images.train[0], settings.levels), {}
@@ -297,7 +285,7 @@ def judge_bundle(path: Path, images: ImageParts, settings: Settings, run: Run) -
         drawings = {way: draw(bundle, images, settings, way)}
     metrics |= recognized(drawings, images, settings, run)
     report(settings, metrics, {}, drawings, {way: bundle}, images)
-    return run.complete(metrics, PICTURES, results=results(metrics))
+    return run.complete(metrics, PICTURES, results=results(metrics, NAMES.values()))
 
 
 def main(settings: Settings) -> None:

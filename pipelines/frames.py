@@ -18,6 +18,7 @@ from keras_rnnkit.runs.clip_windows import of_equal_length
 from keras_rnnkit.runs.degenerate import degenerate
 from keras_rnnkit.runs.lone_bundle import check_label_count, fitting_options, opened
 from keras_rnnkit.runs.metrics_file import write_metrics
+from keras_rnnkit.runs.page import percent
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.rows import Rows
 from keras_rnnkit.runs.run import Run
@@ -51,12 +52,15 @@ class Settings(TrainingSettings):
     window: Annotated[int, "Frames of a training window, and of a rendered clip. No clip may be shorter."] = 24
     size: Annotated[int, "Height and width of the network's frames, in pixels."] = 24
     compare: Annotated[
-        bool | None, "Train models with no memory, and with that of one frame, too. Default: with the rendered clips."
+        bool | None,
+        "Also train models that see one frame and two frames, to compare. Default: with the rendered clips.",
     ] = None
     valid_count: Annotated[int | None, "Clips for validation. Default: 100, or a tenth of your own."] = None
     test_count: Annotated[int | None, "Clips for the test. Default: 200, or a tenth of your own."] = None
     batch: Annotated[int, "Windows in a batch."] = 16
-    embedding: Annotated[int, "Features of a frame, which the convolutional network hands to the recurrent one."] = 64
+    embedding: Annotated[
+        int, "Number of features of a frame, which the convolutional network hands to the recurrent one."
+    ] = 64
     units: Annotated[int, "Units of each layer."] = 64
     epochs: Annotated[int, "Passes over the clips."] = 12
     schedule: Annotated[
@@ -210,10 +214,8 @@ def judge(predicted: dict[str, list[np.ndarray]], data: ClipParts, run: Run) -> 
 def results(metrics: dict[str, Any]) -> dict[str, Any]:
     """The numbers of the report, by what they are of."""
     of = f"{metrics['test frames']:,} frames of the test clips"
-    names = {
-        name: f"{name}, {of}" for name in ("right", "right, by label", "right, frame by frame through onnxruntime")
-    }
-    return {names.get(name, name): value for name, value in metrics.items() if name != "test frames"}
+    shares = {f"{name}, {of}": percent(x, 2) for name, x in metrics.items() if name.startswith("right")}
+    return shares | {name: x for name, x in metrics.items() if name.startswith("largest")}
 
 
 def export(model, data: ClipParts, settings: Settings, run: Run):

@@ -44,7 +44,7 @@ class Settings(TrainingSettings):
     ] = None
     size: Annotated[int, "Height and width to which your own images are scaled; the digits have 8 pixels."] = 8
     patch: Annotated[int, "Height and width of a glimpse in pixels; it must divide the size."] = 2
-    glimpses: Annotated[int, "Glimpses of the model that chooses where to look."] = 6
+    glimpses: Annotated[int, "Number of glimpses of the model that chooses where to look."] = 6
     way: Annotated[
         Literal["policy", "scan", "rows", "pixels", "permuted"],
         "policy chooses where to look; scan goes from the middle outwards, rows row by row; pixels and permuted read "
@@ -52,13 +52,13 @@ class Settings(TrainingSettings):
     ] = "policy"
     compare: Annotated[
         bool | None,
-        "Train the other ways, and a convolutional network that sees all pixels, too. Default: with the digits.",
+        "Also train the other ways, and a convolutional network that sees all pixels. Default: with the digits.",
     ] = None
     valid_count: Annotated[int | None, "Images for validation. Default: 120, or a tenth of your own."] = None
     test_count: Annotated[int | None, "Images for the test. Default: 360, or a tenth of your own."] = None
     batch: Annotated[int, "Images in a batch."] = 32
     units: Annotated[int, "Units of each layer."] = 128
-    embedding: Annotated[int, "Features of a glimpse."] = 128
+    embedding: Annotated[int, "Number of features of a glimpse."] = 128
     dropout: Annotated[float, "Dropout rate before the output."] = 0.2
     explore: Annotated[
         float, "Weight of the entropy of the policy in its loss, which keeps it from deciding too early."

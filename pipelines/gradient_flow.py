@@ -56,7 +56,7 @@ class Settings(TrainingSettings):
         Literal["constant", "halving", "cosine", "plateau"],
         "How the learning rate falls; plateau: after an epoch without improvement.",
     ] = "cosine"
-    starts: Annotated[bool, "Compare first weights and layer-wise training too."] = True
+    starts: Annotated[bool, "Also compare initial weights, and training layer by layer."] = True
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/gradient_flow")
 
     SIZES = ("copying_units", "adding_steps", "copying_steps", "adding_batches", "copying_batches", "batch", "held_out")
@@ -221,7 +221,7 @@ def export(task, settings: Settings, run: Run) -> dict[str, Any]:
 
     model = run.restore(built(task, networks_of(settings)[EXPORTED], settings, EXPORTED))
     folder = settings.out / "bundle"
-    written = rk.export_bundle(model, folder, modes=["sequence"], saved_model=False, tolerance=1e-5)
+    written = rk.export_bundle(model, folder, modes=["sequence"], saved_model=False)
     x, _ = task.examples(64, settings.seed)
     error = float(abs(rk.runtime.load(folder).predict(x) - model.predict(x, verbose=0)).max())
     run.say("exported", f"{folder}, error {written.error:.1e}; {error:.1e} on 64 sequences of {task.name}")

@@ -37,9 +37,11 @@ class Settings(WritingSettings):
         Path | None, "A text, or a folder with train, valid and test files. Default: Python's help topics."
     ] = None
     unit: Annotated[Literal["char", "word", "subword"], "What a token is."] = "char"
-    punctuation: Annotated[bool, "Split punctuation from words."] = False
+    punctuation: Annotated[bool, "Make punctuation marks tokens of their own, where a token is a word."] = False
     min_count: Annotated[int, "How often a token must occur to be in the vocabulary."] = 1
-    max_tokens: Annotated[int | None, "Largest size of the vocabulary; for subwords the pieces to learn (1000)."] = None
+    max_tokens: Annotated[
+        int | None, "Largest size of the vocabulary. Default: all tokens, and 1000 pieces for subwords."
+    ] = None
     valid_fraction: Annotated[float, "Fraction of a single text for validation, at its end."] = 0.05
     test_fraction: Annotated[
         float, "Fraction of a single text for the test, after that; 0 to test on the validation text."
@@ -51,16 +53,16 @@ class Settings(WritingSettings):
     embedding: Annotated[int, "Width of a token's embedding; 0 for one-hot."] = 128
     dropout: Annotated[float, "Dropout rate of the inputs of each layer and of the output."] = 0.0
     recurrent_dropout: Annotated[float, "Dropout rate of the recurrent state, the same units at every step."] = 0.0
-    zoneout: Annotated[float, "How often a unit keeps its state in training."] = 0.0
+    zoneout: Annotated[float, "Probability that a unit keeps its state at a step, in training."] = 0.0
     tied: Annotated[bool, "Use one matrix for the embedding and the output."] = False
     forget_bias: Annotated[float, "Initial bias of the forget gate of LSTM cells, 0 or 1."] = 1.0
     init: Annotated[float, "Initial weights are between -init and init; 0 for Keras' defaults."] = 0.0
 
     batch: Annotated[int, "Rows of a batch; each goes through its own part of the text."] = 50
     steps: Annotated[int, "Steps of truncated backpropagation."] = 50
-    order: Annotated[Literal["sequential", "random"], "Carry states from batch to batch, or sample windows."] = (
-        "sequential"
-    )
+    order: Annotated[
+        Literal["sequential", "random"], "sequential carries states from batch to batch, random samples windows."
+    ] = "sequential"
     varied: Annotated[bool, "Use windows of random length around --steps."] = False
     epochs: Annotated[int, "Passes over the text."] = 10
     learning_rate: Annotated[float, "Learning rate."] = 2e-3
@@ -69,7 +71,7 @@ class Settings(WritingSettings):
 
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/language_model")
     checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
-    start: Annotated[str | None, "The text that the sample continues."] = None
+    start: Annotated[str | None, "The text that the sample continues. Default: the beginning of the test text."] = None
     length: Annotated[int, "Tokens of the sample."] = 300
     temperature: Annotated[float, "Temperature of the sample."] = 0.8
     export: Annotated[bool, "Write the bundle."] = True
@@ -255,7 +257,7 @@ def export(parts, vocabulary, settings: Settings, run: Run) -> dict:
     model = run.best_model(build, settings, len(vocabulary), None, False)
     modes = ["sequence", "stream", "generate"]
     folder = settings.out / "bundle"
-    report = rk.export_bundle(model, folder, modes=modes, vocabulary=vocabulary, saved_model=False, tolerance=1e-4)
+    report = rk.export_bundle(model, folder, modes=modes, vocabulary=vocabulary, saved_model=False)
     bundle = rk.runtime.load(folder)
     ids = test[:1001]
     stream = bundle.stream()

@@ -57,23 +57,21 @@ class Settings(TrainingSettings):
     count: Annotated[int, "Number of generated reviews to train on."] = 6000
     valid_count: Annotated[int | None, "Texts for validation. Default: 500, or less with little data."] = None
     test_count: Annotated[int | None, "Texts for the test. Default: 1000, or less with little data."] = None
-    lower: Annotated[bool, "Read capital letters as small ones."] = True
-    min_count: Annotated[int, "How often a word must occur in the training texts to be one of the vocabulary."] = 2
+    lower: Annotated[bool, "Convert texts to lower case."] = True
+    min_count: Annotated[int, "How often a word must occur in the training texts to be in the vocabulary."] = 2
     max_tokens: Annotated[int, "Largest vocabulary."] = 20_000
-    limit: Annotated[int, "Most words of a text; of longer ones the beginning is read."] = 400
-    tokens: Annotated[int, "Most words in a batch, padding included."] = 8192
-    rows: Annotated[int, "Most texts in a batch."] = 64
+    limit: Annotated[int, "Largest number of words of a text; longer texts are cut."] = 400
+    tokens: Annotated[int, "Largest number of words in a batch, padding included."] = 8192
+    rows: Annotated[int, "Largest number of texts in a batch."] = 64
     cell: Annotated[str, f"One of {', '.join(CELLS)}."] = "lstm"
     units: Annotated[int, "Units of each layer, in each direction."] = 32
     embedding: Annotated[int, "Width of a word's embedding; that of --vectors where they are given."] = 32
     bidirectional: Annotated[bool, "Read texts from the end to the beginning too."] = True
     vectors: Annotated[Path | None, "Word vectors to begin with, in the text format of word2vec or GloVe."] = None
     freeze: Annotated[bool, "Do not train the word vectors."] = False
-    balance: Annotated[
-        bool, "Weigh texts so that all labels count alike in training, where they are not as frequent."
-    ] = False
+    balance: Annotated[bool, "Weigh texts so that rare labels count as much in training as frequent ones."] = False
     dropout: Annotated[float, "Dropout rate before and after each layer."] = 0.2
-    compare: Annotated[bool, "Train a bag of words too, to compare."] = True
+    compare: Annotated[bool, "Also train a bag of words, to compare."] = True
     epochs: Annotated[int, "Passes over the texts at most."] = 12
     patience: Annotated[int, "Epochs without a better validation loss before training ends; 0 for never."] = 3
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/sentiment")
@@ -106,14 +104,19 @@ class Settings(TrainingSettings):
 
 
 def run(settings: Settings) -> dict:
-    """data -> model -> train -> export -> judge -> report"""
+    """data -> models -> train -> export -> judge -> report"""
+    from keras_rnnkit.runs.text_classifiers import bag_of_words
+
     with Run(settings, "sentiment") as run:
         data = read_texts(settings, run)
         if settings.bundle is not None:
             return judge_bundle(settings.bundle, data, settings, run)
-        model = build(settings, data)
-        histories = {RNN: train(model, data, settings, run)}
-        bag = compared(data, settings, run, histories) if settings.compare else None
+        histories = {RNN: train(build(settings, data), data, settings, run)}
+        if settings.compare:
+            run.console.print(f"\na {BAG}")
+            histories[BAG] = train(bag_of_words(data), data, settings, run, "_bag")
+        model = run.best_model(build, settings, data)
+        bag = run.best_model(bag_of_words, data, suffix="_bag") if settings.compare else None
         bundle = export(model, data, settings, run)
         metrics, probabilities = judge(bundle, bag, data, run)
         report(metrics, probabilities, histories, bundle, data, settings)
@@ -151,11 +154,11 @@ def build(settings: Settings, data: LabelledData):
 
 
 def train(model, data: LabelledData, settings: Settings, run: Run, suffix: str = "") -> list[dict[str, float]]:
-    """Train; the model then has the best weights, which are in a file too. Returns the logs of every epoch."""
+    """Train; the best weights are kept in a file. Returns the logs of every epoch."""
     import keras
 
     batches, valid = data.batches("train", settings), data.batches("valid", settings)
-    history = run.fit(
+    return run.fit(
         model,
         batches,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -163,18 +166,6 @@ def train(model, data: LabelledData, settings: Settings, run: Run, suffix: str =
         tokens=sum(map(len, data.texts["train"])) // len(batches),
         suffix=suffix,
     )
-    run.restore(model, suffix)
-    return history
-
-
-def compared(data: LabelledData, settings: Settings, run: Run, histories: dict):
-    """A bag of words, trained in the same way."""
-    from keras_rnnkit.runs.text_classifiers import bag_of_words
-
-    run.console.print("\na bag of words")
-    model = bag_of_words(data)
-    histories[BAG] = train(model, data, settings, run, "_bag")
-    return model
 
 
 # ---------------------------------------------------------------------- export
@@ -190,9 +181,7 @@ def export(model, data: LabelledData, settings: Settings, run: Run):
     probabilities = keras.ops.softmax(model.output / temperature)
     whole = keras.Model(model.input, {"probabilities": probabilities}, name="sentiment")
     folder = settings.out / "bundle"
-    report = rk.export_bundle(
-        whole, folder, vocabulary=data.words, labels=data.names.tokens, saved_model=False, tolerance=1e-5
-    )
+    report = rk.export_bundle(whole, folder, vocabulary=data.words, labels=data.names.tokens, saved_model=False)
     run.say("exported", f"{folder}, error {report.error:.1e}; temperature {temperature:.2f}")
     bundle = rk.runtime.load(folder)
     words = rk.data.LabelledTexts(data.texts["test"], data.labels["test"], seed=None).batch(0)[0]

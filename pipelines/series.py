@@ -35,7 +35,7 @@ from keras_rnnkit.runs.settings import TrainingSettings
 from keras_rnnkit.settings import SettingsError
 
 PICTURES = (
-    ("next.png", "The forecast of each next value of the test part with its interval, and what came."),
+    ("next.png", "The forecast of each next value of the test part with its interval, and the observed values."),
     ("ahead.png", "Many steps ahead at once, from four steps of the test part, with their intervals."),
     ("growth.png", "How the error grows with the number of steps ahead."),
     ("coverage.png", "How often the interval had the truth inside, by the number of steps ahead."),
@@ -53,10 +53,12 @@ class Settings(TrainingSettings):
         "Built-in series: a noisy sine, the sunspots of each year, or the CO2 of each week.",
     ] = "sine"
     data: Annotated[Path | None, "A .csv, .tsv or .jsonl file with columns. Default: the built-in series."] = None
-    target: Annotated[str | None, "Column to forecast; several, with commas, are several series."] = None
+    target: Annotated[str | None, "Column to forecast. Several columns, separated by commas, are several series."] = (
+        None
+    )
     time: Annotated[str | None, "Column with the time: numbers or dates, in equal steps."] = None
     series: Annotated[str | None, "Column with the name of the series that a line belongs to."] = None
-    covariates: Annotated[str | None, "Columns that are known together with the target, with commas."] = None
+    covariates: Annotated[str | None, "Columns that are known together with the target, separated by commas."] = None
     gaps: Annotated[Literal["refuse", "interpolate"], "What to do where a number or a time is missing."] = "refuse"
     valid_fraction: Annotated[float | None, "Share of each series for validation; 0.1 for the sine, else 0.15."] = None
     test_fraction: Annotated[
@@ -65,10 +67,12 @@ class Settings(TrainingSettings):
     window: Annotated[int | None, "Steps of a training window; 128 for the sine, 104 for CO2, else 64."] = None
     horizon: Annotated[int | None, "Steps ahead; 16 for sunspots and for your own data, else 64."] = None
     season: Annotated[
-        int | None, "Steps of a season, for a baseline; 628 for the sine, 11 for sunspots, 52 for CO2."
+        int | None,
+        "Steps of a season, for a baseline; 628 for the sine, 11 for sunspots, 52 for CO2, none for your own data.",
     ] = None
     difference: Annotated[
-        bool | None, "Read changes and forecast changes, for series that leave their range. Default: for CO2."
+        bool | None,
+        "Learn the changes from step to step, for series that leave their earlier range. Default: for CO2 only.",
     ] = None
     output: Annotated[
         Literal["gaussian", "quantiles"], "What is learned: a normal distribution, or median and two quantiles."
@@ -77,12 +81,12 @@ class Settings(TrainingSettings):
     stretch: Annotated[
         bool | None, "Widen the interval until it covers its share of the validation part. Default: not for the sine."
     ] = None
-    compare: Annotated[bool, "Train the small network of the last values (MLP) too, to compare."] = True
-    tau: Annotated[int, "Values that the small network reads."] = 4
+    compare: Annotated[bool, "Also train a small network of the last values (MLP), to compare."] = True
+    tau: Annotated[int, "Number of last values that the small network reads."] = 4
     batch: Annotated[int, "Windows in a batch."] = 16
     units: Annotated[int, "Units of each layer."] = 16
     embedding: int = 0  # there are no tokens, so this is no option
-    dropout: Annotated[float | None, "Dropout rate of the layers' outputs."] = None
+    dropout: Annotated[float, "Dropout rate of the layers' outputs."] = 0.0
     epochs: Annotated[int, "Passes over the training part at most."] = 40
     patience: Annotated[int, "Epochs without a better validation loss before training ends; 0 for never."] = 8
     out: Annotated[Path, "Folder of the run: bundles, report, log and checkpoint."] = Path("exported/series")
@@ -104,7 +108,6 @@ class Settings(TrainingSettings):
         "horizon": 64,
         "difference": False,
         "stretch": True,
-        "dropout": 0.0,
     }
     """Settings that were left out have the value for their source, or else this one."""
 
@@ -136,14 +139,18 @@ class Settings(TrainingSettings):
 
 
 def run(settings: Settings) -> dict:
-    """data -> model -> train -> export -> judge -> report"""
+    """data -> models -> train -> export -> judge -> report"""
+    from keras_rnnkit.runs.forecaster import small_network
+
     with Run(settings, "series") as run:
         data = read_series(settings, run)
         if settings.bundle is not None:
             return judge_bundle(settings.bundle, data, settings, run)
-        model = build(settings, data)
-        histories = {"RNN": train(model, data, settings, run)}
-        small = compared(data, settings, run, histories) if settings.compare else None
+        histories = {"RNN": train(build(settings, data), data, settings, run)}
+        if settings.compare:
+            histories["MLP"] = train_small(small_network(settings.tau), data, settings, run)
+        model = run.best_model(build, settings, data)
+        small = run.best_model(small_network, settings.tau, suffix="_mlp") if settings.compare else None
         bundles = export(model, data, settings, run)
         metrics, forecasts = judge(bundles, small, data, settings, run)
         report(metrics, forecasts, histories, data, settings)
@@ -164,10 +171,10 @@ def build(settings: Settings, data: ScaledSeries):
 
 
 def train(model, data: ScaledSeries, settings: Settings, run: Run) -> list[dict[str, float]]:
-    """Train on windows of the training parts; the model then has the best weights. Returns the logs of every epoch."""
+    """Train on windows of the training parts; the best weights are kept in a file. Returns the logs of every epoch."""
     from keras_rnnkit.runs.forecaster import loss_of
 
-    history = run.fit(
+    return run.fit(
         model,
         training_windows(data, settings),
         loss=loss_of(settings),
@@ -175,22 +182,22 @@ def train(model, data: ScaledSeries, settings: Settings, run: Run) -> list[dict[
         tokens=settings.batch * settings.window,
         unit="nats" if settings.output == "gaussian" else "pinball",
     )
-    run.restore(model)
-    return history
 
 
-def compared(data: ScaledSeries, settings: Settings, run: Run, histories: dict):
-    """The small network of the last values, trained in the same way."""
-    from keras_rnnkit.runs.forecaster import small_network
-
+def train_small(model, data: ScaledSeries, settings: Settings, run: Run) -> list[dict[str, float]]:
+    """Train the small network of the last values in the same way."""
     run.console.print(f"\nthe small network, of the last {settings.tau} values")
-    model = small_network(settings.tau)
     train_part, valid_part = (pairs_of(data, settings, part) for part in ("train", "valid"))
     rows = Rows(*train_part, settings.batch, settings.seed)
-    histories["MLP"] = run.fit(
-        model, rows, loss="mse", validation_data=valid_part, tokens=settings.batch, suffix="_mlp", unit="mse"
+    return run.fit(
+        model,
+        rows,
+        loss="mse",
+        validation_data=valid_part,
+        tokens=settings.batch,
+        suffix="_mlp",
+        unit="mse",
     )
-    return run.restore(model, "_mlp")
 
 
 # ---------------------------------------------------------------------- export
@@ -209,7 +216,6 @@ def export(model, data: ScaledSeries, settings: Settings, run: Run) -> Bundles:
             settings.out / name,
             modes=["sequence", "stream"],
             saved_model=False,
-            tolerance=1e-5,
             calibration=[inputs_of(data, number, settings.window) for number in range(len(data.splits))],
         )
         run.say("exported", f"{settings.out / name}, error {report.error:.1e}")

@@ -50,14 +50,14 @@ class Settings(PairSettings):
     max_tokens: Annotated[int, "Largest vocabulary of each language; for subwords the pieces to learn."] = 4000
     valid_count: Annotated[int | None, "Pairs for validation. Default: 500, or less with little data."] = None
     test_count: Annotated[int | None, "Pairs for the test. Default: 1000, or less with little data."] = None
-    limit: Annotated[int, "Most tokens of a source or target; longer pairs are left out."] = 100
-    tokens: Annotated[int, "Most tokens in a batch, sources and targets together."] = 4096
-    rows: Annotated[int | None, "Most pairs in a batch; 128 for the built-in pairs, else 32."] = None
+    limit: Annotated[int, "Largest number of tokens of a source or target; longer pairs are left out."] = 100
+    tokens: Annotated[int, "Largest number of tokens in a batch, sources and targets together."] = 4096
+    rows: Annotated[int | None, "Largest number of pairs in a batch; 128 for the built-in pairs, else 32."] = None
     attention: Annotated[Literal["additive", "dot", "general", "none"], "How the decoder attends to the source."] = (
         "general"
     )
     compare: Annotated[
-        bool | None, "Train a second model without attention, to compare. Default: with the built-in pairs."
+        bool | None, "Also train a model without attention, to compare. Default: with the built-in pairs."
     ] = None
     units: Annotated[int | None, "Units of each layer; 128 for the built-in pairs, else 256."] = None
     embedding: Annotated[int | None, "Width of a token's embedding; 64 for the built-in pairs, else 128."] = None
@@ -134,10 +134,11 @@ def run(settings: Settings) -> dict:
         data = read(settings, run)
         model = build(settings, data, settings.attention)
         history = train(model, data.train, data.valid, settings, run, sample=sample(data, settings))
-        if settings.distribute:  # the model of a group can only be run by all of it
-            model = run.restore(build(settings, data, settings.attention))
-        fixed = compared(settings, data, run) if settings.compares else None
-        bundle = export(model, (data.source, data.target), settings, run, tolerance=1e-4)
+        if settings.compares:
+            train_fixed(settings, data, run)
+        model = run.best_model(build, settings, data, settings.attention)
+        fixed = run.best_model(build, settings, data, "none", suffix="_fixed") if settings.compares else None
+        bundle = export(model, (data.source, data.target), settings, run)
         metrics = judge(model, bundle, fixed, data, settings, run)
         report(settings, metrics, history, bundle, data)
         return run.complete(metrics, PICTURES, results=results_of(metrics, "test pairs"))
@@ -224,12 +225,10 @@ def attention_of(name: str, units: int):
     return kinds[name]() if name in kinds else None
 
 
-def compared(settings: Settings, data: Data, run: Run):
-    """A second model without attention, trained in the same way."""
+def train_fixed(settings: Settings, data: Data, run: Run) -> None:
+    """Train a second model without attention, in the same way."""
     run.console.print("\nwithout attention, with a fixed vector")
-    model = build(settings, data, "none")
-    train(model, data.train, data.valid, settings, run, suffix="_fixed")
-    return model
+    train(build(settings, data, "none"), data.train, data.valid, settings, run, suffix="_fixed")
 
 
 def sample(data: Data, settings: Settings):

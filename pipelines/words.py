@@ -36,7 +36,7 @@ class Settings(WritingSettings):
     data: Annotated[Path | None, "A file with one word per line. Default: the words of Python's documentation."] = None
     embedding: Annotated[int, "Width of a letter's embedding."] = 32
     dropout: Annotated[float, "Dropout rate before each layer but the first, and before the output."] = 0.2
-    zoneout: Annotated[float, "How often a unit keeps its state in training."] = 0.0
+    zoneout: Annotated[float, "Probability that a unit keeps its state at a step, in training."] = 0.0
     batch: Annotated[int, "Words in a batch."] = 32
     epochs: Annotated[int, "Passes over the list at most."] = 30
     patience: Annotated[int, "Epochs without a better perplexity before training ends; 0 for never."] = 3
@@ -179,7 +179,7 @@ def results(metrics: dict) -> dict:
 def export(model, vocabulary, settings: Settings):
     folder = settings.out / "bundle"
     modes, end = ["sequence", "stream", "generate"], vocabulary.number(END)
-    rk.export_bundle(model, folder, modes=modes, end=end, vocabulary=vocabulary, saved_model=False, tolerance=1e-4)
+    rk.export_bundle(model, folder, modes=modes, end=end, vocabulary=vocabulary, saved_model=False)
     return rk.runtime.load(folder)
 
 

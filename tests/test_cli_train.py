@@ -42,6 +42,21 @@ def test_help_loads_no_framework(arguments):
     assert done.stderr == "set()\n" and "Usage" in done.stdout
 
 
+@pytest.mark.parametrize("name", ["series", "language_model"])
+def test_help_has_room_for_its_texts_in_80_columns(name):
+    """A switch that is off has no opposite beside it, and choices stand in the text."""
+    from typer.testing import CliRunner
+
+    from keras_rnnkit.cli import app
+
+    shown = CliRunner().invoke(app, ["train", name, "--help"], terminal_width=80, env={"COLUMNS": "80"}).stdout
+    assert max(map(len, shown.splitlines())) == 80 and len(shown.splitlines()) < 190
+    words = " ".join(shown.replace("\u2502", " ").split())
+    assert "--resume Continue the run" in words and "--no-resume" not in words
+    assert "One of constant, halving, cosine, plateau. [default: constant]" in words
+    assert ("--no-compare" if name == "series" else "--no-export") in words
+
+
 def test_a_file_of_a_pipeline_runs_from_any_folder(tmp_path):
     done = python(ROOT / "pipelines" / "words.py", "--help", cwd=tmp_path)
     assert "--held-out" in done.stdout and not done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -26,12 +26,28 @@ def panel_of(name: str, settings: type) -> str | None:
 
 def parameter_of(field: Field, settings: type, hint: Any, text: str, variable: str | None = None) -> inspect.Parameter:
     shown: dict[str, Any] = {"help": text, "rich_help_panel": panel_of(field.name, settings)}
+    names, look = look_of(field, hint, text)
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=inspect.Parameter.empty if field.default is MISSING else field.default,
-        annotation=Annotated[hint, kind_of(field)(**shown, envvar=variable)],
+        annotation=Annotated[hint, kind_of(field)(*names, **shown | look, envvar=variable)],
     )
+
+
+def look_of(field: Field, hint: Any, text: str) -> tuple[list[str], dict[str, Any]]:
+    """(names, how the help shows the option). The columns of the help are narrow: only what is needed stands there.
+
+    A switch that is off has one name, without its opposite. Choices stand in the text.
+    """
+    if field.default is False:
+        return ["--" + field.name.replace("_", "-")], {"metavar": "", "show_default": False}
+    if hint in (bool, bool | None):
+        return [], {"metavar": ""}
+    choices = [
+        str(choice) for kind in (hint, *get_args(hint)) if get_origin(kind) is Literal for choice in get_args(kind)
+    ]
+    return [], {"metavar": "<name>", "help": f"{text} One of {', '.join(choices)}."} if choices else {}
 
 
 def options_of(settings: type) -> Callable[[Callable[[Any], Any]], Callable[..., None]]:

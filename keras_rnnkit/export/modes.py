@@ -19,7 +19,7 @@ from keras_rnnkit.export.errors import ExportError
 from keras_rnnkit.export.graph import Graph, Trace, finished, lowered, traced
 from keras_rnnkit.export.reading.causality import stream_of
 from keras_rnnkit.export.reading.model_calls import ModelCall, SequenceCall
-from keras_rnnkit.export.reading.signature import guesses_axes, signature_of
+from keras_rnnkit.export.reading.signature import Signature, guesses_axes, signature_of
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.export.writing.finish import Shapes, name_output_axes
 from keras_rnnkit.export.writing.quantization import BOUNDS, quantized
@@ -131,7 +131,7 @@ class Sequences:
         """Flat inputs, batch by batch."""
         if self.settings.calibration is None:
             return []
-        signature = self.call().signature
+        signature = self.signature_of_calibration()
         data = self.drafts.keep("calibration", lambda: batches(signature, self.settings.calibration))
         if not data:
             self.notes.append(
@@ -139,6 +139,9 @@ class Sequences:
                 "made-up inputs."
             )
         return data
+
+    def signature_of_calibration(self) -> Signature:
+        return self.call().signature
 
     def shapes_by_running(self, model: ModelProto) -> list[Shapes]:
         """The shapes of inputs and outputs where Keras is not run; onnxruntime must at least run the graph."""

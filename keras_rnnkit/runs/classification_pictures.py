@@ -58,8 +58,9 @@ def plot_reliability(rows: Sequence[dict[str, Any]], path: Path) -> None:
     for row in rows:
         size = 20 + 300 * row["count"] / total
         axes.scatter(100 * row["confidence"], 100 * row["right"], s=size, color="#c1440e", alpha=0.8, linewidths=0)
-        place = {"xytext": (8, -14), "textcoords": "offset points", "fontsize": 8}
-        axes.annotate(f"{row['count']:,}", (100 * row["confidence"], 100 * row["right"]), **place)
+        left = row["confidence"] > 0.9  # there is no room on the right
+        place = {"xytext": (-8 if left else 8, -14), "textcoords": "offset points", "ha": "right" if left else "left"}
+        axes.annotate(f"{row['count']:,}", (100 * row["confidence"], 100 * row["right"]), fontsize=8, **place)
     axes.set(xlabel="probability of the answer, %", ylabel="answers that are right, %")
     axes.set(xlim=(100 * lowest - 4, 106), ylim=(100 * lowest - 6, 106))
     axes.grid(True, alpha=0.3)

@@ -31,7 +31,7 @@ def clip_sheet(clips: Sequence[Clip], predicted: Sequence[np.ndarray], labels: l
     for block, place, count in zip(blocks, places, rows, strict=True):
         draw_clip(block, clips[place], predicted[place].argmax(-1), labels, count)
     handles = legend(labels)
-    spaced = {"fontsize": 8, "handlelength": 1.2, "columnspacing": 1.2}
+    spaced = {"fontsize": 9, "handlelength": 1.2, "columnspacing": 1.2}
     figure.legend(handles=handles, loc="outside upper center", ncols=min(5, len(handles)), frameon=False, **spaced)
     figure.savefig(path, dpi=DPI)
 
@@ -61,7 +61,7 @@ def draw_clip(block: Any, clip: Clip, numbers: np.ndarray, labels: list[str], ro
         if labels[number] != label:
             height, width = frame.shape[:2]
             axes.plot([0, width - 1], [0, height - 1], color="black", linewidth=1)
-            axes.set_xlabel(label[:12], fontsize=8, labelpad=2)
+            axes.set_xlabel(label[:12], fontsize=9, labelpad=2)
     for axes in cells[min(len(clip.frames), len(cells)) :]:
         axes.axis("off")
 

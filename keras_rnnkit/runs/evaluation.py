@@ -49,19 +49,19 @@ def same_in_both(model, bundle, sources, vocabulary, settings: PairSettings, ste
     return texts, counts
 
 
-def export(model, vocabulary: tuple, settings: PairSettings, run: Run, tolerance: float):
+def export(model, vocabulary: tuple, settings: PairSettings, run: Run, sources: np.ndarray | None = None):
     """Write a bundle into the folder of --out, and load it as a server would.
 
     Arguments:
         vocabulary: those of sources and of targets.
-        tolerance: the largest difference from Keras that is accepted.
+        sources: sources as the model sees them, on which the bundle is compared with Keras too.
     """
     folder = settings.out / "bundle"
     report = rk.export_bundle(
         model,
         folder,
         strategy=exported(settings),
-        tolerance=tolerance,
+        calibration=sources,
         vocabulary=vocabulary,
         saved_model=settings.saved_model,
     )
@@ -99,7 +99,7 @@ def scores(found: list[str], wanted: list[list[str]], parts: dict[str, np.ndarra
     }
 
 
-def results_of(metrics: dict[str, Any], kind: str) -> dict[str, str]:
+def results_of(metrics: dict[str, Any], kind: str) -> dict[str, Any]:
     """The numbers of a report, by what they are of.
 
     Arguments:
@@ -109,17 +109,20 @@ def results_of(metrics: dict[str, Any], kind: str) -> dict[str, str]:
 
     >>> scores = {"exact": 0.5, "bleu": 20.0, "chrf": 40.0}
     >>> results_of({"test": 8, "same_in_keras": {"greedy": 8}, "greedy": scores}, "test pairs")
-    {'greedy, 8 test pairs': 'exact 50.0%, bleu 20.0, chrf 40.0',
-     'greedy, the same in Keras and in the bundle': '8 of 8 test pairs'}
+    {'the same in Keras and in the bundle, greedy': '8 of 8 test pairs',
+     '8 test pairs': {'greedy': {'exact': '50.0%', 'BLEU': '20.0', 'chrF': '40.0'}}}
     """
     scored = {name: row for name, row in metrics.items() if isinstance(row, dict) and "bleu" in row}
-    of = f"{metrics['test']:,} {kind}"
-    rows = {
-        f"{name}, {of}": ", ".join(f"{key} {value}" for key, value in zip(row, shown(row), strict=True))
-        for name, row in scored.items()
-    }
-    same = metrics["same_in_keras"].items()
-    return rows | {f"{name}, the same in Keras and in the bundle": f"{count:,} of {of}" for name, count in same}
+    of, same = f"{metrics['test']:,} {kind}", metrics["same_in_keras"].items()
+    rows = {f"the same in Keras and in the bundle, {name}": f"{count:,} of {of}" for name, count in same}
+    names = {"fixed": "fixed vector, greedy"}
+    table = {names.get(name, name): dict(zip(heads(row), shown(row), strict=True)) for name, row in scored.items()}
+    return rows | {of: table}
+
+
+def heads(metrics: dict[str, float]) -> list[str]:
+    """The names of scores as they are usually written."""
+    return [{"bleu": "BLEU", "chrf": "chrF"}.get(name, name) for name in metrics]
 
 
 def shown(metrics: dict[str, float]) -> list[str]:

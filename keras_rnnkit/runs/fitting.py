@@ -113,7 +113,7 @@ def compile_with(model: Any, optimizer: Any, loss: Any) -> None:
     twice.
     """
     model.compile(optimizer, loss)
-    optimizer.build(model.trainable_variables)
+    model.optimizer.build(model.trainable_variables)  # in mixed_float16 a LossScaleOptimizer around the given one
 
 
 def judged_history(run: Run, model: Any, suffix: str) -> list[dict[str, float]]:

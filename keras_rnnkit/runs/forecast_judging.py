@@ -20,6 +20,7 @@ from keras_rnnkit.runs.forecast_scores import (
     steps_to_show,
     truth_of,
 )
+from keras_rnnkit.runs.page import percent
 
 FED_BACK, AT_ONCE, SMALL = "RNN, fed back", "RNN, all at once", "MLP, fed back"
 
@@ -172,7 +173,11 @@ def results(metrics: dict[str, Any]) -> dict[str, Any]:
     """The numbers of the report, by what they are of.
 
     >>> results({"forecasts judged": 9, "share of values inside": 0.9, "one step ahead": {"RNN": {"MASE": 0.5}}})
-    {'share of values inside, 9 test values': 0.9, 'one step ahead, 9 test values': {'RNN': {'MASE': 0.5}}}
+    {'share of values inside, 9 test values': '90.0%', 'one step ahead, 9 test values': {'RNN': {'MASE': 0.5}}}
     """
     of = f"{metrics['forecasts judged']:,} test values"
-    return {f"{name}, {of}": value for name, value in metrics.items() if name != "forecasts judged"}
+    return {
+        f"{name}, {of}": percent(value) if name.startswith("share") else value
+        for name, value in metrics.items()
+        if name != "forecasts judged"
+    }

@@ -34,7 +34,7 @@ def plot_series(splits: Sequence[Split], path: Path, most: int = 4) -> None:
 
 
 def plot_next(split: Split, outputs: Mapping[str, np.ndarray], path: Path, most: int = 300) -> None:
-    """The forecast of each next value of the test part with its interval, and what came.
+    """The forecast of each next value of the test part with its interval, and the observed values.
 
     Arguments:
         split: the series.
@@ -50,7 +50,7 @@ def plot_next(split: Split, outputs: Mapping[str, np.ndarray], path: Path, most:
     axes.fill_between(steps, lower, upper, color=BAND, alpha=0.45, linewidth=0, label="interval")
     axes.plot(steps, forecast, color=MODEL, linewidth=1.6, label="forecast of the next value")
     outside = (truth < lower) | (truth > upper)
-    axes.plot(steps[~outside], truth[~outside], "o", color=INK, markersize=2.5, label="what came")
+    axes.plot(steps[~outside], truth[~outside], "o", color=INK, markersize=2.5, label="observed")
     axes.plot(steps[outside], truth[outside], "x", color="#1f77b4", markersize=6, label="outside of the interval")
     axes.set(xlabel="step", ylabel=split.series.name, xlim=(steps[0] - 1, steps[-1] + 1))
     axes.grid(True, alpha=0.3)
@@ -59,7 +59,7 @@ def plot_next(split: Split, outputs: Mapping[str, np.ndarray], path: Path, most:
 
 
 def plot_ahead(split: Split, intervals: np.ndarray, path: Path, count: int = 4) -> None:
-    """All steps ahead from some origins at once, with their intervals, and what came.
+    """All steps ahead from some origins at once, with their intervals, and the observed values.
 
     Arguments:
         split: the series.
@@ -82,7 +82,7 @@ def plot_ahead(split: Split, intervals: np.ndarray, path: Path, count: int = 4) 
             split.series.values[first : steps[-1] + 1],
             color=INK,
             linewidth=1,
-            label="what came",
+            label="observed",
         )
         axes.plot(steps, middle, color=MODEL, linewidth=1.8, label="forecast")
         axes.axvline(origin, color="grey", linestyle=":", linewidth=1)
@@ -93,6 +93,8 @@ def plot_ahead(split: Split, intervals: np.ndarray, path: Path, count: int = 4) 
         axes.axis("off")
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    figure.supxlabel("step", fontsize=10)
+    figure.supylabel(split.series.name, fontsize=10)
     figure.savefig(path, dpi=DPI)
 
 

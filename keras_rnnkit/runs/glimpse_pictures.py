@@ -52,12 +52,14 @@ def glimpse_sheet(
         places = results["places"][number]
         row[0].imshow(images[number], cmap="gray", vmin=0, vmax=255)
         draw_path(row[0], places, images.shape[-1] // patch, patch)
-        row[0].set_title(f"it is {labels[numbers[number]]}", fontsize=8)
+        row[0].set_title(f"it is {labels[numbers[number]]}", fontsize=9.5)
         for axes, step in zip(row[1:], steps, strict=True):
             p = results["label"][number, step - 1]
             axes.imshow(seen_of(images[number], places[:step], patch))
             right = p.argmax() == numbers[number]
-            axes.set_title(f"{labels[p.argmax()]}, {p.max():.0%}", fontsize=8, color="black" if right else "firebrick")
+            axes.set_title(
+                f"{labels[p.argmax()]}, {p.max():.0%}", fontsize=9.5, color="black" if right else "firebrick"
+            )
     for axes in cells.ravel():
         axes.set(xticks=[], yticks=[])
     figure.savefig(path, dpi=DPI)

@@ -13,6 +13,8 @@ from keras_rnnkit.runs.training_curves import DPI, WIDTH
 
 SMALLEST = 1e-12
 """Where the axis of norms ends: a gradient below it is nothing in float32."""
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+"""Behind words that stand on lines."""
 
 Norms = Mapping[str, np.ndarray]
 
@@ -44,8 +46,7 @@ def draw_norms(axes: Any, title: str, networks: Norms, colours: Mapping[str, str
         values = np.maximum(norms / max(norms[0], 1e-300), SMALLEST / 10)
         axes.semilogy(values, label=name, color=colours[name])
     axes.axhline(1e-3, color="grey", linestyle=":", linewidth=1)
-    white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    axes.text(0, 1.4e-4, "a thousandth", fontsize=8, color="dimgrey", bbox=white)
+    axes.text(0, 1.4e-4, "a thousandth", fontsize=8, color="dimgrey", bbox=WHITE)
     axes.set(
         title=title, xlabel="lag: steps back from the loss", ylim=(SMALLEST, 1e4), ylabel="norm of dL/dh, lag 0 = 1"
     )
@@ -131,7 +132,7 @@ def draw_learning(axes: Any, title: str, task: Mapping[str, Any], colours: Mappi
     for key, label, colour in (("baseline", "without a memory", "dimgrey"), ("target", "solved below", "green")):
         axes.axhline(task[key], color=colour, linestyle=":", linewidth=1)
         place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
-        axes.annotate(label, (1, task[key]), (-4, 3), fontsize=8, color=colour, **place)
+        axes.annotate(label, (1, task[key]), (-4, 3), fontsize=8, color=colour, bbox=WHITE, **place)
     axes.set(title=title, xlabel="batches", ylabel=f"loss on held-out sequences, {task['unit']}")
     axes.set_xlim(0, None)
     integer_ticks(axes)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from keras_rnnkit.runs.reporting import figure_of
+from keras_rnnkit.runs.reporting import figure_of, integer_ticks
 
 
 def by_length(lengths: list[int], exact: dict[str, list[bool]], parts: int = 5) -> list[dict[str, Any]]:
@@ -39,8 +39,9 @@ def plot_lengths(rows: list[dict[str, Any]], path: Path) -> None:
     figure = figure_of(6, 3.6)
     axes = figure.subplots()
     for name in [name for name in rows[0] if name not in ("from", "to", "count")]:
-        axes.plot([(row["from"] + row["to"]) / 2 for row in rows], [row[name] for row in rows], "o-", label=name)
-    axes.set(xlabel="tokens of the source", ylabel="exact", ylim=(0, 1.03))
+        axes.plot([(row["from"] + row["to"]) / 2 for row in rows], [100 * row[name] for row in rows], "o-", label=name)
+    axes.set(xlabel="tokens of the source", ylabel="exact translations, %", ylim=(0, 103))
+    integer_ticks(axes)
     axes.grid(True, alpha=0.3)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from keras_rnnkit.text.files import replacing
 
 WIDEST_ON_A_PHONE = 7
 """Inches of a picture whose letters can still be read when it is as wide as a phone; wider ones are scrolled."""
+AN_INCH_ON_A_PHONE = 70
+"""Pixels for an inch of a picture that is scrolled."""
+UNBROKEN = re.compile(r"\d{4}-\d\d-\d\d( [\d:]+)?|\d[\d.]*e-\d+")
+"""Times and small numbers, which a browser would break at their hyphens."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --faint: #555; --line: #ddd; --box: #f5f5f5 }
@@ -25,10 +30,14 @@ h1, p, figcaption { overflow-wrap: anywhere }
 img { max-width: 100%; height: auto; background: #fff }
 figure { margin: 1.5rem 0 } figcaption { color: var(--faint) }
 summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
-@media (max-width: 640px) { .picture { overflow-x: auto } .picture.wide img { max-width: none; width: 45rem } }
+@media (max-width: 640px) {
+  .picture { overflow-x: auto }
+  .picture.wide img { max-width: none; width: var(--width) }
+}
 table { border-collapse: collapse; display: block; overflow-x: auto }
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
 pre { background: var(--box); overflow-x: auto; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere }
+.unbroken { white-space: nowrap }
 """
 
 
@@ -56,7 +65,7 @@ def write_page(
         profile: where the time of training went.
     """
     body = [f"<h1>{html.escape(title)}</h1>", *(f"<p><strong>{html.escape(note)}</strong></p>" for note in notes)]
-    body += [f"<p>{html.escape(record['data']['description'])}; begun {html.escape(record['begun'])}.</p>"]
+    body += [f"<p>{escaped(record['data']['description'])}; begun {escaped(record['begun'])}.</p>"]
     body += ["<h2>Results</h2>", table_of(metrics)]
     if text:
         body += ["<h2>A text of the model</h2>", f"<pre>{html.escape(text)}</pre>"]
@@ -77,9 +86,11 @@ def figure_of(picture: Path, caption: str) -> str:
     """A picture as part of the page, so that the page is one file."""
     content = picture.read_bytes()
     data = base64.b64encode(content).decode()
-    kind = "picture wide" if width_of(content) > WIDEST_ON_A_PHONE else "picture"
     words = html.escape(caption)
     image = f'<img alt="{words}" src="data:image/png;base64,{data}">'
+    inches = width_of(content)
+    width = f'" style="--width: {AN_INCH_ON_A_PHONE * inches:.0f}px'
+    kind = f"picture wide{width}" if inches > WIDEST_ON_A_PHONE else "picture"
     return f'<figure><div class="{kind}">{image}</div><figcaption>{words}</figcaption></figure>'
 
 
@@ -99,10 +110,11 @@ def table_of(values: dict[str, Any]) -> str:
     '<h3>animals</h3><table><tr><th></th><th>right</th><th>wrong</th></tr><tr><td>cat</td><td>3</td><td>1</td></tr></table>'
     """
     grids = {name: value for name, value in values.items() if is_grid(value)}
-    rows = [(name, in_words(value)) for name, value in values.items() if name not in grids]
+    rows = [(name, value) for name, value in values.items() if name not in grids]
     tables = [rows_of(rows)] if rows else []
     for name, grid in grids.items():
-        head, lines = ["", *next(iter(grid.values()))], [(row, *cells.values()) for row, cells in grid.items()]
+        head = ["", *next(iter(grid.values()))]
+        lines = [(row, *map(in_column, cells.values())) for row, cells in grid.items()]
         tables.append(f"<h3>{html.escape(str(name))}</h3>{rows_of(lines, head)}")
     return "".join(tables)
 
@@ -117,17 +129,48 @@ def rows_of(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
     """Rows of cells as a table."""
 
     def line(cells: Sequence[Any], tag: str) -> str:
-        return f"<tr>{''.join(f'<{tag}>{html.escape(in_words(cell))}</{tag}>' for cell in cells)}</tr>"
+        return f"<tr>{''.join(f'<{tag}>{escaped(in_words(cell))}</{tag}>' for cell in cells)}</tr>"
 
     return f"<table>{line(head, 'th') if head else ''}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
+def escaped(text: str) -> str:
+    """A text as HTML. Its lines stay lines, and what is `UNBROKEN` stays on one line.
+
+    >>> escaped("a < 5.9e-08")
+    'a &lt; <span class="unbroken">5.9e-08</span>'
+    """
+    words = UNBROKEN.sub(r'<span class="unbroken">\g<0></span>', html.escape(text))
+    return words.replace("\n", "<br>")
+
+
+def in_column(value: Any) -> Any:
+    """A value of a column: all its numbers have four digits.
+
+    >>> in_column(0.31), in_column(3)
+    ('0.3100', 3)
+    """
+    return f"{value:#.4g}" if isinstance(value, float) else value
+
+
+def percent(value: Any, digits: int = 1) -> Any:
+    """A share, or a dict of shares and of dicts, in per cent.
+
+    >>> percent({"right": 0.984})
+    {'right': '98.4%'}
+    """
+    if isinstance(value, dict):
+        return {name: percent(share, digits) for name, share in value.items()}
+    return f"{value:.{digits}%}"
+
+
 def in_words(value: Any) -> str:
-    """A value of a table: numbers with four digits, dicts and lists with their values after one another."""
+    """A value of a table: numbers with four digits, dicts with a line for each value, lists in one line."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {in_words(item)}" for name, item in value.items())
+        lines = (f"{name}: {in_words(item)}" for name, item in value.items())
+        return "\n".join(line.replace("\n", ", ") for line in lines)
     if isinstance(value, (list, tuple)):
         return ", ".join(in_words(item) for item in value)
     return str(value)

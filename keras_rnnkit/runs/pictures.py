@@ -17,19 +17,19 @@ def contact_sheet(
     wanted: list[list[str]],
     path: Path,
     names: list[str] | None = None,
-    count: int = 24,
-    columns: int = 6,
+    count: int = 16,
+    columns: int = 4,
 ) -> None:
     """Images with their captions and the names of their files. Wrong ones are in red, with a reference below."""
     right = [caption in texts for caption, texts in zip(captions, wanted, strict=True)]
     wrong = [i for i, ok in enumerate(right) if not ok][: count // 3]
     shown = [*[i for i, ok in enumerate(right) if ok][: count - len(wrong)], *wrong]
-    figure = figure_of(2.6 * columns, 3.9 * -(-len(shown) // columns))
+    figure = figure_of(2.4 * columns, 3.5 * -(-len(shown) // columns))
     for axes, i in zip(np.atleast_1d(figure.subplots(-(-len(shown) // columns), columns)).ravel(), shown, strict=False):
         axes.imshow(images[i], interpolation="nearest")
-        axes.set_title(wrapped(captions[i]), fontsize=8, color="black" if right[i] else "firebrick")
+        axes.set_title(wrapped(captions[i]), fontsize=9, color="black" if right[i] else "firebrick")
         below = [] if right[i] else [wrapped(wanted[i][0])]
-        axes.set_xlabel("\n".join([*below, *([names[i]] if names else [])]), fontsize=8)
+        axes.set_xlabel("\n".join([*below, *([names[i]] if names else [])]), fontsize=9)
         axes.set(xticks=[], yticks=[])
     for axes in figure.axes[len(shown) :]:
         axes.axis("off")
@@ -73,7 +73,7 @@ def lit(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def heatmaps(examples, path: Path, columns: int = 2) -> None:
     """Attention weights as pictures. Each example has the tokens of the source and of the target, and the weights."""
     rows = max(1, math.ceil(len(examples) / columns))
-    figure = figure_of(7 * columns, 4.2 * rows)
+    figure = figure_of(4.8 * columns, 3.6 * rows)
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes, (source, target, weights) in zip(grid, examples, strict=False):
         axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")

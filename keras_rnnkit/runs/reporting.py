@@ -11,7 +11,7 @@ import numpy as np
 from keras_rnnkit.data import plot_rank_frequency
 from keras_rnnkit.runs.metrics_file import write_metrics
 
-COLUMNS, ROWS = 100, 12
+COLUMNS, ROWS = 80, 12
 
 
 def write_report(settings, metrics: dict[str, Any], history, vocabulary, parts, model) -> Path:
@@ -93,10 +93,10 @@ def plot_units(model, ids: np.ndarray, vocabulary, path: Path, count: int = 3) -
     rows = ids if ids.ndim == 2 else ids[None]
     activity = np.asarray(keras.Model(model.input, layer.output)(rows))[rows > 0 if ids.ndim == 2 else rows >= 0]
     tokens = rows[rows > 0] if ids.ndim == 2 else ids
-    figure = figure_of(14, 2.6 * count)
+    figure = figure_of(8.4, 2.6 * count)
     for axes, unit in zip(np.atleast_1d(figure.subplots(count, 1)), telling_units(activity, count), strict=True):
         draw(axes, vocabulary, tokens, activity[:, unit], f"unit {unit} of {layer.name}: blue below zero, red above")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=150)
 
 
 def telling_units(activity: np.ndarray, count: int) -> list[int]:
@@ -125,7 +125,7 @@ def draw(axes, vocabulary, ids: np.ndarray, values: np.ndarray, title: str) -> N
         row, column = divmod(place, COLUMNS)
         text = vocabulary.tokens[token].replace("\n", "\u00b6").replace("$", r"\$")
         text = text if len(text) < 3 else "\u00b7"  # a reserved token
-        place_of_text = {"ha": "center", "va": "center", "fontsize": 6, "family": "monospace"}
+        place_of_text = {"ha": "center", "va": "center", "fontsize": 7, "family": "monospace"}
         letter = axes.text(column + 0.5, row + 0.55, text, color=ink_on(colour), **place_of_text)
         letter.set_in_layout(False)  # it is inside the axes, and measuring a thousand letters takes seconds
     axes.set(xlim=(0, COLUMNS), ylim=(rows, 0))

@@ -24,14 +24,14 @@ from keras_rnnkit.settings import SettingsError
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The run: its folder, and what it shows
+    """The run
 
     Each field is an option of the command.
     """
 
     out: Annotated[Path, "Folder of the run: bundle, report, log and checkpoint."] = Path("exported/model")
-    resume: Annotated[bool, "Continue the run in that folder after an interruption."] = False
-    overwrite: Annotated[bool, "Replace the run in that folder."] = False
+    resume: Annotated[bool, "Continue the run in the folder --out after an interruption."] = False
+    overwrite: Annotated[bool, "Replace the run in the folder --out."] = False
     continue_from: Annotated[
         Path | None, "Begin with the best weights and the vocabulary of the run in this folder, on other data."
     ] = None
@@ -44,18 +44,21 @@ class RunSettings:
         bool, "Plot the loss against the learning rate, and end; the report goes to the folder find_rate of --out."
     ] = False
     profile: Annotated[
-        bool, "Measure where the time of training goes, for the report, and trace some batches for TensorBoard."
+        bool, "Show in the report what the time of training is spent on, and trace some batches for TensorBoard."
     ] = False
-    smoke: Annotated[bool, "Every stage in seconds, with a tiny model on little data; learns nothing."] = False
+    smoke: Annotated[
+        bool, "Try every stage in seconds, with a tiny model on little data. The model learns nothing."
+    ] = False
     seed: Annotated[int, "Seed of all random numbers."] = 0
     tensorboard: Annotated[bool, "Write the logs for TensorBoard too, into the folder tensorboard of the run."] = False
-    threads: Annotated[int, "Threads of one operator; 0 for all cores. 1 is often faster up to 128 units."] = 0
+    threads: Annotated[int, "Threads of one operation; 0 for all cores. Up to 128 units, 1 is often faster."] = 0
     distribute: Annotated[
         Literal["mirrored", "workers", "ray"] | None,
         "Train on all GPUs of this machine, on several workers, or on the machines of a Ray cluster.",
     ] = None
     workers: Annotated[
-        str | None, "host:port of all workers, with commas between them; otherwise TF_CONFIG. On Ray: how many."
+        str | None,
+        "Addresses host:port of all workers, separated by commas; otherwise those of TF_CONFIG. With ray: how many.",
     ] = None
     index: Annotated[int | None, "The place of this machine in the list of --workers, from 0."] = None
 
@@ -163,7 +166,7 @@ def option(name: str) -> str:
 
 @dataclass(frozen=True)
 class TrainingSettings(RunSettings):
-    """Model, training and files
+    """Model and training
 
     Each field is an option of the command.
     """
@@ -175,21 +178,24 @@ class TrainingSettings(RunSettings):
     dropout: Annotated[float, "Dropout rate of the inputs of the layers and of the output."] = 0.0
     epochs: Annotated[int, "Passes over the training data."] = 10
     steps_per_epoch: Annotated[
-        int | None, "Batches of an epoch, where all of the data would take too long; the next epoch continues there."
+        int | None,
+        "Batches of an epoch, where all of the data would take too long; the next epoch continues there. Default: all.",
     ] = None
     optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], "The optimizer."] = "adam"
     learning_rate: Annotated[float, "Learning rate."] = 3e-3
     schedule: Annotated[
         Literal["constant", "halving", "cosine", "plateau"],
-        "How the learning rate falls; plateau: after an epoch without improvement.",
+        "How the learning rate falls; with plateau, after an epoch without improvement.",
     ] = "constant"
-    after: Annotated[int, "The last epoch with the full rate, for halving."] = 4
-    factor: Annotated[float, "What the rate is multiplied by each time, for halving and plateau."] = 0.5
-    warmup: Annotated[int, "Steps in which the rate rises at the beginning."] = 0
+    after: Annotated[int, "The last epoch with the full learning rate, for halving."] = 4
+    factor: Annotated[float, "What the learning rate is multiplied by each time, for halving and plateau."] = 0.5
+    warmup: Annotated[int, "Steps in which the learning rate rises at the beginning."] = 0
     clip: Annotated[float, "Largest norm of the whole gradient; 0 for none."] = 1.0
-    average: Annotated[float, "Evaluate weights averaged with this momentum, such as 0.999; 0 for no average."] = 0.0
+    average: Annotated[
+        float, "Evaluate a running average of the weights with this momentum, such as 0.999; 0 for no average."
+    ] = 0.0
     patience: Annotated[int, "Epochs without improvement before training ends; 0 for never."] = 0
-    mixed: Annotated[bool, "Compute in bfloat16."] = False
+    mixed: Annotated[bool, "Compute in mixed precision, with bfloat16."] = False
 
     MAY_DIFFER: ClassVar[tuple[str, ...]] = (*RunSettings.MAY_DIFFER, "epochs", "patience")
     COUNTS: ClassVar[tuple[str, ...]] = ("layers", "units", "embedding", "epochs", "steps_per_epoch")
@@ -230,7 +236,7 @@ class WritingSettings(TrainingSettings):
 
 @dataclass(frozen=True)
 class PairSettings(WritingSettings):
-    """Sequences to sequences"""
+    """Decoder and bundle"""
 
     layers: Annotated[int, "Recurrent layers of the decoder."] = 1
     feeding: Annotated[bool, "Feed what each step attended to into the next one (input feeding)."] = False
@@ -241,10 +247,10 @@ class PairSettings(WritingSettings):
     smoothing: Annotated[float, "Label smoothing."] = 0.0
     schedule: Annotated[
         Literal["constant", "halving", "cosine", "plateau"],
-        "How the learning rate falls; plateau: after an epoch without improvement.",
+        "How the learning rate falls; with plateau, after an epoch without improvement.",
     ] = "cosine"
-    beam: Annotated[int, "Hypotheses of the exported beam search."] = 5
-    penalty: Annotated[float, "Its length penalty; 0.6 to 1 is common."] = 0.0
+    beam: Annotated[int, "Number of hypotheses of the exported beam search."] = 5
+    penalty: Annotated[float, "Length penalty of the beam search; 0.6 to 1 is common, 0 is none."] = 0.0
     checkpoint_every: Annotated[int, "Batches between checkpoints."] = 500
     saved_model: Annotated[bool, "Write a SavedModel too."] = True
 

@@ -6,15 +6,21 @@ import numpy as np
 from rich.table import Table
 
 from keras_rnnkit.runs.labelled_texts import LabelledData
+from keras_rnnkit.runs.page import percent
 
 
 def results(metrics: dict) -> dict:
     """The numbers of the report, by what they are of."""
     count = f"{metrics['texts judged']:,} test texts"
     return {
-        f"mean distance of probability and share of right answers, {count}": metrics["calibration error"],
-        f"Accuracy and mean F1, {count}": metrics["models"],
-        f"Answers of the RNN by label, {count}": metrics["labels"],
+        f"mean distance of probability and share of right answers, {count}": percent(metrics["calibration error"]),
+        f"Accuracy and mean F1, {count}": {
+            name: scores | {"accuracy": percent(scores["accuracy"])} for name, scores in metrics["models"].items()
+        },
+        f"Answers of the RNN by label, {count}": {
+            label: {"F1" if name == "f1" else name: score for name, score in scores.items()}
+            for label, scores in metrics["labels"].items()
+        },
         f"Labels (rows) and answers of the RNN (columns), {count}": metrics["taken for"],
     }
 

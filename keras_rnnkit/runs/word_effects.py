@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_rnnkit.runs.reporting import figure_of, ink_on
 
-WIDTH = 62
+WIDTH = 46
 """Characters of a line of a picture."""
 
 
@@ -42,7 +42,7 @@ def plot_effects(texts: Sequence[tuple[str, Sequence[str], np.ndarray]], path: P
     """
     placed = [(title, lines_of(words), effects) for title, words, effects in texts]
     rows = sum(len(lines) + 2 for _, lines, _ in placed)
-    figure = figure_of(6.6, 0.26 * rows)
+    figure = figure_of(5, 0.26 * rows)
     axes = figure.subplots()
     strongest = max((float(np.abs(effects).max()) for *_, effects in texts), default=1.0)
     row = 0
@@ -63,7 +63,7 @@ def lines_of(words: Sequence[str]) -> list[list[str]]:
     """Words in lines that are not too long.
 
     >>> [len(line) for line in lines_of(["word"] * 15)]
-    [12, 3]
+    [9, 6]
     """
     lines: list[list[str]] = [[]]
     for word in words:

@@ -38,13 +38,15 @@ class RateCurve(NamedTuple):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(7, 4), layout="constrained")
+        figure = Figure(figsize=(6.6, 3.8), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
         axes.plot(self.rates, self.losses, ".", color="silver", markersize=4, label="each batch")
         axes.plot(self.rates, self.smoothed, label="smoothed")
-        axes.axvline(self.suggestion, color="tab:green", linestyle="--", label=f"a tenth of it, {self.suggestion:.2g}")
         axes.axvline(self.lowest, color="tab:red", linestyle=":", label=f"lowest loss, {self.lowest:.2g}")
+        axes.axvline(
+            self.suggestion, color="tab:green", linestyle="--", label=f"a tenth of that, {self.suggestion:.2g}"
+        )
         low, high = float(self.smoothed.min()), float(self.smoothed[: max(1, len(self.smoothed) // 10)].max())
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title="loss while the learning rate rises")
         axes.set_ylim(low - 0.1 * (high - low) - 1e-3, high + 0.4 * (high - low) + 1e-3)

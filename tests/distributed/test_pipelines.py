@@ -95,9 +95,9 @@ def test_a_worker_that_is_killed_in_an_epoch_changes_nothing(index, alone, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["frames", "--distribute", "mirrored"], "frames cannot be trained on several devices yet"),
+        (["glimpses", "--distribute", "mirrored"], "glimpses cannot be distributed: its model chooses at random where"),
+        (["gradient_flow", "--distribute", "workers"], "it measures the gradients of many small networks between"),
         (["words", "--distribute", "workers", "--profile"], "--profile is for one machine"),
-        (["translation", "--distribute", "mirrored", "--compare"], "Leave out the comparison"),
         (["words", "--distribute", "workers", "--workers", "a:1,b:1"], "--workers needs --index"),
         (["words", "--workers", "a:1,b:1", "--index", "0"], "--workers and --index go with --distribute workers"),
         (["words", "--distribute", "mirrored", "--workers", "2"], "--workers and --index go with --distribute workers"),

@@ -9,7 +9,11 @@ import tensorflow as tf
 
 import keras_rnnkit as rk
 from keras_rnnkit.decoding import Beam, Greedy, Sampling
+from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
+from keras_rnnkit.export.generating.encoder_decoder.loop import TranslationFile
+from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, StepFile, sources
+from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.runtime import BundleError, InputError
 from keras_rnnkit.text.vocabulary import UNKNOWN
 from tests.seq2seq.table import SOURCES, TARGETS, model_of
@@ -49,7 +53,7 @@ def test_every_decoder_is_exported_exactly(name, strategy, tmp_path):
     """Every graph was compared with Keras while it was written; here the loop over the step joins them."""
     model = model_of(name, seed=2)
     report = rk.export_bundle(model, tmp_path / "b", strategy=strategy, saved_model=False)
-    assert set(report.reports) == {"encoder", "step", "generate"} and report.error < 1e-4
+    assert set(report.reports) == {"encoder", "step", "generate"} and report.error <= 1e-5
     bundle, sources = rk.runtime.load(tmp_path / "b"), [[4, 5], [6, 7, 8, 9, 10], [11]]
     own = {"sample": Sampling(), "greedy": Greedy()}.get(strategy, strategy)
     one, other = (bundle.translate(sources, 9, strategy=s, seed=3) for s in (None, own))
@@ -162,6 +166,59 @@ def test_images_are_sources_too(tmp_path, rng):
         bundle.translate(np.ones((1, 9, 8, 3)))
     with pytest.raises(InputError, match=r"the shape \[8, 8, 3\]"):
         bundle.translate(np.ones((8, 8)))
+
+
+@pytest.fixture(scope="module")
+def captioner():
+    """A captioner whose encoder takes pixels from 0 to 255."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    see = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Rescaling(2 / 255, -1.0), see])
+    decoder = rk.Decoder(rk.GRU(6), TARGETS, 4, attention=rk.attention.Additive(5), bridge="dense")
+    model = rk.Seq2Seq(rk.seq2seq.ImageEncoder(network), decoder)
+    model((np.zeros((3, 8, 8, 3)), np.full((3, 2), 2)))
+    return model
+
+
+@pytest.fixture
+def pixels(rng):
+    """Images of different brightness."""
+    return rng.integers(0, 256, (20, 1, 1, 3)) * np.ones((1, 8, 8, 1)) * rng.random((20, 8, 8, 1))
+
+
+def test_made_up_images_are_scaled_as_the_encoder_expects(captioner):
+    """Otherwise they all look the same to it, and its outputs hardly vary."""
+    encoder = EncoderModel(captioner)
+    made_up = np.concatenate(sources(captioner))
+    assert made_up.std() > 80 and made_up.mean() == pytest.approx(127.5, abs=20)
+    near_0 = np.random.default_rng(0).normal(size=(9, 8, 8, 3))
+    varied, alike = (np.std(encoder(images)["values"], axis=0).max() for images in (made_up, near_0))
+    assert varied > 10 * alike
+
+
+def test_sources_of_calibration_are_tried_in_every_file(captioner, pixels):
+    encoder, drafts = EncoderModel(captioner), Drafts()
+    settings = Settings(strategy=Beam(2), calibration=pixels, quantize="int8")
+    for kind in (EncoderFile, StepFile, TranslationFile):
+        file = kind(encoder, settings, drafts)
+        inputs = [sample.inputs for sample in file.trial().samples]
+        values = np.asarray(encoder(pixels[:16].astype("float32"))["values"])
+        last = inputs[3][[x.shape for x in inputs[3]].index(values.shape)] if kind is StepFile else inputs[3][0]
+        np.testing.assert_allclose(last, values if kind is StepFile else pixels[:16].astype("float32"), atol=1e-6)
+        assert len(file.rough_trial().samples[0].inputs[0]) == 20
+
+
+def test_sources_of_calibration_that_the_model_does_not_take(captioner, tmp_path):
+    with pytest.raises(ExportError, match=r"calibration= takes .*: source \[None, 8, 8, 3\]. Received: \[2, 9, 9, 3\]"):
+        rk.export_bundle(captioner, tmp_path / "b", saved_model=False, calibration=np.zeros((2, 9, 9, 3)))
+
+
+@pytest.mark.study
+def test_a_captioner_with_weights_in_fewer_bits(captioner, pixels, tmp_path):
+    report = rk.export_bundle(captioner, tmp_path / "b", calibration=pixels, quantize="int8", saved_model=False)
+    assert report.error <= 1e-5 and not any(graph.notes for graph in report.reports.values())
 
 
 def test_the_runtime_translates_without_a_framework(exported):

@@ -9,6 +9,7 @@ import pytest
 
 from keras_rnnkit.cli.training import load_pipeline
 from tests.eager import eagerly
+from tests.pipelines.keras_outputs import recorded
 from tests.sharing import made_once
 
 MORE = {
@@ -44,7 +45,7 @@ def smoke_run(tmp_path_factory):
             return pipeline.Settings(smoke=True, out=folder, **MORE.get(name, {}))
 
         def make(folder):
-            with eagerly() if name in EAGER else contextlib.nullcontext():
+            with eagerly() if name in EAGER else contextlib.nullcontext(), recorded():
                 return pipeline.run(settings(folder))
 
         folder, metrics = made_once(tmp_path_factory, name, make)

@@ -1,6 +1,9 @@
 """Every pipeline with --smoke: all stages, in seconds."""
 
+import contextlib
+import hashlib
 import json
+import math
 import shutil
 
 import pytest
@@ -10,6 +13,7 @@ from keras_rnnkit.cli.training import load_pipeline, pipeline_names
 from keras_rnnkit.settings import SettingsError
 from tests.covering import studied
 from tests.pipelines.conftest import EAGER
+from tests.pipelines.keras_outputs import differences, record_of
 
 
 @pytest.mark.parametrize("name", pipeline_names())
@@ -21,6 +25,48 @@ def test_every_stage_of_every_pipeline(name, smoke_run):
     assert names <= {path.name for path in folder.iterdir()}
     assert (folder / "report" / "index.html").read_text(encoding="utf-8").count("data:image/png") >= 2
     assert rk.runtime.load(folder / "bundle")
+
+
+@pytest.mark.parametrize("name", pipeline_names())
+def test_every_graph_of_every_bundle_equals_keras(name, smoke_run):
+    """Both by the record of the export and by running the graphs, on inputs that the export did not try."""
+    bundles = list(smoke_run(name).folder.glob("bundle*"))
+    for bundle in bundles:
+        graphs = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))["graphs"]
+        assert all(graph["error"] <= graph["tolerance"] == 1e-5 for graph in graphs.values())
+        assert all(error <= 1e-5 for error in differences(bundle).values()), differences(bundle)
+    assert bundles
+
+
+@studied("name", pipeline_names(), ["words", "captioning"])
+def test_a_graph_with_one_other_matrix_is_noticed(name, smoke_run, tmp_path):
+    for bundle in smoke_run(name).folder.glob("bundle*"):
+        copy = shutil.copytree(bundle, tmp_path / "run" / bundle.name)
+        shutil.copy(record_of(bundle), record_of(copy))
+        manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+        for mode, graph in manifest["graphs"].items():
+            with another_matrix(copy, manifest, graph["file"]):
+                noticed = differences(copy)
+            assert noticed.pop(mode) > 1e-5 and max(noticed.values(), default=0.0) <= 1e-5
+
+
+@contextlib.contextmanager
+def another_matrix(bundle, manifest, name):
+    """Inside, the largest matrix of a file of the bundle is larger by a tenth."""
+    import onnx
+
+    before, listing = (bundle / name).read_bytes(), (bundle / "manifest.json").read_bytes()
+    model = onnx.load_from_string(before)
+    matrices = [x for x in model.graph.initializer if x.data_type == onnx.TensorProto.FLOAT]
+    largest = max(matrices, key=lambda x: math.prod(x.dims))
+    largest.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(largest) * 1.1, largest.name))
+    content = model.SerializeToString()
+    entry = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    (bundle / name).write_bytes(content)
+    (bundle / "manifest.json").write_text(json.dumps({**manifest, "files": {**manifest["files"], name: entry}}))
+    yield
+    (bundle / name).write_bytes(before)
+    (bundle / "manifest.json").write_bytes(listing)
 
 
 @pytest.mark.study

@@ -230,8 +230,16 @@ def test_the_best_epoch_is_a_number_even_after_one_that_is_not(tmp_path):
     assert best_epoch([float("nan")]) is None and best_epoch([1.0, 1.0]) == 0
 
 
-def test_the_step_of_a_training_is_traced_once():
-    """Without the variables of the optimizer, TensorFlow would trace it twice."""
+@pytest.fixture
+def default_policy():
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_the_step_of_a_training_is_traced_once(policy, default_policy):
+    """Without the variables of the optimizer, TensorFlow would trace it twice. Keras wraps it in mixed_float16."""
+    default_policy(policy)
 
     class Counted(keras.Sequential):
         traces = 0

@@ -13,12 +13,11 @@ from keras_rnnkit.decoding import Beam, Strategy
 from keras_rnnkit.decoding.loop import widened
 from keras_rnnkit.export.checking.file_check import FileCheck, Verified
 from keras_rnnkit.export.drafts import Drafts
-from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, StepFile, sources
+from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, PartFile, StepFile
 from keras_rnnkit.export.generating.encoder_decoder.translation_check import SourceTrial, TranslationCheck
 from keras_rnnkit.export.generating.generation import Decoding, Surroundings, decoding
 from keras_rnnkit.export.generating.token_loop import TokenLoop
 from keras_rnnkit.export.graph import Graph
-from keras_rnnkit.export.modes import Sequences
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.export.writing.emitter import Emitter
 from keras_rnnkit.export.writing.finish import axes
@@ -28,27 +27,27 @@ from keras_rnnkit.ops import onnx as ops
 from keras_rnnkit.ops.onnx import Value
 
 
-class TranslationFile(Sequences):
+class TranslationFile(PartFile):
     """The file from a source to tokens, the token loop written around the graphs of encoder and step."""
 
     mode = "generate"
 
     def __init__(self, encoder: EncoderModel, settings: Settings, drafts: Drafts):
-        super().__init__(encoder, settings, drafts)
+        super().__init__(encoder, encoder, settings, drafts)
         self.whole = encoder.whole
-        self.encoder, self.step = EncoderFile(encoder, settings, drafts), StepFile(encoder, settings, drafts)
+        self.reading, self.step = EncoderFile(encoder, settings, drafts), StepFile(encoder, settings, drafts)
 
     def trace(self):
-        return self.encoder.trace()
+        return self.reading.trace()
 
     def graph(self) -> Graph:
         return self.drafts.keep((self.mode, "graph", self.settings.prefer), self.around)
 
     def around(self) -> Graph:
         """The exact loop, with the rows of the encoder."""
-        writer, model = self.loop(self.encoder.graph().model, self.step.graph().model)
+        writer, model = self.loop(self.reading.graph().model, self.step.graph().model)
         self.drafts.keep((self.mode, "inner"), lambda: writer.inner)
-        return replace(self.encoder.graph(), model=model, retrace=False)
+        return replace(self.reading.graph(), model=model, retrace=False)
 
     def loop(self, encoder: ModelProto, step: ModelProto) -> tuple[SourceWriter, ModelProto]:
         writer = SourceWriter(encoder, step, self.decoding(), self.whole.begin, self.settings.opset)
@@ -62,7 +61,7 @@ class TranslationFile(Sequences):
         kind = self.settings.quantize
         if not kind:
             return self.graph().model
-        return self.loop(quantized(self.encoder.graph(), kind), quantized(self.step.graph(), kind))[1]
+        return self.loop(quantized(self.reading.graph(), kind), quantized(self.step.graph(), kind))[1]
 
     def verified(self, content: bytes) -> Verified:
         """The encoder and the first step, then the tokens: weights in fewer bits may choose others than Keras."""
@@ -73,9 +72,9 @@ class TranslationFile(Sequences):
         error, notes = TranslationCheck(content, cast(SourceTrial, trial), self.whole, self.decoding(), tolerance)()
         return replace(verified, error=max(verified.error or 0.0, error), notes=[*verified.notes, *notes])
 
-    def made_up(self, model_call) -> SourceTrial:
+    def trial_on(self, sources, model_call) -> SourceTrial:
         self.graph()
-        return SourceTrial(self.whole, model_call, sources(self.whole), self.drafts.kept[self.mode, "inner"])
+        return SourceTrial(self.whole, model_call, sources, self.drafts.kept[self.mode, "inner"])
 
     def check_16_bits(self, content, dtypes):
         """The files of encoder and step are compared; tokens may be others in 16 bits."""

@@ -8,15 +8,16 @@ import keras
 import numpy as np
 from keras import ops as kops
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.export.checking.reference import Reference
 from keras_rnnkit.export.checking.trials.probes import Probe
 from keras_rnnkit.export.checking.trials.tokens import TokenTrials, affordable_rows, some_tokens
-from keras_rnnkit.export.checking.trials.trial import SequenceTrial
+from keras_rnnkit.export.checking.trials.trial import SequenceTrial, Trial
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.graph import traced
-from keras_rnnkit.export.modes import Sequences
+from keras_rnnkit.export.modes import ROWS_OF_CALIBRATION, Sequences
 from keras_rnnkit.export.reading.input_values import Limits
-from keras_rnnkit.export.reading.model_calls import SequenceCall
+from keras_rnnkit.export.reading.model_calls import ModelCall, SequenceCall
 from keras_rnnkit.export.reading.signature import Signature, signature_of
 from keras_rnnkit.export.settings import Settings
 from keras_rnnkit.seq2seq import Memory, Seq2Seq
@@ -77,35 +78,70 @@ def pair(i: int, size: int) -> dict[str, Any]:
     return {**names, "shape": [size], "dtype": "float32", "start": 0}
 
 
-class EncoderFile(Sequences):
+class PartFile(Sequences):
+    """A file of a `Seq2Seq`. It is tried on made-up sources, and on those of `calibration=`."""
+
+    def __init__(self, model: Any, encoder: EncoderModel, settings: Settings, drafts: Drafts):
+        super().__init__(model, settings, drafts)
+        self.encoder = encoder
+
+    def trial_on(self, sources: list[np.ndarray], model_call: ModelCall) -> Trial:
+        """A trial of what the file computes of these sources."""
+        raise NotImplementedError
+
+    def made_up(self, model_call):
+        return self.trial_on(sources(self.encoder.whole), model_call)
+
+    def tried_sources(self) -> list[np.ndarray]:
+        """Made-up sources, and some of the user's own."""
+        own = [source[:ROWS_OF_CALIBRATION] for source in self.own_sources()[:1]]
+        return [*sources(self.encoder.whole), *own]
+
+    def trial(self):
+        return self.drafts.keep(
+            (self.mode, "trial"), lambda: self.trial_on(self.tried_sources(), self.call()).accepted()
+        )
+
+    def rough_trial(self):
+        """The user's own sources, if there are any."""
+        own = self.own_sources()
+        return self.trial_on(own, self.call()) if own else self.trial()
+
+    def own_sources(self) -> list[np.ndarray]:
+        """The sources of `calibration=`, batch by batch."""
+        return [source for (source,) in self.calibration()]
+
+    def signature_of_calibration(self):
+        return signature_of(self.encoder, self.encoder.spec)
+
+
+class EncoderFile(PartFile):
     """The file from a source to what the steps need."""
 
     mode = "encoder"
 
     def __init__(self, encoder: EncoderModel, settings: Settings, drafts: Drafts):
-        super().__init__(encoder, settings, drafts)
-        self.encoder = encoder
+        super().__init__(encoder, encoder, settings, drafts)
 
     def traced(self):
         signature = signature_of(self.model, self.encoder.spec)
         return traced(PartCall(self.model, signature, self.mode, []), self.settings.opset)
 
-    def made_up(self, model_call):
+    def trial_on(self, sources, model_call):
         reference = Reference(model_call)
-        samples = [Probe([source], []) for source in sources(self.encoder.whole)]
+        samples = [Probe([source], []) for source in sources]
         every_token = TokenTrials(reference).every_token(np.random.default_rng(1))
         samples += [] if every_token is None else [Probe(every_token, [])]
         return SequenceTrial(reference, samples)
 
 
-class StepFile(Sequences):
+class StepFile(PartFile):
     """The file of one step of the decoder."""
 
     mode = "step"
 
     def __init__(self, encoder: EncoderModel, settings: Settings, drafts: Drafts):
-        super().__init__(StepModel(encoder), settings, drafts)
-        self.encoder = encoder
+        super().__init__(StepModel(encoder), encoder, settings, drafts)
 
     def traced(self):
         inputs = {
@@ -115,14 +151,14 @@ class StepFile(Sequences):
         call = PartCall(self.model, signature_of(self.model, inputs), self.mode, self.encoder.sizes)
         return traced(call, self.settings.opset)
 
-    def made_up(self, model_call):
-        """What the encoder makes of sources, with states as they are at the beginning and as they may be later.
+    def trial_on(self, sources, model_call):
+        """What the encoder makes of the sources, with states as they are at the beginning and as they may be later.
 
         The last sample is one row of the sample before it, with every token.
         """
         rng, limits, samples = np.random.default_rng(0), Limits(self.model), []
         limits.vocabulary = self.encoder.whole.decoder.vocabulary_size
-        for i, source in enumerate(sources(self.encoder.whole)):
+        for i, source in enumerate(sources):
             arrays = {name: np.asarray(kops.convert_to_numpy(x)) for name, x in self.encoder(source).items()}
             if i:
                 later = {n: 0.5 * rng.normal(size=x.shape) for n, x in arrays.items() if n.startswith("state_")}
@@ -156,13 +192,23 @@ def sources(model: Seq2Seq) -> list[np.ndarray]:
     rng, spec, longest = np.random.default_rng(0), source_spec(model), model.limit or 6
     shapes = [(rows, min(steps, longest)) for rows, steps in SOURCES]
     if spec.dtype != "int32":
-        return [
-            rng.normal(size=[rows, *(steps if n is None else n for n in spec.shape[1:])]).astype("float32")
-            for rows, steps in shapes
-        ]
+        scale, offset = rescaling_of(model)
+        filled = [(rows, *(steps if n is None else n for n in spec.shape[1:])) for rows, steps in shapes]
+        return [((rng.normal(size=shape) - offset) / scale).astype("float32") for shape in filled]
     limits = Limits(model)
     limits.vocabulary = model.encoder.vocabulary_size
     arrays = [limits.deal(rng, shape).astype("int32") for shape in shapes]
     for source in arrays:
         source[0, max(1, source.shape[1] // 2) :] = 0
     return arrays
+
+
+def rescaling_of(model: Seq2Seq) -> tuple[Any, Any]:
+    """Scale and offset of the encoder's first `Rescaling`, such as that of pixels from 0 to 255; without one 1 and 0.
+
+    To such an encoder, inputs around 0 would all look the same: its outputs would hardly vary, and rounding errors
+    would be large in proportion to their range.
+    """
+    layers = keras_internals.flatten_layers(model.encoder)
+    first = next((layer for layer in layers if isinstance(layer, keras.layers.Rescaling)), None)
+    return (1.0, 0.0) if first is None else (np.asarray(first.scale), np.asarray(first.offset))

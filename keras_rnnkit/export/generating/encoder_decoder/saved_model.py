@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_rnnkit.export.checking.comparison import compared
 from keras_rnnkit.export.drafts import Drafts
 from keras_rnnkit.export.errors import ExportError
-from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, StepFile, free, sources
+from keras_rnnkit.export.generating.encoder_decoder.parts import EncoderFile, EncoderModel, PartFile, StepFile, free
 from keras_rnnkit.export.generating.encoder_decoder.translation_check import called_eagerly
 from keras_rnnkit.export.generating.generation_check import Hypotheses, TokenComparison
 from keras_rnnkit.export.generating.prompt_trial import STEPS
@@ -30,7 +30,7 @@ def saved_model(model: Seq2Seq, folder: Path, settings: Settings, drafts: Drafts
     """A SavedModel for plain TensorFlow: "encoder" and "step" by name, and "translate", greedy and whole."""
     drafts = drafts or Drafts()
     encoder = drafts.keep("encoder model", lambda: EncoderModel(model))
-    parts = [EncoderFile(encoder, settings, drafts), StepFile(encoder, settings, drafts)]
+    parts: list[PartFile] = [EncoderFile(encoder, settings, drafts), StepFile(encoder, settings, drafts)]
     with computing_in_float32(model):
         write(model, folder, encoder, parts[1].model)
         error = check_loaded(model, folder, parts, settings.tolerance) if settings.verify else None
@@ -54,7 +54,7 @@ def write(model: Seq2Seq, folder: Path, encoder: EncoderModel, step: Any) -> Non
         archive.write_out(str(folder), verbose=False)
 
 
-def check_loaded(model: Seq2Seq, folder: Path, parts: list[Sequences], tolerance: float) -> float:
+def check_loaded(model: Seq2Seq, folder: Path, parts: list[PartFile], tolerance: float) -> float:
     """The largest error of the SavedModel on disk; ExportError if it is more than the tolerance."""
     loaded = tf.saved_model.load(str(folder))
     errors = [check_signature(file, loaded, tolerance) for file in parts]
@@ -74,13 +74,13 @@ def check_signature(file: Sequences, loaded, tolerance: float) -> float:
     return comparison.error
 
 
-def check_translations(model: Seq2Seq, parts: list[Sequences], loaded, tolerance: float) -> float:
+def check_translations(model: Seq2Seq, parts: list[PartFile], loaded, tolerance: float) -> float:
     """The largest error of a score of the SavedModel's greedy translations."""
     errors, translate = [], by_signature(loaded.signatures["translate"])
     logits = [outputs["logits"] for outputs in parts[1].trial().expected()]
     scale = STEPS * max(float(np.ptp(x)) for x in logits)
     with called_eagerly(model), tf.device("/CPU:0"):
-        for source in sources(model):
+        for source in parts[0].tried_sources():
             expected = model.translate(source, steps=STEPS)
             outputs = translate({"source": source, "steps": np.array(STEPS, np.int32)})
             tokens, scores = outputs["tokens"], outputs["scores"]
