@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,14 +40,14 @@ class Sizes(NamedTuple):
 UNITS = 256
 
 
-def shape(batch: int, steps: int) -> Shape:
+def full_shape(batch: int, steps: int) -> Shape:
     return Shape(batch, steps, UNITS, UNITS)
 
 
 FULL = Sizes(
-    shapes=[shape(batch, steps) for steps in (64, 256, 1024, 4096) for batch in (1, 16)],
-    memory=[shape(16, 256), shape(16, 1024)],
-    kernels=[shape(1, 1024), shape(16, 1024)],
+    shapes=[full_shape(batch, steps) for steps in (64, 256, 1024, 4096) for batch in (1, 16)],
+    memory=[full_shape(16, 256), full_shape(16, 1024)],
+    kernels=[full_shape(1, 1024), full_shape(16, 1024)],
     whole=1000,
     stream_runs=2000,
     whole_runs=30,
@@ -105,17 +106,28 @@ def missing(
     """What the results lack, each with the function that measures it. Rows of a shape are measured together."""
     for s in sizes.shapes:
         if not set(names) <= results.rows.get(str(s), {}).keys():
-            yield str(s), lambda s=s: results.rows.update({str(s): training_times(names, s, repeats)})
+            yield str(s), partial(measure_rows, results, names, s, repeats)
     if not set(names) <= results.stream.keys():
-        yield "exported", lambda: measure_exported(results, names, sizes)
+        yield "exported", partial(measure_exported, results, names, sizes)
     for s in sizes.memory:
         for name in names:
             if name not in results.memory.get(str(s), {}):
-                of_shape = results.memory.setdefault(str(s), {})
-                yield f"memory of {name}", lambda of=of_shape, n=name, s=s: of.update({n: megabytes(n, s)})
+                yield f"memory of {name}", partial(measure_memory, results, name, s)
     for s in sizes.kernels:
         if str(s) not in results.kernels:
-            yield f"kernels, {s}", lambda s=s: results.kernels.update({str(s): both_kernels(s, repeats)})
+            yield f"kernels, {s}", partial(measure_kernels, results, s, repeats)
+
+
+def measure_rows(results: CellResults, names: list[str], shape: Shape, repeats: int) -> None:
+    results.rows[str(shape)] = training_times(names, shape, repeats)
+
+
+def measure_memory(results: CellResults, name: str, shape: Shape) -> None:
+    results.memory.setdefault(str(shape), {})[name] = megabytes(name, shape)
+
+
+def measure_kernels(results: CellResults, shape: Shape, repeats: int) -> None:
+    results.kernels[str(shape)] = both_kernels(shape, repeats)
 
 
 def training_times(names: list[str], shape: Shape, repeats: int) -> dict[str, Times]:

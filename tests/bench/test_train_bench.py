@@ -138,7 +138,7 @@ def test_repeats_must_be_positive():
 
 @pytest.mark.study
 def test_a_minimal_gru_needs_less_memory_than_an_lstm():
-    shape = train_cells.shape(16, 256)
+    shape = train_cells.full_shape(16, 256)
     assert train_cells.megabytes("minGRU", shape) <= train_cells.megabytes("LSTM", shape)
 
 

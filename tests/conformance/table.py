@@ -55,7 +55,6 @@ TABLE = {
     "sru-linear": lambda **k: cells.SRUCell(U, state_gates=False, use_bias=False, **k),
     "lru": lambda **k: cells.LRUCell(U, state_units=2, **k),
     "rg-lru": lambda **k: cells.RGLRUCell(D, **k),
-    "rg-lru-projected": lambda **k: cells.RGLRUCell(U, **k),
     "mlstm": lambda **k: cells.MLSTMCell(U, heads=2, **k),
     "mlstm-exponential": lambda **k: cells.MLSTMCell(U, heads=1, forget_gate="exponential", output_gate=False, **k),
     "convolution": lambda **k: cells.ConvolutionCell(D, kernel_size=3, **k),
