@@ -18,6 +18,7 @@ from keras_rnnkit.training.distributed.checkpoints import (
     places_of,
     previous_of,
 )
+from keras_rnnkit.training.distributed.model import cannot_be_empty
 from keras_rnnkit.training.distributed.shards import as_dataset, data_facts, shards
 
 
@@ -43,6 +44,18 @@ def test_equal_shards_are_demanded_where_jax_needs_them():
         shards(batches, 0, 1, 3, equal=True)
     with pytest.raises(tf.errors.InvalidArgumentError, match="a multiple of the 2 devices"):
         list(shards(tf.data.Dataset.range(7).batch(4), 0, 1, 2, equal=True))
+
+
+def test_rows_for_every_replica_are_demanded_where_convolutions_need_them(pair):
+    frames = keras.Input((4, 4, 1))
+    with pair.scope():
+        model = keras.Sequential([frames, keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+    pair.prepare(model)
+    assert cannot_be_empty(model, pair) and not cannot_be_empty(keras.Sequential([keras.layers.Dense(1)]), pair)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="A batch has fewer rows than the 2 devices that share it"):
+        list(shards(tf.data.Dataset.range(5).batch(4), 0, 1, 2, nonempty=True))
+    assert len(list(shards(tf.data.Dataset.range(5).batch(4), 0, 1, 2))) == 2
 
 
 def test_data_facts_differ_where_the_first_batch_does():

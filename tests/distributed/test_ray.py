@@ -49,7 +49,12 @@ class Driver:
                 yield int(folder.name)
 
     def wait(self):
-        return self.process.wait(timeout=900), self.output.read_text(errors="replace")
+        try:
+            return self.process.wait(timeout=900), self.output.read_text(errors="replace")
+        except subprocess.TimeoutExpired:
+            self.process.terminate()  # which ends its Ray, too
+            self.process.wait(timeout=60)
+            raise AssertionError(self.output.read_text(errors="replace")[-3000:]) from None
 
 
 @pytest.fixture(scope="module")
