@@ -54,7 +54,8 @@ class RunSettings:
     threads: Annotated[int, "Threads of one operation; 0 for all cores. Up to 128 units, 1 is often faster."] = 0
     distribute: Annotated[
         Literal["mirrored", "workers", "ray"] | None,
-        "Train on all GPUs of this machine, on several workers, or on the machines of a Ray cluster.",
+        "Train on all GPUs of this machine, on several workers, or on the machines of a Ray cluster. All pipelines but "
+        "glimpses and gradient_flow have it.",
     ] = None
     workers: Annotated[
         str | None,

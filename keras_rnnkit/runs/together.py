@@ -15,7 +15,8 @@ from keras_rnnkit.runs.folder import RunFolder
 from keras_rnnkit.settings import SettingsError
 
 ALONE = {
-    "glimpses": "its model chooses at random where to look while it learns, and each device would choose differently",
+    "glimpses": "its model computes its own loss, from places that it draws at random, and each device would do so for "
+    "its rows alone",
     "gradient_flow": "it measures the gradients of many small networks between their trainings, on one device",
 }
 """The pipelines that cannot be distributed, and why."""

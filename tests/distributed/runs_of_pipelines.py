@@ -7,12 +7,14 @@ random numbers of its own.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import signal
 import sys
 from pathlib import Path
 
+import keras_rnnkit as rk
 from keras_rnnkit.cluster.addresses import local_cluster
 from tests.distributed.processes import fork, wait
 
@@ -38,6 +40,7 @@ def main(name: str, folder: Path, interrupted: bool) -> None:
         addresses = ",".join(local_cluster(2))
 
         def work(index):
+            be_patient()
             if interrupts:
                 interrupt_second_model()
             run("together", distribute="workers", workers=addresses, index=index, **changes)
@@ -50,6 +53,11 @@ def main(name: str, folder: Path, interrupted: bool) -> None:
         codes = [0, *wait(start_workers(resume=True), 580)]
     if codes != [0, 0, 0]:
         sys.exit("\n".join(f"{path.name}: {path.read_text()[-3000:]}" for path in sorted(folder.glob("output*"))))
+
+
+def be_patient() -> None:
+    """Let workers wait for each other for longer: this machine may be busy with something else."""
+    rk.training.distribute = functools.partial(rk.training.distribute, seconds=300, silence=300)
 
 
 def interrupt_second_model() -> None:

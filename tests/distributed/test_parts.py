@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ from keras_rnnkit.training.distributed.checkpoints import (
     places_of,
     previous_of,
 )
+from keras_rnnkit.training.distributed.model import cannot_be_empty, in_sentences
 from keras_rnnkit.training.distributed.shards import as_dataset, data_facts, shards
 
 
@@ -43,6 +45,22 @@ def test_equal_shards_are_demanded_where_jax_needs_them():
         shards(batches, 0, 1, 3, equal=True)
     with pytest.raises(tf.errors.InvalidArgumentError, match="a multiple of the 2 devices"):
         list(shards(tf.data.Dataset.range(7).batch(4), 0, 1, 2, equal=True))
+
+
+def test_rows_for_every_replica_are_demanded_where_convolutions_need_them(pair):
+    frames = keras.Input((4, 4, 1))
+    with pair.scope():
+        model = keras.Sequential([frames, keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+    pair.prepare(model)
+    assert cannot_be_empty(model, pair) and not cannot_be_empty(keras.Sequential([keras.layers.Dense(1)]), pair)
+    batches = tf.data.Dataset.range(5).batch(4)
+    assert len(list(shards(batches, 0, 1, 2))) == 2
+    with (
+        pytest.raises(ClusterError, match="^A batch has fewer rows than the 2 devices that share it"),
+        in_sentences(SimpleNamespace(replicas=2, workers=1)),
+    ):
+        list(shards(batches, 0, 1, 2, nonempty=True))
 
 
 def test_data_facts_differ_where_the_first_batch_does():

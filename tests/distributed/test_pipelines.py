@@ -8,12 +8,18 @@ import subprocess
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from keras_rnnkit.cli import app
+from keras_rnnkit.runs.best import save_best
+from keras_rnnkit.runs.errors import EndOfRun
+from keras_rnnkit.runs.run import Run
+from keras_rnnkit.runs.settings import TrainingSettings
+from keras_rnnkit.runs.source import Source
 from tests.distributed.processes import wait_for_checkpoints
 from tests.distributed.runs_of_pipelines import SETTINGS
 from tests.forking import python
@@ -126,10 +132,31 @@ def test_a_worker_that_is_killed_in_an_epoch_changes_nothing(index, alone, tmp_p
     check(tmp_path / "run", alone("language_model"))
 
 
+def test_a_worker_ends_when_all_training_has(tmp_path):
+    """Only then: other models may have to be trained. The chief goes on."""
+    run = Run(TrainingSettings(out=tmp_path), "words")
+    run.end_training()
+    run.group = SimpleNamespace(is_chief=False, index=1)
+    for end in (run.end_training, lambda: run.best_model(None), lambda: run.complete({})):
+        with pytest.raises(EndOfRun):
+            end()
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_worker_keeps_the_best_weights_and_those_of_the_chief_count(tmp_path):
+    run = Run(TrainingSettings(out=tmp_path), "words")
+    save_best([np.ones(2)], run.best_path("_fixed"), "a run")
+    run.group = SimpleNamespace(index=1)
+    save_best([np.zeros(2)], run.best_path("_fixed"), "a run")
+    assert {path.name for path in tmp_path.iterdir()} == {"best_fixed.npz", "best_fixed.worker1.npz"}
+    weights = Source(tmp_path, "a run").weights
+    assert list(weights) == ["_fixed"] and weights["_fixed"][0].tolist() == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["glimpses", "--distribute", "mirrored"], "glimpses cannot be distributed: its model chooses at random where"),
+        (["glimpses", "--distribute", "mirrored"], "glimpses cannot be distributed: its model computes its own loss"),
         (["gradient_flow", "--distribute", "workers"], "it measures the gradients of many small networks between"),
         (["words", "--distribute", "workers", "--profile"], "--profile is for one machine"),
         (["words", "--distribute", "workers", "--workers", "a:1,b:1"], "--workers needs --index"),

@@ -14,7 +14,7 @@ import keras
 
 from keras_rnnkit import keras_internals
 from keras_rnnkit.cluster import ClusterError
-from keras_rnnkit.training.distributed.shards import as_dataset, data_facts, first_rows, shards
+from keras_rnnkit.training.distributed.shards import EMPTY, UNEQUAL, as_dataset, data_facts, first_rows, shards
 from keras_rnnkit.training.distributed.whole_batch import over_whole_batch, summed_over_replicas
 from keras_rnnkit.training.preparation import Prepared
 
@@ -42,14 +42,14 @@ class Distributed(Prepared):
             rows = arguments.pop("validation_batch_size", None) or batch_size
             validation_data = self.divided(*unpacked(validation_data), rows, False)
         arguments["callbacks"] = [*(arguments.get("callbacks") or ()), *self.group.callbacks()]
-        with lost_workers_named(self.group), self.group.scope():  # in which metrics are read as sums over all replicas
+        with in_sentences(self.group), self.group.scope():  # in which metrics are read as sums over all replicas
             return super().fit(data, validation_data=validation_data, shuffle=False, **arguments)  # type: ignore[misc]
 
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **arguments):
         # Inside `fit`, Keras passes the validation data that `fit` has divided.
         divided = arguments.get("_use_cached_eval_dataset", False)
         data = x if divided else self.divided(x, y, sample_weight, batch_size, False)
-        with lost_workers_named(self.group), self.group.scope():
+        with in_sentences(self.group), self.group.scope():
             return super().evaluate(data, **arguments)  # type: ignore[misc]
 
     def divided(self, x, y, sample_weight, batch_size, shuffle, check=False) -> Any:
@@ -175,11 +175,14 @@ SIGNS = ("ollective", "oordination", "loo", "eartbeat", "onnection")
 
 
 @contextlib.contextmanager
-def lost_workers_named(group: Group) -> Iterator[None]:
-    """Turn the error that a lost worker causes on this one into a sentence."""
+def in_sentences(group: Group) -> Iterator[None]:
+    """Turn the errors that a lost worker, or a batch that cannot be shared, causes on this one into a sentence."""
     try:
         yield
     except Exception as error:
+        for sentence in (UNEQUAL.format(group.replicas), EMPTY.format(group.replicas)):
+            if sentence in str(error):
+                raise ClusterError(sentence) from None
         if group.workers == 1 or type(error).__name__ not in LOST or not any(sign in str(error) for sign in SIGNS):
             raise
         raise ClusterError(

@@ -11,6 +11,14 @@ import numpy as np
 from keras_rnnkit.cluster import ClusterError
 from keras_rnnkit.tf_datasets import untuned
 
+UNEQUAL = "The rows of a batch must be a multiple of the {} devices. Drop the last batch."
+EMPTY = (
+    "A batch has fewer rows than the {} devices that share it, and the convolutions of TensorFlow fail on processors "
+    "where there are no rows. Choose another batch size, or drop the last batch."
+)
+"""Sentences about a batch that cannot be shared, which TensorFlow raises as a part of a longer error; it changes
+apostrophes in them."""
+
 
 def as_dataset(x: Any, y: Any, sample_weight: Any, batch_size: int | None, shuffle: bool, workers: int) -> Any:
     """The `tf.data.Dataset` of batches that the arguments of `model.fit` describe."""
@@ -59,14 +67,9 @@ def shards(dataset: Any, first: int, local: int, replicas: int, equal: bool = Fa
     def rows_of(replica, batch):
         count = tf.shape(keras.tree.flatten(batch)[0], tf.int64)[0]
         if equal:
-            message = f"The rows of a batch must be a multiple of the {replicas} devices. Drop the last batch."
-            count = asserted(count, count % replicas == 0, message)
+            count = asserted(count, count % replicas == 0, UNEQUAL.format(replicas))
         if nonempty:
-            message = (
-                f"A batch has fewer rows than the {replicas} devices that share it, and TensorFlow's convolutions fail "
-                "on processors where there are no rows. Choose another batch size, or drop the last batch."
-            )
-            count = asserted(count, count >= replicas, message)
+            count = asserted(count, count >= replicas, EMPTY.format(replicas))
         begin, end = count * replica // replicas, count * (replica + 1) // replicas
         return keras.tree.map_structure(lambda x: cut(x, begin, end, replicas), batch)
 
