@@ -30,4 +30,5 @@ def numbered_batches(first: int, end: int, batch: Callable[[Any], Any]) -> Any:
     # on a CPU took up to twice as long with `tf.data.Dataset.from_generator`.
     import tensorflow as tf
 
+    batch = tf.autograph.experimental.do_not_convert(batch)  # converting it would take longer than tracing it
     return untuned(tf.data.Dataset.range(first, end).map(batch).prefetch(4))

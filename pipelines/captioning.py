@@ -116,25 +116,33 @@ def run(settings: Settings) -> dict:
     """data -> models -> train -> export -> judge -> report"""
     with Run(settings, "captioning") as run:
         data = read(settings, run)
-        models, history = train_ways(data, settings, run)
+        history = train_ways(data, settings, run)
+        models = {
+            way: run.best_model(build, settings, data, way, suffix=suffix_of(way, settings)) for way in settings.ways
+        }
         bundle = export(models[settings.way], (None, data.words), settings, run, data.valid.sources[:16])
         metrics, captions = judge(models, bundle, data, settings, run)
         report(settings, metrics, captions, history, models, bundle, data)
         return run.complete(metrics, PICTURES, results=results_of(metrics, "test images"))
 
 
-def train_ways(data: Data, settings: Settings, run: Run):
-    """A model for each way, by name, and the logs of the first."""
-    models, histories = {}, {}
+def train_ways(data: Data, settings: Settings, run: Run) -> list[dict[str, float]]:
+    """Train a model for each way. Returns the logs of the first."""
+    histories, first = {}, None
     for way in settings.ways:
         run.console.print(f"\n{way}")
-        models[way] = build(settings, data, way)
-        if way != settings.way:  # all ways begin with the image encoder of the first
-            models[way].encoder.network.set_weights(models[settings.way].encoder.network.get_weights())
-        suffix = "" if way == settings.way else f"_{way}"
+        model = build(settings, data, way)
+        if first is not None:  # all ways begin with the image encoder of the first
+            model.encoder.network.set_weights(first.encoder.network.get_weights())
         sample = sample_of(data.valid, data.words, data.steps, ["image 1", "image 2", "image 3"])
-        histories[way] = train(models[way], data.train, data.valid, settings, run, suffix, sample)
-    return models, histories[settings.way]
+        histories[way] = train(model, data.train, data.valid, settings, run, suffix_of(way, settings), sample)
+        first = first or run.restore(model)
+    return histories[settings.way]
+
+
+def suffix_of(way: str, settings: Settings) -> str:
+    """The exported model has files without a suffix."""
+    return "" if way == settings.way else f"_{way}"
 
 
 def report(settings: Settings, metrics, captions, history, models, bundle, data: Data) -> None:

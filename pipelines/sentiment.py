@@ -104,14 +104,19 @@ class Settings(TrainingSettings):
 
 
 def run(settings: Settings) -> dict:
-    """data -> model -> train -> export -> judge -> report"""
+    """data -> models -> train -> export -> judge -> report"""
+    from keras_rnnkit.runs.text_classifiers import bag_of_words
+
     with Run(settings, "sentiment") as run:
         data = read_texts(settings, run)
         if settings.bundle is not None:
             return judge_bundle(settings.bundle, data, settings, run)
-        model = build(settings, data)
-        histories = {RNN: train(model, data, settings, run)}
-        bag = compared(data, settings, run, histories) if settings.compare else None
+        histories = {RNN: train(build(settings, data), data, settings, run)}
+        if settings.compare:
+            run.console.print(f"\na {BAG}")
+            histories[BAG] = train(bag_of_words(data), data, settings, run, "_bag")
+        model = run.best_model(build, settings, data)
+        bag = run.best_model(bag_of_words, data, suffix="_bag") if settings.compare else None
         bundle = export(model, data, settings, run)
         metrics, probabilities = judge(bundle, bag, data, run)
         report(metrics, probabilities, histories, bundle, data, settings)
@@ -149,11 +154,11 @@ def build(settings: Settings, data: LabelledData):
 
 
 def train(model, data: LabelledData, settings: Settings, run: Run, suffix: str = "") -> list[dict[str, float]]:
-    """Train; the model then has the best weights, which are in a file too. Returns the logs of every epoch."""
+    """Train; the best weights are kept in a file. Returns the logs of every epoch."""
     import keras
 
     batches, valid = data.batches("train", settings), data.batches("valid", settings)
-    history = run.fit(
+    return run.fit(
         model,
         batches,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -161,18 +166,6 @@ def train(model, data: LabelledData, settings: Settings, run: Run, suffix: str =
         tokens=sum(map(len, data.texts["train"])) // len(batches),
         suffix=suffix,
     )
-    run.restore(model, suffix)
-    return history
-
-
-def compared(data: LabelledData, settings: Settings, run: Run, histories: dict):
-    """A bag of words, trained in the same way."""
-    from keras_rnnkit.runs.text_classifiers import bag_of_words
-
-    run.console.print("\na bag of words")
-    model = bag_of_words(data)
-    histories[BAG] = train(model, data, settings, run, "_bag")
-    return model
 
 
 # ---------------------------------------------------------------------- export

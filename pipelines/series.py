@@ -139,14 +139,18 @@ class Settings(TrainingSettings):
 
 
 def run(settings: Settings) -> dict:
-    """data -> model -> train -> export -> judge -> report"""
+    """data -> models -> train -> export -> judge -> report"""
+    from keras_rnnkit.runs.forecaster import small_network
+
     with Run(settings, "series") as run:
         data = read_series(settings, run)
         if settings.bundle is not None:
             return judge_bundle(settings.bundle, data, settings, run)
-        model = build(settings, data)
-        histories = {"RNN": train(model, data, settings, run)}
-        small = compared(data, settings, run, histories) if settings.compare else None
+        histories = {"RNN": train(build(settings, data), data, settings, run)}
+        if settings.compare:
+            histories["MLP"] = train_small(small_network(settings.tau), data, settings, run)
+        model = run.best_model(build, settings, data)
+        small = run.best_model(small_network, settings.tau, suffix="_mlp") if settings.compare else None
         bundles = export(model, data, settings, run)
         metrics, forecasts = judge(bundles, small, data, settings, run)
         report(metrics, forecasts, histories, data, settings)
@@ -167,10 +171,10 @@ def build(settings: Settings, data: ScaledSeries):
 
 
 def train(model, data: ScaledSeries, settings: Settings, run: Run) -> list[dict[str, float]]:
-    """Train on windows of the training parts; the model then has the best weights. Returns the logs of every epoch."""
+    """Train on windows of the training parts; the best weights are kept in a file. Returns the logs of every epoch."""
     from keras_rnnkit.runs.forecaster import loss_of
 
-    history = run.fit(
+    return run.fit(
         model,
         training_windows(data, settings),
         loss=loss_of(settings),
@@ -178,22 +182,22 @@ def train(model, data: ScaledSeries, settings: Settings, run: Run) -> list[dict[
         tokens=settings.batch * settings.window,
         unit="nats" if settings.output == "gaussian" else "pinball",
     )
-    run.restore(model)
-    return history
 
 
-def compared(data: ScaledSeries, settings: Settings, run: Run, histories: dict):
-    """The small network of the last values, trained in the same way."""
-    from keras_rnnkit.runs.forecaster import small_network
-
+def train_small(model, data: ScaledSeries, settings: Settings, run: Run) -> list[dict[str, float]]:
+    """Train the small network of the last values in the same way."""
     run.console.print(f"\nthe small network, of the last {settings.tau} values")
-    model = small_network(settings.tau)
     train_part, valid_part = (pairs_of(data, settings, part) for part in ("train", "valid"))
     rows = Rows(*train_part, settings.batch, settings.seed)
-    histories["MLP"] = run.fit(
-        model, rows, loss="mse", validation_data=valid_part, tokens=settings.batch, suffix="_mlp", unit="mse"
+    return run.fit(
+        model,
+        rows,
+        loss="mse",
+        validation_data=valid_part,
+        tokens=settings.batch,
+        suffix="_mlp",
+        unit="mse",
     )
-    return run.restore(model, "_mlp")
 
 
 # ---------------------------------------------------------------------- export

@@ -134,9 +134,10 @@ def run(settings: Settings) -> dict:
         data = read(settings, run)
         model = build(settings, data, settings.attention)
         history = train(model, data.train, data.valid, settings, run, sample=sample(data, settings))
-        if settings.distribute:  # the model of a group can only be run by all of it
-            model = run.restore(build(settings, data, settings.attention))
-        fixed = compared(settings, data, run) if settings.compares else None
+        if settings.compares:
+            train_fixed(settings, data, run)
+        model = run.best_model(build, settings, data, settings.attention)
+        fixed = run.best_model(build, settings, data, "none", suffix="_fixed") if settings.compares else None
         bundle = export(model, (data.source, data.target), settings, run)
         metrics = judge(model, bundle, fixed, data, settings, run)
         report(settings, metrics, history, bundle, data)
@@ -224,12 +225,10 @@ def attention_of(name: str, units: int):
     return kinds[name]() if name in kinds else None
 
 
-def compared(settings: Settings, data: Data, run: Run):
-    """A second model without attention, trained in the same way."""
+def train_fixed(settings: Settings, data: Data, run: Run) -> None:
+    """Train a second model without attention, in the same way."""
     run.console.print("\nwithout attention, with a fixed vector")
-    model = build(settings, data, "none")
-    train(model, data.train, data.valid, settings, run, suffix="_fixed")
-    return model
+    train(build(settings, data, "none"), data.train, data.valid, settings, run, suffix="_fixed")
 
 
 def sample(data: Data, settings: Settings):

@@ -32,8 +32,7 @@ def tables(text: str, folder: Path = HERE) -> str:
 
 def speed(result: dict) -> Iterator[str]:
     """Milliseconds of a training step."""
-    times = {row["shape"]: row["times"] for row in result["rows"]}
-    columns = [next(times[name] for name in times if name.startswith(f"B={b} T={t} ")) for b, t in SHAPES]
+    columns = [of_shape(result["rows"], b, t) for b, t in SHAPES]
     yield line(["cell", *(f"B {b}<br>T {t}" for b, t in SHAPES)])
     yield line(["---"] * (len(SHAPES) + 1))
     for name in columns[0]:
@@ -44,9 +43,24 @@ def exported(result: dict) -> Iterator[str]:
     """The rows of a table of exported files: the time of a step and of a sequence, and the weights of the cell."""
     yield line(["cell", "a step of a stream", "1,000 steps", "weights"])
     yield line(["---"] * 4)
-    for name in result["rows"][0]["times"]:
+    for name in result["stream"]:
         stream, whole = median(result["stream"][name]), median(result["whole"][name])
         yield line([name, f"{1000 * stream:.0f} us", f"{number(whole)} ms", f"{result['weights'][name]:,}"])
+
+
+def megabytes(result: dict) -> Iterator[str]:
+    """The rows of a table of the memory of a training step."""
+    shapes = [shape.split() for shape in result["memory"]]
+    yield line(["cell", *(f"{batch.replace('=', ' ')}<br>{steps.replace('=', ' ')}" for batch, steps, *_ in shapes)])
+    yield line(["---"] * (len(shapes) + 1))
+    for name in result["stream"]:
+        of = [column.get(name) for column in result["memory"].values()]
+        yield line([name, *("" if mb is None else f"{mb:.0f} MB" for mb in of)])
+
+
+def of_shape(results: dict, batch: int, steps: int) -> dict:
+    """What a file of results holds for a shape."""
+    return next(row for shape, row in results.items() if shape.startswith(f"B={batch} T={steps} "))
 
 
 def characters(result: dict) -> Iterator[str]:
@@ -63,7 +77,8 @@ def memory(result: dict) -> Iterator[str]:
     """The rows of a table of tasks for the memory: the squared error of sums, and the share of right tokens."""
     scores = {(row["task"], row["name"]): row for row in result["rows"] if row["task"] in TASKS}
     tasks = [task for task in TASKS if any(each == task for each, _ in scores)]
-    yield line(["network", *tasks])
+    steps = {row["task"]: row["steps"] for row in scores.values()}
+    yield line(["network", *(f"{task}<br>{steps[task]:,} updates" for task in tasks)])
     yield line(["---"] * (len(tasks) + 1))
     for name in dict.fromkeys(name for _, name in scores):
         yield line([name, *(score(scores.get((task, name))) for task in tasks)])
@@ -87,6 +102,7 @@ def line(cells: list[str]) -> str:
 TABLES = {
     "speed": ("cells.json", speed),
     "exported": ("cells.json", exported),
+    "megabytes": ("cells.json", megabytes),
     "characters": ("learning.json", characters),
     "memory": ("learning.json", memory),
 }

@@ -40,11 +40,15 @@ def of_all(sizes: tuple[int, ...]) -> dict[str, float]:
     return {name: megabytes(make, sizes) for name, make in CONTENDERS.items()}
 
 
-def megabytes(make: str, sizes: tuple[int, ...]) -> float:
-    """MB at the peak of a training step of the layer that the expression `make` gives for `units`."""
+def megabytes(make: str, sizes: tuple[int, ...], freed_at: int = 65536) -> float:
+    """MB at the peak of a training step of the layer that the expression `make` gives for `units`.
+
+    freed_at: bytes from which a freed array goes back to the system. Smaller ones stay with the process, so that the
+    peak of later steps does not show them: choose fewer than those of the arrays of a step of a loop.
+    """
     command = [sys.executable, "-c", SCRIPT, make, *map(str, sizes)]
     # Arrays that are freed must go back to the system at once; the allocator that comes with oneDNN keeps them.
-    returned = {"MALLOC_MMAP_THRESHOLD_": "65536", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    returned = {"MALLOC_MMAP_THRESHOLD_": str(freed_at), "TF_ENABLE_ONEDNN_OPTS": "0"}
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", **returned}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:

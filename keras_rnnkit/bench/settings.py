@@ -92,6 +92,7 @@ class TrainBench:
     cells: Annotated[bool, "Compare the cells with each other instead, at up to 4,096 steps, and their streams."] = (
         False
     )
+    resume: Annotated[bool, "With --cells: measure only what the file of --json lacks."] = False
     loops: Annotated[bool, "Also time our layers with the graph loop, where they take the compiled one."] = False
     others: Annotated[bool, "Also time torch and plain JAX, where they are installed."] = True
     jit: Annotated[bool, "XLA compiles the whole step, as jit_compile=True asks for."] = False
@@ -103,6 +104,8 @@ class TrainBench:
     def __post_init__(self):
         if self.repeats < 1:
             raise SettingsError(f"repeats must be 1 or more. Received: repeats={self.repeats}.")
+        if self.resume and not (self.cells and self.json):
+            raise SettingsError("--resume continues the file of --json with --cells, so it needs both of them.")
 
 
 @dataclass(frozen=True)

@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 import keras_rnnkit as rk
 from keras_rnnkit.bench import activation_memory
+from keras_rnnkit.bench.cell_results import BASE, CellResults
 from keras_rnnkit.bench.settings import TrainBench
 from keras_rnnkit.bench.train import fair_turns, where
 from keras_rnnkit.bench.train_rows import Shape
 from keras_rnnkit.bench.train_steps import gradient_step
 from keras_rnnkit.timing import Times, side_by_side
 
-UNITS = 256
-SHAPES = [Shape(batch, steps, UNITS, UNITS) for steps in (64, 256, 1024, 4096) for batch in (1, 16)]
-QUICK = [Shape(2, 18, 8, 8)]
-WEIGHED = (64, 256, UNITS, UNITS)
-"""Rows, steps, features and units of the training step whose memory is taken.
 
-With fewer rows the arrays of a step are so small that the allocator keeps them, and a loop seems to need no memory.
+class Sizes(NamedTuple):
+    """What is measured: the shapes of training steps, and how long exported files run.
+
+    memory: shapes whose memory is taken. kernels: shapes at which minGRU runs on the kernel `parallel` and on the
+    plain loop. whole: steps of the exported sequence. stream_runs, whole_runs: how often the exported files run.
+    """
+
+    shapes: list[Shape]
+    memory: list[Shape]
+    kernels: list[Shape]
+    whole: int
+    stream_runs: int
+    whole_runs: int
+
+
+UNITS = 256
+
+
+def full_shape(batch: int, steps: int) -> Shape:
+    return Shape(batch, steps, UNITS, UNITS)
+
+
+FULL = Sizes(
+    shapes=[full_shape(batch, steps) for steps in (64, 256, 1024, 4096) for batch in (1, 16)],
+    memory=[full_shape(16, 256), full_shape(16, 1024)],
+    kernels=[full_shape(1, 1024), full_shape(16, 1024)],
+    whole=1000,
+    stream_runs=2000,
+    whole_runs=30,
+)
+TINY = Shape(2, 18, 8, 8)
+QUICK = Sizes([TINY], [TINY], [TINY], whole=20, stream_runs=20, whole_runs=3)
+MOST_STEPS = 160_000
+"""Steps times rows that one contender runs in all turns of a shape together, so that long shapes take few turns.
+
+A step of one row counts as one of eight, because it takes about as long.
 """
-KERNELS = Shape(16, 1024, UNITS, UNITS)
-"""The shapes at which minGRU runs on the kernel `parallel` and on the plain loop, to compare them."""
-WHOLE = 1000
-"""Steps of the whole sequence that an exported file runs."""
-MOST_STEPS = 30_000
-"""Steps times rows that one contender runs in all turns of a shape together, so that long shapes take few turns."""
+FREED_AT = 8192
+"""Bytes from which an array is given back to the system when it is freed: less than the state of 16 rows has."""
 
 
 def of(cell: Callable[..., Any]) -> Callable[[int], Any]:
@@ -57,72 +83,86 @@ CONTENDERS: dict[str, Callable[[int], Any]] = {
     "LRU": of(lambda units: rk.cells.LRUCell(units, state_units=units // 2)),
     "RG-LRU": of(rk.cells.RGLRUCell),
 }
-BASE = "stock LSTM"
 
 
-@dataclass(frozen=True)
-class CellTimes:
-    """One shape. times: milliseconds of a training step for each contender."""
-
-    shape: str
-    times: dict[str, Times]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What was measured.
-
-    weights: how many numbers each cell learns. stream: milliseconds of a step of the exported stream. whole: those of
-    an exported sequence of `WHOLE` steps. memory: MB of a training step of the shape `WEIGHED`. kernels: milliseconds
-    of a training step of minGRU on each kernel.
-    """
-
-    machine: str
-    load: float
-    rows: list[CellTimes]
-    weights: dict[str, int]
-    stream: dict[str, Times]
-    whole: dict[str, Times]
-    memory: dict[str, float]
-    kernels: dict[str, Times]
-
-
-def run(settings: TrainBench, tell: Callable[[str], Any] = lambda stage: None) -> Result:
-    load, rows = os.getloadavg()[0], []
+def run(settings: TrainBench, tell: Callable[[str], Any] = lambda stage: None) -> CellResults:
+    """Measures one thing after the other, and writes the file of results after each."""
+    file, results = settings.json, CellResults(where())
+    if settings.resume and file and file.exists():
+        results = CellResults.read(file, results.machine)
+    results.load = max(results.load, os.getloadavg()[0])
     names = [name for name in CONTENDERS if name == BASE or settings.only in name]
-    for shape in QUICK if settings.quick else SHAPES:
-        tell(str(shape))
-        steps = {name: training_step(CONTENDERS[name], shape).run for name in names}
-        turns = max(3, min(settings.repeats, MOST_STEPS // (shape.batch * shape.steps)))
-        rows.append(CellTimes(str(shape), fair_turns(steps, turns)))
-    tell("exported")
-    units, quick = QUICK[0].units if settings.quick else UNITS, settings.quick
-    weights = {name: built(CONTENDERS[name], units).count_params() for name in names}
-    stream, whole = exported(names, units, 20 if quick else 2000, 3 if quick else 30)
-    tell("memory")
-    memory = {name: megabytes(name, (2, 18, 8, 8) if quick else WEIGHED) for name in names}
-    tell("kernels")
-    kernels = both_kernels(QUICK[0] if quick else KERNELS, 3)
-    result = Result(where(), load, rows, weights, stream, whole, memory, kernels)
-    if settings.json:
-        temporary = settings.json.with_suffix(".part")
-        temporary.write_text(json.dumps(asdict(result), indent=2), encoding="utf-8")
-        temporary.replace(settings.json)
-    return result
+    for title, measure in missing(results, names, QUICK if settings.quick else FULL, settings.repeats):
+        tell(title)
+        measure()
+        if file:
+            results.write(file)
+    return results
 
 
-def megabytes(name: str, sizes: tuple[int, ...]) -> float:
-    return activation_memory.megabytes(f"__import__({__name__!r}, fromlist='_').CONTENDERS[{name!r}](units)", sizes)
+def missing(
+    results: CellResults, names: list[str], sizes: Sizes, repeats: int
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What the results lack, each with the function that measures it. Rows of a shape are measured together."""
+    for s in sizes.shapes:
+        if not set(names) <= results.rows.get(str(s), {}).keys():
+            yield str(s), partial(measure_rows, results, names, s, repeats)
+    if not set(names) <= results.stream.keys():
+        yield "exported", partial(measure_exported, results, names, sizes)
+    for s in sizes.memory:
+        for name in names:
+            if name not in results.memory.get(str(s), {}):
+                yield f"memory of {name}", partial(measure_memory, results, name, s)
+    for s in sizes.kernels:
+        if str(s) not in results.kernels:
+            yield f"kernels, {s}", partial(measure_kernels, results, s, repeats)
 
 
-def both_kernels(shape: Shape, turns: int) -> dict[str, Times]:
+def measure_rows(results: CellResults, names: list[str], shape: Shape, repeats: int) -> None:
+    results.rows[str(shape)] = training_times(names, shape, repeats)
+
+
+def measure_memory(results: CellResults, name: str, shape: Shape) -> None:
+    results.memory.setdefault(str(shape), {})[name] = megabytes(name, shape)
+
+
+def measure_kernels(results: CellResults, shape: Shape, repeats: int) -> None:
+    results.kernels[str(shape)] = both_kernels(shape, repeats)
+
+
+def training_times(names: list[str], shape: Shape, repeats: int) -> dict[str, Times]:
+    return in_turns({name: training_step(CONTENDERS[name], shape).run for name in names}, shape, repeats)
+
+
+def both_kernels(shape: Shape, repeats: int) -> dict[str, Times]:
     """A training step of minGRU by its own kernel and by the plain loop over time."""
 
     def on(kernel: str):
         cell = rk.cells.MinGRUCell
         return training_step(lambda units: rk.Recurrent(cell(units), kernel=kernel, return_sequences=True), shape).run
 
-    return fair_turns({kernel: on(kernel) for kernel in ("parallel", "scan")}, turns, warm=1)
+    return in_turns({kernel: on(kernel) for kernel in ("parallel", "scan")}, shape, repeats)
+
+
+def in_turns(steps: dict[str, Callable[[], object]], shape: Shape, repeats: int) -> dict[str, Times]:
+    turns = max(3, min(repeats, MOST_STEPS // (max(shape.batch, 8) * shape.steps)))
+    return fair_turns(steps, turns, warm=1)
+
+
+def megabytes(name: str, shape: Shape) -> float:
+    make = f"__import__({__name__!r}, fromlist='_').CONTENDERS[{name!r}](units)"
+    return activation_memory.megabytes(make, shape, FREED_AT)
+
+
+def measure_exported(results: CellResults, names: list[str], sizes: Sizes) -> None:
+    """A step of a stream, and a whole sequence, for each cell: one row in onnxruntime on one thread."""
+    units = sizes.shapes[0].units
+    with tempfile.TemporaryDirectory() as folder:
+        steps = [onnx_run(name, units, Path(folder), "stream", 1) for name in names]
+        sequences = [onnx_run(name, units, Path(folder), "sequence", sizes.whole) for name in names]
+        results.stream = dict(zip(names, side_by_side(*steps, repeats=sizes.stream_runs), strict=True))
+        results.whole = dict(zip(names, side_by_side(*sequences, repeats=sizes.whole_runs), strict=True))
+    results.weights = {name: built(CONTENDERS[name], units).count_params() for name in names}
 
 
 def built(make, units: int):
@@ -136,15 +176,6 @@ def training_step(make, shape: Shape):
     x = rng.normal(size=(shape.batch, shape.steps, shape.features)).astype("float32")
     upstream = rng.normal(size=(shape.batch, shape.steps, shape.units)).astype("float32")
     return gradient_step(built(make, shape.units), x, upstream, None)
-
-
-def exported(names: list[str], units: int, repeats: int, whole_repeats: int):
-    """A step of a stream, and a whole sequence, for each cell: one row in onnxruntime on one thread."""
-    with tempfile.TemporaryDirectory() as folder:
-        steps = [onnx_run(name, units, Path(folder), "stream", 1) for name in names]
-        sequences = [onnx_run(name, units, Path(folder), "sequence", WHOLE) for name in names]
-        stream = dict(zip(names, side_by_side(*steps, repeats=repeats), strict=True))
-        return stream, dict(zip(names, side_by_side(*sequences, repeats=whole_repeats), strict=True))
 
 
 def onnx_run(name: str, units: int, folder: Path, mode: str, steps: int) -> Callable[[], object]:
@@ -163,25 +194,3 @@ def onnx_run(name: str, units: int, folder: Path, mode: str, steps: int) -> Call
 def free_sizes(shape, steps: int) -> list[int]:
     """The shape of one row; an array with three axes has steps."""
     return [n if isinstance(n, int) else steps if axis == 1 else 1 for axis, n in enumerate(shape)]
-
-
-def lines(result: Result) -> Iterator[str]:
-    """The result as a table of text: how many times faster than stock Keras' LSTM, and the times."""
-    for row in result.rows:
-        yield row.shape
-        for name, times in row.times.items():
-            yield f"  {name:<12} {times!s:<34} {row.times[BASE].median / times.median:6.2f}x of {BASE}"
-    yield "a step of a stream, one row, one thread of onnxruntime"
-    for name, times in result.stream.items():
-        ratio = times.median / result.stream[BASE].median
-        yield f"  {name:<12} {times!s:<34} {ratio:6.2f} of {BASE}'s time; {result.weights[name]:,} weights"
-    yield f"a sequence of {WHOLE} steps, one row, one thread of onnxruntime"
-    for name, times in result.whole.items():
-        yield f"  {name:<12} {times!s:<34} {result.whole[BASE].median / times.median:6.2f}x of {BASE}"
-    yield "memory of a training step"
-    for name, megabytes_of in result.memory.items():
-        yield f"  {name:<12} {megabytes_of:8.1f} MB, {megabytes_of / result.memory[BASE]:.2f} of {BASE}'s"
-    parallel, scan = result.kernels["parallel"], result.kernels["scan"]
-    yield f"minGRU on its kernel {parallel}, on the plain loop {scan}: {scan.median / parallel.median:.1f}x"
-    yield f"medians (10th to 90th percentile); the load was {result.load:.1f} at the start"
-    yield result.machine

@@ -290,7 +290,7 @@ class GatedCell(Cell):
 
     def project(self, ops, w, x):
         z = ops.matmul(x, w.kernel)
-        return z if w.bias is None else z + w.bias
+        return z if w.bias is None else ops.add_bias(z, w.bias)
 
     def recur(self, ops, w, h):
         return ops.matmul(h, w.recurrent_kernel)

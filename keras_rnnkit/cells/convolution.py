@@ -58,6 +58,9 @@ class ConvolutionCell(InputWeightsCell):
     def project(self, ops, w, x):
         return x
 
+    def gate_inputs(self, ops, w, x):
+        return [x]
+
     def recur(self, ops, w, h):
         return h[..., :1]  # no product
 

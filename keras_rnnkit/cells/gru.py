@@ -50,7 +50,7 @@ class GRUCell(GatedCell):
         z = ops.matmul(x, w.kernel)
         if w.bias is None:
             return z
-        return z + (w.bias[0] if self.reset_after else w.bias)
+        return ops.add_bias(z, w.bias[0] if self.reset_after else w.bias)
 
     def recur(self, ops, w, h):
         if not self.reset_after:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from keras_rnnkit.cells.arguments import keras_object
 from keras_rnnkit.cells.base import Cell
 
@@ -54,9 +56,14 @@ class InputWeightsCell(Cell):
         self.bias = self.add_matrix("bias", (self.width,), initializer=self.initial_bias) if self.use_bias else None
 
     @property
+    def gate_widths(self) -> list[int]:
+        """How many columns of the kernel belong to each gate."""
+        return [self.units] * self.gate_count
+
+    @property
     def width(self) -> int:
-        """Width of z_t."""
-        return self.gate_count * self.units
+        """Columns of the kernel."""
+        return sum(self.gate_widths)
 
     @property
     def initial_bias(self):
@@ -64,4 +71,29 @@ class InputWeightsCell(Cell):
 
     def project(self, ops, w, x):
         z = ops.matmul(x, w.kernel)
-        return z if w.bias is None else z + w.bias
+        return z if w.bias is None else ops.add_bias(z, w.bias)
+
+    def split_gates(self, ops, z):
+        """z_t [..., width] as an array for each gate."""
+        return columns(ops, z, self.gate_widths)
+
+    def gate_inputs(self, ops, w, x):
+        """What `split_gates(project(x))` returns, from a product for each gate.
+
+        Kernels call this for whole sequences: one product for all gates would have to be copied to take it apart, and
+        so would the gradients of the gates to put them together. A subclass with a `project` of its own is right
+        without this method, and faster with it.
+        """
+        products = [ops.matmul(x, kernel) for kernel in columns(ops, w.kernel, self.gate_widths)]
+        if w.bias is None:
+            return products
+        biases = columns(ops, w.bias, self.gate_widths)
+        return [ops.add_bias(z, bias) for z, bias in zip(products, biases, strict=True)]
+
+
+def columns(ops, x, widths: list[int]) -> list:
+    """The columns of x [..., sum of widths] in groups of these widths."""
+    if len(set(widths)) == 1:
+        return list(ops.split(x, len(widths)))
+    ends = list(itertools.accumulate(widths))
+    return [x[..., end - width : end] for width, end in zip(widths, ends, strict=True)]

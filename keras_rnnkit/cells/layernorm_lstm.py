@@ -49,7 +49,7 @@ class LayerNormLSTMCell(LSTMCell):
 
     def project(self, ops, w, x):
         z = normalise(ops, ops.matmul(x, w.kernel), self.epsilon) * w.input_gain
-        return z if w.bias is None else z + w.bias
+        return z if w.bias is None else ops.add_bias(z, w.bias)
 
     def recur(self, ops, w, h):
         return normalise(ops, ops.matmul(h, w.recurrent_kernel), self.epsilon) * w.recurrent_gain

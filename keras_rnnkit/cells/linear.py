@@ -8,7 +8,7 @@ from keras_rnnkit.cells.input_weights import InputWeightsCell
 class LinearCell(InputWeightsCell):
     """A recurrence without a product of the state:
 
-        z_t      = project(x_t)                for all steps at once
+        z_t      = project(x_t)                for all steps at once: an array for each gate
         a_t, b_t = coefficients(z_t)           for all steps at once
         s_t      = a_t * s_{t-1} + b_t         the only line that waits for the step before it
         y_t      = output(z_t, s_t)            for all steps at once
@@ -25,7 +25,7 @@ class LinearCell(InputWeightsCell):
     ...     gate_count = 2
     ...
     ...     def coefficients(self, ops, w, z):
-    ...         z_u, x = ops.split(z, 2)
+    ...         z_u, x = z
     ...         u = ops.sigmoid(z_u)
     ...         return u, (1.0 - u) * x
     >>> import keras, keras_rnnkit as rk
@@ -43,11 +43,11 @@ class LinearCell(InputWeightsCell):
         return True
 
     def coefficients(self, ops, w, z):
-        """a_t and b_t, from z_t alone. z: [..., G*U]."""
+        """a_t and b_t, from z_t alone. z: a list of the arrays [..., U] of the gates."""
         raise NotImplementedError(f"{type(self).__name__} must define coefficients(self, ops, w, z)")
 
     def output(self, ops, w, z, s):
-        """y_t, from z_t and the state after the step."""
+        """y_t, from z_t, in the form that `coefficients` gets, and the state after the step."""
         return s
 
     def times(self, ops, a, s):
@@ -82,6 +82,10 @@ class LinearCell(InputWeightsCell):
         return h
 
     def gates(self, ops, w, z, r, state):
+        return self.linear_step(ops, w, self.split_gates(ops, z), r)
+
+    def linear_step(self, ops, w, z, s):
+        """y_t and the new states, from the arrays of the gates and the state before the step."""
         a, b = self.coefficients(ops, w, z)
-        s = self.times(ops, a, r) + b
+        s = self.times(ops, a, s) + b
         return self.output(ops, w, z, s), [s]

@@ -7,6 +7,7 @@ import math
 import keras
 
 from keras_rnnkit.cells.arguments import fraction, positive_integer, positive_number
+from keras_rnnkit.cells.input_weights import columns
 from keras_rnnkit.cells.linear import LinearCell
 
 
@@ -90,16 +91,22 @@ class LRUCell(LinearCell):
 
     def project(self, ops, w, x):
         """gamma * (B x), and what the output gets from the input: [..., 2S + U]."""
+        return ops.concatenate(self.gate_inputs(ops, w, x))
+
+    def split_gates(self, ops, z):
+        return columns(ops, z, [2 * self.state_units, self.units])
+
+    def gate_inputs(self, ops, w, x):
         gamma = ops.exp(w.gamma_log)
         driven = ops.matmul(x, w.kernel) * ops.concatenate([gamma, gamma])
         skipped = x * w.skip if w.skip_kernel is None else ops.matmul(x, w.skip_kernel)
-        return ops.concatenate([driven, skipped])
+        return [driven, skipped]
 
     def coefficients(self, ops, w, z):
-        b = z[..., : 2 * self.state_units]
+        b, _ = z
         radius, angle = ops.exp(-ops.exp(w.nu_log)), ops.exp(w.theta_log)
         rotation = ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)])
         return ops.zeros_like(b) + rotation, b
 
     def output(self, ops, w, z, s):
-        return ops.matmul(s, w.output_kernel) + z[..., 2 * self.state_units :]
+        return ops.matmul(s, w.output_kernel) + z[1]

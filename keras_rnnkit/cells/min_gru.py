@@ -38,6 +38,6 @@ class MinGRUCell(LinearCell):
         self.activation = keras_object("activation", activation, self)
 
     def coefficients(self, ops, w, z):
-        z_u, z_k = ops.split(z, 2)
+        z_u, z_k = z
         u = ops.sigmoid(z_u)
         return 1.0 - u, u * ops.activation(self.activation, z_k)

@@ -39,7 +39,7 @@ class MinLSTMCell(LinearCell):
         self.activation = keras_object("activation", activation, self)
 
     def coefficients(self, ops, w, z):
-        z_f, z_i, z_g = ops.split(z, 3)
+        z_f, z_i, z_g = z
         log_f, log_i = (-ops.activation("softplus", -gate) for gate in (z_f, z_i))
         f = ops.sigmoid(log_f - log_i)
         return f, (1.0 - f) * ops.activation(self.activation, z_g)

@@ -79,8 +79,8 @@ class MLSTMCell(InputWeightsCell):
         self.state_size = [self.units * self.head_units, self.units, self.heads]
 
     @property
-    def width(self):
-        return (4 if self.output_gate else 3) * self.units + 2 * self.heads
+    def gate_widths(self):
+        return [self.units] * (4 if self.output_gate else 3) + [2 * self.heads]
 
     @property
     def initial_bias(self):
@@ -94,12 +94,12 @@ class MLSTMCell(InputWeightsCell):
         return h[..., :1]  # no product: kernels keep r for each step, and all of C would be much to keep
 
     def reads(self, ops, z) -> Reads:
-        """The parts of z_t by name, in float32 at least."""
-        z, U, gates = ops.widen(z), self.units, 2 * self.heads
-        q, k, v = (ops.unflatten(z[..., i * U : (i + 1) * U], (self.heads, self.head_units)) for i in range(3))
-        log_i, f = ops.split(z[..., -gates:], 2)
+        """The arrays of `split_gates` by name, in float32 at least."""
+        *inner, gates = (ops.widen(x) for x in z)
+        q, k, v = (ops.unflatten(x, (self.heads, self.head_units)) for x in inner[:3])
+        log_i, f = ops.split(gates, 2)
         log_f = -ops.activation("softplus", -f) if self.forget_gate == "sigmoid" else f
-        o = ops.sigmoid(z[..., 3 * U : 4 * U]) if self.output_gate else None
+        o = ops.sigmoid(inner[3]) if self.output_gate else None
         return Reads(q, k * (1.0 / math.sqrt(self.head_units)), v, log_i, log_f, o)
 
     def matrices(self, ops, C, n):
@@ -126,7 +126,7 @@ class MLSTMCell(InputWeightsCell):
 
     def gates(self, ops, w, z, r, state):
         C, n, m = state
-        q, k, v, log_i, log_f, o = self.reads(ops, z)
+        q, k, v, log_i, log_f, o = self.reads(ops, self.split_gates(ops, z))
         m_new = ops.maximum(log_f + ops.widen(m), log_i)
         m_new = ops.widen(ops.cast(m_new, m))  # as the state will hold it: C and n must be divided by the same number
         f, i = ops.exp(log_f + ops.widen(m) - m_new), ops.exp(log_i - m_new)

@@ -52,10 +52,10 @@ class QRNNCell(LinearCell):
         self.emits_state = pooling == "f"
 
     def gate(self, ops, z, name: str):
-        return ops.sigmoid(ops.split(z, self.gate_count)[GATES[self.pooling].index(name)])
+        return ops.sigmoid(z[GATES[self.pooling].index(name)])
 
     def coefficients(self, ops, w, z):
-        g = ops.activation(self.activation, ops.split(z, self.gate_count)[0])
+        g = ops.activation(self.activation, z[0])
         f = self.gate(ops, z, "f")
         i = self.gate(ops, z, "i") if self.pooling == "ifo" else 1.0 - f
         return f, i * g

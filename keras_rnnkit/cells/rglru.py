@@ -23,8 +23,11 @@ class RGLRUCell(LinearCell):
     have full matrices here, where the authors' code has block-diagonal ones. The state starts at zero and its first
     input is scaled like all others; the authors' code takes a factor of one for the first step of a document.
 
-    Shapes: x_t and h_t [B, U]: the input must be as wide as the state. Weights: kernel [U, 2U] and bias [2U] in the
-    order q, i, and decay (lambda) [U], which starts so that sigmoid(lambda) is between 0.9 and 0.999.
+    The state has no weights for its input: h_t is as wide as x_t. Where x_t has another width, W_x x_t + b_x takes its
+    place in the last line.
+
+    Shapes: x_t [B, D], h_t [B, U]. Weights: kernel [D, 2U] and bias [2U] in the order q, i, or [D, 3U] and [3U] with
+    those of x behind them; decay (lambda) [U], which starts so that sigmoid(lambda) is between 0.9 and 0.999.
 
     >>> cell = RGLRUCell(5)
     >>> y, (h,) = cell(keras.ops.ones([3, 5]), cell.get_initial_state(3))
@@ -32,15 +35,9 @@ class RGLRUCell(LinearCell):
     TensorShape([3, 5])
     """
 
-    gate_count = 2
-
     def build(self, input_shape):
-        if input_shape[-1] != self.units:
-            raise ValueError(
-                f"RGLRUCell multiplies its input with its state, unit by unit, so the input must have {self.units} "
-                f"features. Received: an input of {input_shape[-1]} features. Put a Dense({self.units}) in front, or "
-                f"take units={input_shape[-1]}."
-            )
+        self.projects_input = input_shape[-1] != self.units
+        self.gate_count = 3 if self.projects_input else 2
         super().build(input_shape)
         self.decay = self.add_weight(name="decay", shape=(self.units,), initializer=self.initial_decay)
 
@@ -50,11 +47,19 @@ class RGLRUCell(LinearCell):
         return keras.ops.cast(keras.ops.log(a) - keras.ops.log1p(-a), dtype)
 
     def project(self, ops, w, x):
-        """The inputs of the two gates, followed by x_t itself: [..., 3U]."""
-        return ops.concatenate([super().project(ops, w, x), x])
+        """The inputs of the two gates, followed by x_t itself or its projection: [..., 3U]."""
+        z = super().project(ops, w, x)
+        return z if self.projects_input else ops.concatenate([z, x])
+
+    def split_gates(self, ops, z):
+        return ops.split(z, 3)
+
+    def gate_inputs(self, ops, w, x):
+        z = super().gate_inputs(ops, w, x)
+        return z if self.projects_input else [*z, x]
 
     def coefficients(self, ops, w, z):
-        z_q, z_i, x = ops.split(z, 3)
+        z_q, z_i, x = z
         rate = SHARPNESS * ops.sigmoid(z_q) * ops.activation("softplus", -w.decay)  # -log a
         # 1 - exp(-2 rate), written with tanh: where a is close to one the difference would lose its digits.
         half = ops.tanh(rate)

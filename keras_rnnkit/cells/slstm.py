@@ -66,9 +66,9 @@ class SLSTMCell(GatedCell):
     def recur(self, ops, w, h):
         if self.heads == 1:
             return ops.matmul(h, w.recurrent_kernel)
-        products = [ops.matmul(part, w.recurrent_kernel[k]) for k, part in enumerate(ops.split(h, self.heads))]
+        products = [ops.matmul(head, w.recurrent_kernel[k]) for k, head in enumerate(ops.split(h, self.heads))]
         by_gate = zip(*(ops.split(product, 4) for product in products), strict=True)
-        return ops.concatenate([part for gate in by_gate for part in gate])
+        return ops.concatenate([head for gate in by_gate for head in gate])
 
     def gates(self, ops, w, z, r, state):
         _, c, n, m = state

@@ -67,26 +67,35 @@ class SRUCell(LinearCell):
     def project(self, ops, w, x):
         """W_g x, what the gates get from the input, and the input of the highway: [..., 4U]."""
         z = ops.matmul(x, w.kernel)
-        if not self.projects_input:
-            z = ops.concatenate([z, x])
+        products = ops.split(z, 4) if self.projects_input else [*ops.split(z, 3), x]
+        return ops.concatenate(self.with_bias(ops, w, products))
+
+    def split_gates(self, ops, z):
+        return ops.split(z, 4)
+
+    def gate_inputs(self, ops, w, x):
+        products = [ops.matmul(x, kernel) for kernel in ops.split(w.kernel, 4 if self.projects_input else 3)]
+        return self.with_bias(ops, w, products if self.projects_input else [*products, x])
+
+    def with_bias(self, ops, w, products):
         if w.bias is None:
-            return z
-        z_g, z_f, z_q, highway = ops.split(z, 4)
+            return products
+        z_g, z_f, z_q, highway = products
         b_f, b_q = ops.split(w.bias, 2)
-        return ops.concatenate([z_g, z_f + b_f, z_q + b_q, highway])
+        return [z_g, ops.add_bias(z_f, b_f), ops.add_bias(z_q, b_q), highway]
 
     def coefficients(self, ops, w, z):
-        z_g, z_f, _, _ = ops.split(z, 4)
+        z_g, z_f, _, _ = z
         f = ops.sigmoid(z_f)
         return f, (1.0 - f) * z_g
 
     def output(self, ops, w, z, s):
-        _, _, z_q, highway = ops.split(z, 4)
+        _, _, z_q, highway = z
         q = ops.sigmoid(z_q)
         return q * s + (1.0 - q) * self.input_scale * highway
 
     def gates(self, ops, w, z, r, state):
+        z_g, z_f, z_q, highway = self.split_gates(ops, z)
         if self.state_gates:
-            z_g, z_f, z_q, highway = ops.split(z, 4)
-            z = ops.concatenate([z_g, z_f + w.state_kernel[0] * r, z_q + w.state_kernel[1] * r, highway])
-        return super().gates(ops, w, z, r, state)
+            z_f, z_q = z_f + w.state_kernel[0] * r, z_q + w.state_kernel[1] * r
+        return self.linear_step(ops, w, [z_g, z_f, z_q, highway], r)

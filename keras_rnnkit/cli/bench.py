@@ -14,6 +14,7 @@ from keras_rnnkit.bench.settings import (
 )
 from keras_rnnkit.cli.options import options_of
 from keras_rnnkit.cli.refusals import REFUSED, need, refuse
+from keras_rnnkit.settings import SettingsError
 from keras_rnnkit.stages import stages
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine, side by side.")
@@ -98,11 +99,14 @@ def bench_train(settings: TrainBench) -> None:
 
 def compare_cells(settings: TrainBench) -> None:
     need("train,export", "keras", "tensorflow", "tf2onnx", "onnxruntime")
-    from keras_rnnkit.bench import train_cells as table
+    from keras_rnnkit.bench import cell_results, train_cells
 
-    with stages("bench train --cells") as progress:
-        result = table.run(settings, progress)
-    for line in table.lines(result):
+    try:
+        with stages("bench train --cells") as progress:
+            result = train_cells.run(settings, progress)
+    except SettingsError as error:
+        refuse(str(error))
+    for line in cell_results.lines(result):
         typer.echo(line)
 
 

@@ -119,6 +119,7 @@ def train(model: keras.Model, numbers: np.ndarray, settings: Settings, console: 
         warmup_steps=warmup,
     )
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm), rk.training.NextToken())
+    model.optimizer.build(model.trainable_variables)  # otherwise TensorFlow traces the first step twice
     windows = rk.data.Windows(numbers, settings.batch, settings.window, "random", settings.seed)
     callbacks = [
         rk.training.FollowEpochs(windows),

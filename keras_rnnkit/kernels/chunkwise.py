@@ -46,8 +46,8 @@ def chunk_size(length) -> int:
 
 def outputs_and_states(cell, w, z, states, flags, start, training: bool):
     """The outputs [T, B, U] and the last states; the arguments are those of `whole_sequence.outputs_and_states`."""
-    mask, length, dtype = flags.get("mask"), keras.ops.shape(z)[0], states[0]
-    chunks = Chunks(cell.reads(kops, z), mask, chunk_size(z.shape[0]))
+    mask, length, dtype = flags.get("mask"), keras.ops.shape(z[0])[0], states[0]
+    chunks = Chunks(cell.reads(kops, z), mask, chunk_size(z[0].shape[0]))
     m_before, m_after = chunks.exponents(kops.widen(states[2]))
     first = cell.matrices(kops, states[0], states[1])
     memories = chunks.memories(first, m_before, m_after, training)

@@ -45,14 +45,14 @@ class LinearRecurrence:
             s = self.engine.forward(self, a, b, first)
 
             def gradient(*d, upstream=None):
-                return self.way_back(a, b, first, s, one_of(d, upstream))
+                return self.gradients(a, b, first, s, only_upstream(d, upstream))
 
             return s, gradient
 
         return keras.ops.custom_gradient(run)(a, b, first)
 
-    def way_back(self, a, b, first, s, d):
-        """The gradients of a, b and first, from those of the states. It has a gradient too, for second derivatives.
+    def gradients(self, a, b, first, s, d):
+        """The gradients of a, b and first, from those of the states. They have a gradient too, for second derivatives.
 
         g_t = d_t + conj(a_{t+1}) * g_{t+1} is what reaches the state of each step from all steps after it.
         """
@@ -61,25 +61,28 @@ class LinearRecurrence:
         def run(a, b, first, d):
             g = self.engine.backward(self, self.conjugate(a), d)
 
-            def gradient(*upstream_of_each, upstream=None):
-                d_a, d_b, d_first = several_of(upstream_of_each, upstream)
-                of_before = self.times(g, self.conjugate(d_a))
-                of_g = self.times(before, d_a) + d_b
-                of_g = kops.concatenate([of_g[:1] + self.times(a[:1], d_first[None]), of_g[1:]], axis=0)
-                through_g, of_d = self.gradient_of_g(a, g, of_g)
-                zero = kops.zeros_like(d_first)
-                of_s = kops.concatenate([of_before[1:], zero[None]], axis=0)
-                through_s, of_b, of_first = self.products(
-                    a, before, self.engine.backward(self, self.conjugate(a), of_s)
-                )
-                own = self.times(g[:1], self.conjugate(d_first)[None])
-                of_a = through_g + through_s
-                of_a = kops.concatenate([of_a[:1] + own, of_a[1:]], axis=0)
-                return of_a, of_b, of_first + of_before[0], of_d
+            def gradient(*d_gradients, upstream=None):
+                return self.second_gradients(a, before, g, *all_upstreams(d_gradients, upstream))
 
             return self.products(a, before, g), gradient
 
         return keras.ops.custom_gradient(run)(a, b, first, d)
+
+    def second_gradients(self, a, before, g, d_a, d_b, d_first):
+        """The gradients of a, b, first and d, from those of the gradients of a, b and first.
+
+        They reach a in three ways: through g, through the states, and through the gradient of the first state.
+        """
+        of_g = self.times(before, d_a) + d_b
+        of_g = kops.concatenate([of_g[:1] + self.times(a[:1], d_first[None]), of_g[1:]], axis=0)
+        through_g, of_d = self.gradient_of_g(a, g, of_g)
+        of_before = self.times(g, self.conjugate(d_a))
+        of_s = kops.concatenate([of_before[1:], kops.zeros_like(d_first)[None]], axis=0)
+        through_s, of_b, of_first = self.products(a, before, self.engine.backward(self, self.conjugate(a), of_s))
+        through_first = self.times(g[:1], self.conjugate(d_first)[None])
+        of_a = through_g + through_s
+        of_a = kops.concatenate([of_a[:1] + through_first, of_a[1:]], axis=0)
+        return of_a, of_b, of_first + of_before[0], of_d
 
     def products(self, a, before, g):
         """The gradients of a, b and first, from what reaches each state."""
@@ -98,12 +101,12 @@ class LinearRecurrence:
         return kops.concatenate([real, -imaginary])
 
 
-def one_of(d, upstream):
-    """The gradient of a single result, as the backends hand it over: by position, or by name."""
+def only_upstream(d, upstream):
+    """The gradient of a single result, as the backends pass it: by position, or by name."""
     return d[0] if upstream is None else upstream
 
 
-def several_of(d, upstream):
-    """The gradients of some results: of each by position, or all of them as one argument."""
+def all_upstreams(d, upstream):
+    """The gradients of all results, as the backends pass them: each by position, or all as one argument."""
     d = d if upstream is None else (upstream,)
     return d[0] if len(d) == 1 else d

@@ -17,7 +17,7 @@ def forward(recurrence, a, b, first):
     if compiles(recurrence, a):
         return compiled(recurrence, (a, b, first), backwards=False)
     if on_gpu():
-        return doubled(recurrence, a, tf.concat([b[:1] + recurrence.times(a[:1], first[None]), b[1:]], axis=0))
+        return associative_scan(recurrence, a, tf.concat([b[:1] + recurrence.times(a[:1], first[None]), b[1:]], axis=0))
 
     def step(now, carry):
         s = recurrence.times(now[0], carry[0]) + now[1]
@@ -32,7 +32,7 @@ def backward(recurrence, a, d):
         return compiled(recurrence, (a, d), backwards=True)
     if on_gpu():
         after = tf.concat([a[1:], tf.zeros_like(a[:1])], axis=0)
-        return doubled(recurrence, after[::-1], d[::-1])[::-1]
+        return associative_scan(recurrence, after[::-1], d[::-1])[::-1]
 
     def step(now, carry):
         g = carry[0] + now[1]
@@ -104,8 +104,11 @@ def complex_product(a, s):
     return tf.concat([a_re * s_re - a_im * s_im, a_re * s_im + a_im * s_re], axis=-1)
 
 
-def doubled(recurrence, a, b):
-    """The states for a first state of zero. After each pass, b_t is what the last 2 * span steps have added."""
+def associative_scan(recurrence, a, b):
+    """The states for a first state of zero, by the scan of Hillis and Steele (1986).
+
+    After each pass, b_t is what the last 2 * span steps have added, and a_t is the product of their decays.
+    """
     length = tf.shape(a)[0]
 
     def join(span, a, b):

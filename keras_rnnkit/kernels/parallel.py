@@ -61,7 +61,17 @@ def run_in_dtype_of_cell(layer, sequences, initial_state, mask, reset, training)
         x = dropped(x, layer.cell.get_dropout_mask(x[0]))
     w = cell.weights_as(keras.ops.convert_to_tensor)
     states = [keras.ops.convert_to_tensor(s, dtype=cell.compute_dtype) for s in initial_state]
-    z = cell.inputs(kops, w, x, states, training=training, mask=flags.get("mask"))
+    z = gate_inputs(cell, w, x, states, training, flags.get("mask"))
     start = layer.start_states(initial_state) if "reset" in flags else None
     outputs, states = form.outputs_and_states(cell, w, z, states, flags, start, bool(training))
     return hoisted.layer_outputs(layer, outputs, states, flags.get("mask"))
+
+
+def gate_inputs(cell, w, x, states, training, mask) -> list:
+    """z of all steps as an array for each gate, from products of their own where the cell has them."""
+    methods = {"gate_inputs", "project", "inputs"}
+    latest = next(vars(cls) for cls in type(cell).__mro__ if methods & vars(cls).keys())
+    if "gate_inputs" in latest:
+        return cell.gate_inputs(kops, w, x)
+    # A subclass has changed what the gates get from the input, and `gate_inputs` does not know of it.
+    return cell.split_gates(kops, cell.inputs(kops, w, x, states, training=training, mask=mask))

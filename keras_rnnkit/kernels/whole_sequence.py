@@ -24,8 +24,8 @@ def remark(call: CallFlags) -> str:
 def outputs_and_states(cell, w, z, states, flags, start, training: bool):
     """The outputs [T, B, U] and the last states.
 
-    z: of all steps. flags: "mask" and "reset", [T, B] booleans, where there are any. start: the states that a reset
-    goes back to.
+    z: an array for each gate, of all steps. flags: "mask" and "reset", [T, B] booleans, where there are any.
+    start: the states that a reset goes back to.
     """
     mask, reset = flags.get("mask"), flags.get("reset")
     a, b = cell.with_flags(

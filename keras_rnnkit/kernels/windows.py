@@ -21,7 +21,7 @@ def remark(call: CallFlags) -> str:
 
 def outputs_and_states(cell, w, z, states, flags, start, training: bool):
     """The outputs [T, B, U] and the last states; the arguments are those of `whole_sequence.outputs_and_states`."""
-    reach, mask = cell.kernel_size - 1, flags.get("mask")
+    (z,), reach, mask = z, cell.kernel_size - 1, flags.get("mask")
     past = kops.transpose(kops.unflatten(states[0], (reach, cell.units)), 1, 0, 2)
     if mask is None:
         y, steps = convolved(cell, w, past, z)

@@ -28,6 +28,27 @@ minimum = _k.minimum
 where = _k.where
 
 
+def add_bias(x, bias):
+    """x + bias, for a bias [U].
+
+    TensorFlow sums the gradient of a bias on one core, which takes as long as a tenth of a matrix product of the same
+    size. A product with ones runs on all cores, and is as exact.
+    """
+    if _backend.backend() != "tensorflow":
+        return x + bias
+    return _add_bias(x, _k.copy(bias))  # a custom gradient takes tensors, not variables
+
+
+@_k.custom_gradient
+def _add_bias(x, bias):
+    def gradient(*d, upstream=None):
+        d_x = d[0] if upstream is None else upstream
+        rows = _k.reshape(d_x, (-1, d_x.shape[-1]))
+        return d_x, _k.matmul(_k.ones((1, _k.shape(rows)[0]), dtype=rows.dtype), rows)[0]
+
+    return x + bias, gradient
+
+
 def concatenate(arrays, axis=-1):
     return _k.concatenate(arrays, axis=axis)
 

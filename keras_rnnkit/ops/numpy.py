@@ -36,6 +36,10 @@ def erf(x):
     return np.vectorize(_erf, otypes=[x.dtype])(x)
 
 
+def add_bias(x, bias):
+    return x + bias
+
+
 def concatenate(arrays, axis=-1):
     return np.concatenate(arrays, axis=axis)
 

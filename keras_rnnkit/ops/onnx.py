@@ -56,6 +56,11 @@ def matmul(a, b):
 
 
 @folding
+def add_bias(x, bias):
+    return x + bias
+
+
+@folding
 def concatenate(arrays, axis=-1):
     kind = common_dtype(arrays)
     arrays = [as_dtype(x, kind) for x in arrays]

@@ -48,8 +48,8 @@ def largest_difference(model, bundle, data: ScaledSeries) -> float:
     largest = 0.0
     for number in range(len(data.splits)):
         inputs = inputs_of(data, number, HISTORY)
-        keras, graph = model(inputs if len(inputs) > 1 else inputs["x"]), bundle.predict(inputs)
-        errors = (np.abs(np.asarray(keras[name]) - graph[name]).max() for name in graph)
+        keras, graph = model.predict(inputs if len(inputs) > 1 else inputs["x"], verbose=0), bundle.predict(inputs)
+        errors = (np.abs(keras[name] - graph[name]).max() for name in graph)
         largest = max(largest, float(max(errors)) / float(data.scaling.scales[number, 0]))
     return largest
 

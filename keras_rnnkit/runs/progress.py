@@ -54,7 +54,7 @@ class EpochReport(keras.callbacks.Callback):
         self.run, self.console = run, run.console
         self.settings = run.settings if settings is None else settings
         self.history, self.tokens = history, tokens
-        self.path = run.settings.out / f"best{suffix}.npz"
+        self.path = run.best_path(suffix)
         self.bar: Progress | None = None
         self.estimated = False
 
@@ -138,8 +138,6 @@ class EpochReport(keras.callbacks.Callback):
 
     def save_weights(self) -> None:
         """Write the weights, averaged where the optimizer keeps averages."""
-        if not self.run.is_chief:
-            return
         with averaged(self.model):
             weights = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in self.model.weights]
         save_best(weights, self.path, self.run.id)

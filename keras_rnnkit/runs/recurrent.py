@@ -19,6 +19,7 @@ OTHERS = {
     "sru": "SRUCell",
     "ind_rnn": "IndRNNCell",
     "lru": "LRUCell",
+    "rg_lru": "RGLRUCell",
 }
 WITH_FORGET_BIAS = ("lstm", "layernorm_lstm", "peephole_lstm", "coupled_lstm")
 CELLS = (*FACADES, *OTHERS)

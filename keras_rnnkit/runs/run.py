@@ -61,7 +61,7 @@ class Run:
         self.judged: Source | BundleSource | None = None
         self.lock: FolderLock | None = None
         self.group: Any = None
-        self.scope = contextlib.ExitStack()  # that of the group, in which models are built until they are trained
+        self.scope = contextlib.ExitStack()  # that of the group, in which models are built until training has ended
         self.began = time.perf_counter()
 
     def __enter__(self) -> Run:
@@ -177,21 +177,29 @@ class Run:
             vocabulary.save(self.settings.out / f"{name}.json")
 
     def fit(self, model: Any, batches: Any, **arguments: Any) -> list[dict[str, float]]:
-        """Train a model; see `keras_rnnkit.runs.fitting.fit`."""
+        """Train a model; see `keras_rnnkit.runs.fitting.fit`. All devices and workers of the run train it together."""
         from keras_rnnkit.runs import fitting
 
-        history = fitting.fit(self, model, batches, **arguments)
+        return fitting.fit(self, model, batches, **arguments)
+
+    def end_training(self) -> None:
+        """Note that all models of the run have been trained: the chief goes on alone, and the other workers end here.
+
+        What is built after that is outside of the group, so that one process can run it.
+        """
         self.scope.close()
         if not self.is_chief:
             raise EndOfRun
-        return history
 
     def share(self, batch: int) -> int:
         """The rows that a stateful model has, where the devices and workers of the run share a batch."""
         return batch if self.group is None else self.group.share(batch)
 
     def restore(self, model: Any, suffix: str = "") -> Any:
-        """Give a model the best weights of this run, or of the one that it judges. Others are refused."""
+        """Give a model the best weights of this run, or of the one that it judges. Others are refused.
+
+        Between two trainings all workers call it, for a model from which the next one begins.
+        """
         from keras_rnnkit.runs.best import load_best
 
         if self.judged is not None:
@@ -199,11 +207,17 @@ class Run:
 
             continue_from(self.judged, model, suffix)
             return model
-        load_best(model, self.settings.out / f"best{suffix}.npz", self.id)
+        load_best(model, self.best_path(suffix), self.id)
         return model
 
+    def best_path(self, suffix: str = "") -> Path:
+        """The file of the best weights. Every worker has its own, because the workers may be on several machines."""
+        from keras_rnnkit.training.distributed.checkpoints import path_of_worker
+
+        return path_of_worker(self.settings.out / f"best{suffix}.npz", 0 if self.group is None else self.group.index)
+
     def best_model(self, build: Callable[..., Any], *arguments: Any, suffix: str = "") -> Any:
-        """A new model in float32 with the best weights, to judge and to export. All training must have ended.
+        """A new model in float32 with the best weights, to judge and to export. No model is trained after that.
 
         Arguments:
             build: builds the model.
@@ -212,6 +226,7 @@ class Run:
         """
         import keras
 
+        self.end_training()
         keras.config.set_dtype_policy("float32")
         return self.restore(build(*arguments), suffix)
 
@@ -241,6 +256,7 @@ class Run:
         """
         from keras_rnnkit.runs.page import write_page
 
+        self.end_training()
         metrics["seconds"] = time.perf_counter() - self.began
         self._write(status="complete", ended=now())
         folder = self.settings.out / "report"

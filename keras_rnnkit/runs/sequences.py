@@ -30,7 +30,7 @@ def train(
     suffix: str = "",
     sample: Callable[[Any], str] | None = None,
 ):
-    """Train; the model then has the best weights, which are in a file too. Returns the logs of every epoch.
+    """Train; the best weights are kept in a file. Returns the logs of every epoch.
 
     Arguments:
         pairs, valid: the pairs to train on and to validate.
@@ -42,7 +42,7 @@ def train(
         sampling = rk.seq2seq.ScheduledSampling
         return [sampling(settings.sampling, len(pairs), start=done)] if settings.sampling else []
 
-    history = run.fit(
+    return run.fit(
         model,
         pairs,
         loss=rk.training.NextToken(ignore=0, smoothing=settings.smoothing),
@@ -52,8 +52,6 @@ def train(
         callbacks=callbacks,
         sample=sample,
     )
-    run.restore(model, suffix)
-    return history
 
 
 def sample_of(valid: rk.data.Pairs, vocabulary, steps: int, names: list[str], count: int = 3) -> Callable[[Any], str]:

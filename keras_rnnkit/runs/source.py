@@ -21,7 +21,8 @@ class Source:
         from keras_rnnkit.text import Vocabulary
 
         self.folder = folder
-        self.weights = {path.stem.removeprefix("best"): read_best(path, run) for path in folder.glob("best*.npz")}
+        paths = [path for path in folder.glob("best*.npz") if "." not in path.stem]  # other workers have the same
+        self.weights = {path.stem.removeprefix("best"): read_best(path, run) for path in paths}
         self.vocabularies = {path.stem: Vocabulary.load(path) for path in folder.glob("vocabulary*.json")}
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rnnkit import keras_internals
 from keras_rnnkit.data.strokes import END
 
 PENS = 3
@@ -38,14 +39,16 @@ class StrokeMixture(keras.losses.Loss):
     two states; here a third one ends the drawing, as in D. Ha and D. Eck, 2017.
     """
 
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        y_pred = ops.convert_to_tensor(y_pred)
+        keras_internals.set_keras_mask(y_pred, y_true[..., 2] >= 0)  # Keras takes the mean over what is not masked
+        return super().__call__(y_true, y_pred, sample_weight)
+
     def call(self, y_true, y_pred):
         pen = ops.cast(y_true[..., 2], "int32")
-        counts = ops.cast(pen >= 0, "float32")
         log_p = log_density(y_true[..., :2], y_pred[..., :-PENS])
         log_pen = ops.log_softmax(y_pred[..., -PENS:])
-        log_p = log_p + ops.take_along_axis(log_pen, ops.maximum(pen, 0)[..., None], axis=-1)[..., 0]
-        # Keras takes the mean over all points, padding among them.
-        return -log_p * counts * (ops.cast(ops.size(counts), "float32") / ops.maximum(ops.sum(counts), 1.0))
+        return -(log_p + ops.take_along_axis(log_pen, ops.maximum(pen, 0)[..., None], axis=-1)[..., 0])
 
 
 def log_density(point, outputs):

@@ -1,7 +1,7 @@
 """A run on several devices or workers: all train, and the chief alone writes the folder, the report and the bundle.
 
-Every worker runs the same command. Until the training has ended, each has the same model and reads the same data; then
-the chief goes on alone, with a model outside of the group.
+Every worker runs the same command. Until all training has ended, each has the same models and reads the same data; then
+the chief goes on alone, with models outside of the group: `Run.best_model` builds them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from keras_rnnkit.cluster.supervisor import ATTEMPT
 from keras_rnnkit.runs.folder import RunFolder
 from keras_rnnkit.settings import SettingsError
 
-PIPELINES = ("language_model", "words", "translation")
-"""The pipelines that train one model and build it anew afterwards, as the chief must."""
+ALONE = {
+    "glimpses": "its model chooses at random where to look while it learns, and each device would choose differently",
+    "gradient_flow": "it measures the gradients of many small networks between their trainings, on one device",
+}
+"""The pipelines that cannot be distributed, and why."""
 
 WRITES = ("sample_every", "find_rate", "profile")
 """Settings by which one worker alone would run the model that all must run together."""
@@ -36,12 +39,8 @@ def group_of(settings: Any, pipeline: str) -> Any:
 
 def check(settings: Any, pipeline: str) -> None:
     """Refuse what cannot be distributed."""
-    if pipeline not in PIPELINES:
-        raise SettingsError(
-            f"{pipeline} cannot be trained on several devices yet; {', '.join(PIPELINES)} can. Leave out --distribute."
-        )
-    if getattr(settings, "compares", False):
-        raise SettingsError("--distribute trains one model. Leave out the comparison with a fixed vector.")
+    if pipeline in ALONE:
+        raise SettingsError(f"{pipeline} cannot be distributed: {ALONE[pipeline]}. Leave out --distribute.")
     name = next((name for name in WRITES if getattr(settings, name, None)), None)
     if name is not None and settings.distribute != "mirrored":
         raise SettingsError(f"--{name.replace('_', '-')} is for one machine. Leave it out, or leave out --distribute.")

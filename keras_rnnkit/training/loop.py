@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
@@ -74,6 +75,7 @@ def fit(model, windows, epochs: int, callbacks=(), place: dict[str, Any] | None 
     """
     check_prepared(model, "rk.training.fit")
     warn_if_unsynchronized(model)
+    build_optimizer(model)
     first, start = (place["epoch"], place["batch"]) if place else (0, 0)
     if start and start >= len(windows):
         raise ValueError(
@@ -90,6 +92,18 @@ def fit(model, windows, epochs: int, callbacks=(), place: dict[str, Any] | None 
         model.fit(dataset, initial_epoch=epoch, epochs=epoch + 1, callbacks=[*added, *callbacks], **arguments)
         if model.stop_training:
             return
+
+
+def build_optimizer(model) -> None:
+    """Create the variables of the optimizer, where all layers have theirs.
+
+    Keras would create them in the first step, and TensorFlow traces a function that creates variables twice.
+    """
+    if model.optimizer.built or not all(layer.built for layer in keras_internals.flatten_layers(model)):
+        return
+    strategy = getattr(model, "distribute_strategy", None)
+    with contextlib.nullcontext() if strategy is None else strategy.scope():
+        model.optimizer.build(model.trainable_variables)
 
 
 def state_callbacks(model, callbacks, resumed: bool) -> list[keras.callbacks.Callback]:

@@ -36,6 +36,13 @@ def test_results_are_kept_and_nothing_is_trained_twice(tmp_path, monkeypatch, ca
     command.main([*arguments, "--tasks=characters"])
     (row,) = json.loads((tmp_path / "l.json").read_text())["rows"]
     assert 0 < row["score"] < 10 and row["epoch"] > 0
+    other = {"rows": [{**row, "score": 9.0}, {**row, "task": "adding 20", "unit": "error"}]}
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    command.main([f"--json={tmp_path / 'l.json'}", f"--add={tmp_path / 'other.json'}", "--tasks="])
+    assert [(r["task"], r["score"]) for r in json.loads((tmp_path / "l.json").read_text())["rows"]] == [
+        ("characters", 9.0),
+        ("adding 20", row["score"]),
+    ]
     monkeypatch.setattr(command, "measured", lambda *_: pytest.fail("trained again"))
     command.main([*arguments, "--tasks=characters", f"--chart={tmp_path / 'l.svg'}"])
     assert "characters, 2 steps" in capsys.readouterr().out and (tmp_path / "l.svg").stat().st_size > 1000

@@ -11,6 +11,7 @@ from keras_rnnkit.bench.settings import TrainBench
 from keras_rnnkit.bench.train_rows import LONG, Row, rows
 from keras_rnnkit.bench.train_steps import Step
 from keras_rnnkit.settings import SettingsError
+from tests.covering import studied
 from tests.test_cli import rnnkit
 
 
@@ -51,19 +52,19 @@ def test_rounding_is_measured_by_that_of_stock_keras():
     assert "torch by" in train.measure(row_with(1.0, torch=1.1), 1, 1.0).refusal
 
 
-def test_a_gate_in_the_wrong_place_is_seen():
+@studied("name", ["LSTM", "fit"], ["fit"])
+def test_a_gate_in_the_wrong_place_is_seen(name):
     """In the check of `fit` too, which compares how the weights move in one step."""
-    for name in ("LSTM", "fit"):
-        row = next(row for row in rows(TrainBench(quick=True, others=False)) if row.name.startswith(name))
-        steps, reference = {contender: make() for contender, make in row.contenders.items()}, row.reference()
+    row = next(row for row in rows(TrainBench(quick=True, others=False)) if row.name.startswith(name))
+    steps, reference = {contender: make() for contender, make in row.contenders.items()}, row.reference()
 
-        def swapped(step=steps["ours"]):
-            return [np.roll(g, g.shape[-1] // 4, axis=-1) for g in step.gradients()]
+    def swapped():
+        return [np.roll(g, g.shape[-1] // 4, axis=-1) for g in steps["ours"].gradients()]
 
-        for ours, is_wrong in ((steps["ours"], False), (Step(swapped, swapped), True)):
-            contenders = {contender: lambda s=step: s for contender, step in {**steps, "ours": ours}.items()}
-            refusal = train.measure(Row(name, contenders, lambda r=reference: r), 1, 1.0).refusal
-            assert bool(refusal) == is_wrong
+    for ours, is_wrong in ((steps["ours"], False), (Step(swapped, swapped), True)):
+        contenders = {contender: lambda s=step: s for contender, step in {**steps, "ours": ours}.items()}
+        refusal = train.measure(Row(name, contenders, lambda: reference), 1, 1.0).refusal
+        assert bool(refusal) == is_wrong
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX compiles every step")
@@ -137,17 +138,33 @@ def test_repeats_must_be_positive():
 
 @pytest.mark.study
 def test_a_minimal_gru_needs_less_memory_than_an_lstm():
-    sizes = (4, 64, 64, 64)
-    assert train_cells.megabytes("minGRU", sizes) <= train_cells.megabytes("stock LSTM", sizes)
+    shape = train_cells.full_shape(16, 256)
+    assert train_cells.megabytes("minGRU", shape) <= train_cells.megabytes("LSTM", shape)
 
 
 def test_the_cells_beside_each_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(activation_memory, "megabytes", lambda make, sizes: float("minGRU" not in make) + 1)
-    done = rnnkit("bench", "train", "--cells", "--quick", "--only", "minGRU", "--json", tmp_path / "t.json")
+    """A run that was interrupted is resumed: what the file has is not measured again."""
+    monkeypatch.setattr(activation_memory, "megabytes", lambda make, sizes, freed_at: float("minGRU" not in make) + 1)
+    command = ("bench", "train", "--cells", "--quick", "--only", "minGRU", "--json", tmp_path / "t.json")
+    monkeypatch.setattr(train_cells, "both_kernels", None)
+    assert isinstance(rnnkit(*command).exception, TypeError)
+    assert not json.loads((tmp_path / "t.json").read_text())["kernels"]
+    monkeypatch.undo()
+    for again in ("training_times", "measure_exported", "megabytes"):
+        monkeypatch.setattr(train_cells, again, lambda *_: pytest.fail("measured again"))
+    done = rnnkit(*command, "--resume")
     assert done.exit_code == 0, done.output
-    assert "x of stock LSTM" in done.stdout and "of stock LSTM's time" in done.stdout
-    assert "1.0 MB, 0.50 of stock LSTM's" in done.stdout and "minGRU on its kernel" in done.stdout
+    assert "x of stock LSTM" in done.stdout and "1.0 MB, 0.50 of stock LSTM's" in done.stdout
+    assert "minGRU on its kernel, B=2 T=18 F=8 U=8: " in done.stdout
     result = json.loads((tmp_path / "t.json").read_text())
-    (row,) = result["rows"]
-    assert set(row["times"]) == set(result["stream"]) == set(result["whole"]) == {"stock LSTM", "minGRU"}
+    (row,) = result["rows"].values()
+    assert set(row) == set(result["stream"]) == set(result["whole"]) == {"stock LSTM", "minGRU"}
     assert result["weights"] == {"stock LSTM": 4 * 8 * 17, "minGRU": 2 * 8 * 9}
+
+
+def test_results_of_another_machine_are_not_continued(tmp_path):
+    (tmp_path / "t.json").write_text(json.dumps({"machine": "an abacus"}))
+    done = rnnkit("bench", "train", "--cells", "--quick", "--json", tmp_path / "t.json", "--resume")
+    assert done.exit_code and "has results of another machine or other versions: an abacus" in done.output
+    with pytest.raises(SettingsError, match="--resume continues the file of --json with --cells"):
+        TrainBench(resume=True)

@@ -1,10 +1,9 @@
 """De (2024), Griffin's RG-LRU: each unit remembers its input for a time that the input chooses."""
 
 import numpy as np
-import pytest
 
 import keras_rnnkit as rk
-from tests.cells.golden import Case, D, every_precision, sigmoid
+from tests.cells.golden import Case, D, U, every_precision, sigmoid
 
 
 def rg_lru(w, x, h):
@@ -39,6 +38,11 @@ def test_rates_start_between_the_papers_bounds():
     assert 0.9 <= a.min() < 0.91 and 0.99 < a.max() <= 0.9991
 
 
-def test_another_width_of_the_input_is_refused():
-    with pytest.raises(ValueError, match=r"must have 3 features. Received: an input of 4 features. Put a Dense\(3\)"):
-        rk.Recurrent(rk.cells.RGLRUCell(3)).build((None, None, 4))
+def test_an_input_of_another_width_is_projected():
+    def with_projection(w, x, h):
+        q, i, x = np.split(x @ w["kernel"] + w["bias"], 3, axis=-1)
+        a = sigmoid(w["decay"]) ** (8 * sigmoid(q))
+        h = a * h + np.sqrt(1 - a**2) * (sigmoid(i) * x)
+        return h, [h]
+
+    Case(rk.cells.RGLRUCell(U)).check(with_projection)

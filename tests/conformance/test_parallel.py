@@ -88,14 +88,12 @@ def test_a_cpu_runs_a_loop(rng):
 @on_tensorflow
 @studied("name", ["min-gru", "lru"], ["lru"])
 def test_a_gpu_joins_spans_of_steps(name, rng, monkeypatch):
-    import tensorflow as tf
-
     layer = built(name, rng, DTYPE)
     arguments = [sequences(rng, DTYPE, time=19), *starts(layer.cell, rng, DTYPE)]
     layer.kernel = "scan"
     expected = gradients(layer, arguments, True, in_graph=False)
     layer.kernel = "auto"
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+    run_on("gpu", monkeypatch)
     assert not compiled(graph_of(rk.Recurrent(layer.cell), (3, 19, 3)))
     assert layer.runs_on() == "parallel" and "associative scan on the GPU" in explained(layer)
     agree(gradients(layer, arguments, True), expected, TOLERANCE)
@@ -104,16 +102,76 @@ def test_a_gpu_joins_spans_of_steps(name, rng, monkeypatch):
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="the scans of JAX")
 @pytest.mark.parametrize("name", ["min-gru", "lru"])
 def test_jax_joins_spans_of_steps_elsewhere_than_on_a_cpu(name, rng, monkeypatch):
-    import jax
-
     layer = built(name, rng, DTYPE)
     arguments = [sequences(rng, DTYPE, time=19), *starts(layer.cell, rng, DTYPE)]
     layer.kernel = "scan"
     expected = gradients(layer, arguments, True)
     layer.kernel = "parallel"
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    run_on("gpu", monkeypatch)
     assert "associative scan on the GPU" in explained(layer)
     agree(gradients(layer, arguments, True), expected, TOLERANCE)
+
+
+def decays(kind, rng, shape=(10_000, 2, 4)):
+    """a and b of 10,000 steps, in float32."""
+    u = {"gates": rng.normal(size=shape), "slow gates": rng.normal(size=shape) - 6, "constant": np.full(shape, -9.2)}
+    if kind in u:
+        u = 1 / (1 + np.exp(-u[kind]))
+        a, b = 1 - u, u * (1 + rng.normal(size=shape))
+    else:
+        radius, angle = np.exp(-np.array([1e-4, 1e-2])), np.array([0.1, 3.0])
+        a = np.broadcast_to(np.concatenate([radius * np.cos(angle), radius * np.sin(angle)]), shape)
+        b = 1e-2 * rng.normal(size=shape)
+    return a.astype("float32"), b.astype("float32")
+
+
+@pytest.mark.parametrize("kind", ["gates", "slow gates", "complex", "constant"])
+def test_ten_thousand_steps_in_float32(kind, rng, monkeypatch):
+    """The loop of a CPU and the associative scan of a GPU, beside a loop in float64; of the largest value.
+
+    A constant decay near one is hard for a scan: it squares the decay 13 times, and each time its error doubles.
+    """
+    cell = rk.cells.LRUCell(2) if kind == "complex" else rk.cells.MinGRUCell(4)
+    a, b = decays(kind, rng)
+    first = rng.normal(size=(2, 4)).astype("float32")
+    states, adjoints = in_float64(*(numbers(x, cell.complex_state) for x in (a, b, first)))
+    a, b, first = (keras.ops.convert_to_tensor(x) for x in (a, b, first))
+    for device in ("cpu", "gpu"):
+        run_on(device, monkeypatch)
+        recurrence = linear_recurrence.LinearRecurrence(cell.times, cell.complex_state, training=device == "cpu")
+        error = 6e-5 if device == "gpu" and kind in ("complex", "constant") else 1e-5
+        ours = recurrence.engine.forward(recurrence, a, b, first), recurrence.engine.backward(recurrence, a, b)
+        agree([numbers(np.array(x), cell.complex_state) for x in ours], [states, adjoints], error)
+
+
+def numbers(x, is_complex: bool):
+    """The numbers of an array whose last axis has all real parts, then all imaginary parts."""
+    if not is_complex:
+        return x.astype("float64")
+    real, imaginary = np.split(x, 2, axis=-1)
+    return real + 1j * imaginary.astype("float64")
+
+
+def in_float64(a, b, s):
+    """The states of the recurrence, and what reaches each of them where b is the gradient of the states."""
+    states, adjoints, after = np.empty_like(b), np.empty_like(b), np.zeros_like(s)
+    for t in range(len(a)):
+        s = states[t] = a[t] * s + b[t]
+        adjoints[-1 - t] = b[-1 - t] + after
+        after = a[-1 - t] * adjoints[-1 - t]
+    return states, adjoints
+
+
+def run_on(device: str, monkeypatch):
+    """The backend believes that this is its device."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        monkeypatch.setattr(jax, "default_backend", lambda: device)
+    else:
+        import tensorflow as tf
+
+        monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"] * (device == "gpu"))
 
 
 @on_tensorflow
@@ -180,6 +238,29 @@ def test_half_precision_is_summed_in_float32(rng):
     y = float(np.array(layer(np.ones((1, 1000, 1), "float32"), training=True).numpy(), "float32")[0, 0])
     u = 1 / (1 + np.exp(6.0))
     assert y == pytest.approx(1 - (1 - u) ** 1000, abs=0.02)
+
+
+class DoubledInputCell(rk.cells.RGLRUCell):
+    """A subclass that changes `project` and not `gate_inputs`."""
+
+    def project(self, ops, w, x):
+        return super().project(ops, w, 2.0 * x)
+
+
+class NoisyGateCell(rk.cells.MinGRUCell):
+    """A subclass that changes `inputs` alone."""
+
+    def inputs(self, ops, w, x, state, training=False, mask=None):
+        return super().inputs(ops, w, x, state, training, mask) + 1.0
+
+
+@pytest.mark.parametrize("cell", [DoubledInputCell, NoisyGateCell, rk.cells.RGLRUCell])
+def test_what_a_subclass_changes_is_computed(cell, rng):
+    layer = rk.Recurrent(cell(4), return_sequences=True, kernel="parallel")
+    x = sequences(rng, "float32")
+    ours = np.array(layer(x))
+    layer.kernel = "scan"
+    agree([ours], [np.array(layer(x))], 1e-5)
 
 
 def test_which_cells_it_refuses_and_why():

@@ -30,17 +30,21 @@ def run_cases(names, path, workers=None, index=None):
 
 
 def compare(expected, results):
-    """The largest differences of weights and of logs, and how far the weights lie apart from zero."""
-    rows = {}
-    for name, (weights, logs) in expected.items():
-        others, other_logs = results[name]
-        rows[name] = {
-            "weights": max(float(np.abs(a - b).max()) for a, b in zip(weights, others, strict=True)),
-            "logs": max(abs(logs[key] - other_logs[key]) for key in logs),
-            "names": [sorted(logs), sorted(other_logs)],
-            "size": max(float(np.abs(a).max()) for a in weights),
-        }
-    return rows
+    """By case, and by what is compared: the largest difference, and how far the numbers lie apart from zero."""
+    return {
+        case: {kind: difference(as_arrays(values), as_arrays(results[case][kind])) for kind, values in kinds.items()}
+        for case, kinds in expected.items()
+    }
+
+
+def as_arrays(values):
+    """Numbers of a log, in the order of their names, or arrays."""
+    return [np.array(values[name]) for name in sorted(values)] if isinstance(values, dict) else values
+
+
+def difference(arrays, others):
+    differences = [float(np.abs(a - b).max()) for a, b in zip(arrays, others, strict=True)]
+    return {"difference": max(differences), "size": max(float(np.abs(a).max()) for a in arrays)}
 
 
 def main(workers, names):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from keras_rnnkit.cluster import supervisor
 from keras_rnnkit.cluster.supervisor import LaunchSettings, Supervisor
@@ -57,7 +59,8 @@ def run_worker(folder: Path, env: dict[str, str], output: int) -> None:
 
 def main(folder: str, silence: str) -> None:
     said: list[str] = []
-    supervisor.subprocess.Popen = ForkedWorker
+    # In the supervisor alone: a worker starts a process of its own while it joins the others.
+    supervisor.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": ForkedWorker})
     settings = LaunchSettings("2", ("fork", folder), restarts=2, pause=0.1, silence=float(silence))
     stdout, sys.stdout = sys.stdout, sys.stderr  # the workers' lines
     code = Supervisor(settings, said.append).run()

@@ -21,7 +21,7 @@ MORE = {
 tests/export writes."""
 
 
-EAGER = {"captioning", "gradient_flow", "sentiment", "translation"}
+EAGER = {"captioning", "drawing", "frames", "glimpses", "gradient_flow", "sentiment", "translation"}
 """Pipelines whose trainings take longest to trace; a study runs them in graphs, as users do."""
 
 

@@ -26,6 +26,7 @@ def test_the_policy_finds_the_patch_that_tells_the_label(rng):
     model.shift = keras.layers.Identity()
     model.build((None, 4, 4))
     model.compile(keras.optimizers.Adam(0.02))
+    model.optimizer.build(model.trainable_variables)  # otherwise the first step is traced twice
     images, numbers = images_with_label_at(place, 1024, rng)
     model.fit(images, numbers, batch_size=32, epochs=3, verbose=0)
     outputs = model.predict(images[:64], verbose=0)

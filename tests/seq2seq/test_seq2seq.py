@@ -121,6 +121,7 @@ def test_gradients_are_differences(name):
     assert slope == pytest.approx((found[0] - found[1]) / (2 * step), rel=2e-2, abs=2e-3)
 
 
+@pytest.mark.study
 def test_it_learns_to_turn_round(rng):
     """A sequence backwards, from lists of different lengths; nearly all of them after a few seconds."""
     sources = [rng.integers(4, 9, size=rng.integers(2, 6)) for _ in range(800)]

@@ -10,8 +10,8 @@ from keras_rnnkit.data import Windows
 from keras_rnnkit.training.checkpoint import variables
 
 L = keras.layers
-B, T, V = 4, 5, 6
-WINDOWS = {"ids": np.random.default_rng(0).integers(0, V, size=4 * 5 * 6 + 1), "batch": B, "steps": T}
+B, T, V = 4, 3, 6
+WINDOWS = {"ids": np.random.default_rng(0).integers(0, V, size=4 * 3 * 6 + 1), "batch": B, "steps": T}
 BATCHES = 6
 SETTINGS = {"units": 5}
 
@@ -77,7 +77,7 @@ def run(path, *interruptions, epochs=3, every=2, first=False, policy="float32", 
         plateau = training.Plateau(0.5, keeper.history)
         others = [training.GradientLog(), plateau, interruption]
         callbacks = [keeper, *others] if first else [*others, keeper]
-        data = {"validation_data": Windows(WINDOWS["ids"][:61], B, T).dataset(), "verbose": 0, "shuffle": False}
+        data = {"validation_data": Windows(WINDOWS["ids"][:37], B, T).dataset(), "verbose": 0, "shuffle": False}
         try:
             training.fit(model, Windows(**WINDOWS), epochs, callbacks, place, **data)
         except Interrupted:

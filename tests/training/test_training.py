@@ -353,3 +353,27 @@ def test_an_average_begins_with_the_later_part_of_the_first_steps(rng, tmp_path)
     assert type(loaded) is keras.optimizers.SGD and loaded.ema_momentum == 0.6
     with pytest.raises(ValueError, match="from 0 to below 1. Received: momentum=1"):
         rk.training.averaging(keras.optimizers.SGD(), 1)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow traces a step")
+def test_the_first_step_is_traced_once(ids):
+    """`model.fit` traces it twice, because the optimizer makes its variables in it."""
+
+    class Counted(keras.Sequential):
+        traced = 0
+
+        def train_step(self, data):
+            self.traced += 1
+            return super().train_step(data)
+
+    model = Counted([keras.Input((None,), dtype="int32"), L.Embedding(V, 4), L.Dense(V)])
+    model.compile("adam", rk.training.NextToken())
+    rk.training.fit(model, Windows(ids, B, T), epochs=1, verbose=0)
+    assert model.traced == 1
+
+
+def test_an_optimizer_waits_for_layers_that_are_not_built(ids):
+    model = keras.Sequential([L.Embedding(V, 4), L.Dense(V)])
+    model.compile("sgd", rk.training.NextToken(), run_eagerly=True)
+    rk.training.fit(model, Windows(ids, B, T), epochs=1, verbose=0)
+    assert len(model.optimizer.variables) == 2 and len(model.trainable_variables) == 3

@@ -42,7 +42,10 @@ class Row:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parsed(arguments)
-    rows = [Row(**row) for row in json.loads(options.json.read_text())["rows"]] if options.json.exists() else []
+    rows = read(options.json) if options.json.exists() else []
+    for file in options.add:
+        rows = merged(rows, read(file))
+        write(options.json, rows)
     check_steps(options, rows)
     for task_name, name in missing(options, rows):
         print(f"{task_name}: {name}", flush=True)
@@ -57,13 +60,26 @@ def main(arguments: list[str] | None = None) -> None:
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m keras_rnnkit.bench.learning", description=__doc__)
     parser.add_argument("--json", type=Path, required=True, help="results; those that it holds are not trained again")
+    parser.add_argument(
+        "--add", type=Path, action="append", default=[], help="take the results of another file, in place of older ones"
+    )
     parser.add_argument("--data", type=Path, help="a text for the characters; without one they are left out")
     parser.add_argument("--steps", type=int, default=500, help="training steps of 16 rows, of every contender")
-    parser.add_argument("--tasks", default=",".join(TASKS), help="tasks with commas")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="tasks with commas; '' trains nothing")
     parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders with commas")
     parser.add_argument("--seed", type=int, default=1, help="of the weights and of the data")
     parser.add_argument("--chart", type=Path, help="draw bits against time into this file (.svg or .png)")
     return parser.parse_args(arguments)
+
+
+def read(path: Path) -> list[Row]:
+    return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+
+
+def merged(rows: list[Row], new: list[Row]) -> list[Row]:
+    """The rows of both. A new row takes the place of an older one of the same task, contender and seed."""
+    by_key = {(row.task, row.name, row.seed): row for row in (*rows, *new)}
+    return list(by_key.values())
 
 
 def check_steps(options, rows: list[Row]) -> None:

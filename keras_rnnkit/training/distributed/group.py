@@ -129,10 +129,13 @@ class Group:
     def _start(self, cluster: Cluster | None, devices: list[str] | None, silence: float) -> None:
         if self.on_jax:
             engines.start_jax_devices() if cluster is None else engines.start_jax_workers(cluster, silence)
-        elif cluster is None:
+            return
+        if cluster is None:
             self.strategy = engines.mirrored_strategy(devices)
         else:
             self.strategy = engines.worker_strategy(cluster, silence)
+        # All replicas have the same number of batches; otherwise they would ask each other before every batch.
+        self.strategy.extended.experimental_enable_get_next_as_optional = False
 
     def _count_replicas(self) -> int:
         if self.strategy is not None:
@@ -165,6 +168,9 @@ class Group:
             model: a model that was built and compiled inside `scope`.
         """
         if self.engine is None:
+            if not model.optimizer.built and model.built:
+                # Keras would create its variables in the first step, which TensorFlow would then trace twice.
+                model.optimizer.build(model.trainable_variables)
             if keras.backend.backend() == "tensorflow" and not isinstance(applied(model.optimizer), Watching):
                 synchronize_model(model)  # rows of the same token are added up before clipping, as on several devices
             return

@@ -60,9 +60,8 @@ class Distributed(Prepared):
         if check and self.group.workers > 1:
             self.group.agree(data_facts(dataset), "compared their data")
         group = self.group
-        rows = shards(
-            dataset, group.first_replica, group.local_replicas, group.replicas, equal=group.needs_equal_shards
-        )
+        which = group.first_replica, group.local_replicas, group.replicas
+        rows = shards(dataset, *which, equal=group.needs_equal_shards, nonempty=cannot_be_empty(self, group))
         if group.strategy is not None:
             keras_internals.build_from_spec(self, rows.element_spec)
             check_metrics(self, group)
@@ -106,7 +105,7 @@ class DistributedSteps(Distributed, keras_internals.OwnFunctions):
             return {name: strategy.experimental_local_results(value)[0] for name, value in logs.items()}
 
         if not self.run_eagerly:  # type: ignore[attr-defined]
-            one_step = tf.function(one_step, reduce_retracing=True)
+            one_step = tf.function(one_step, reduce_retracing=True, autograph=False)  # as in Keras' own function
 
         def function(iterator):
             logs = one_step(next(iterator))
@@ -145,6 +144,20 @@ def check_metrics(model, group: Group) -> None:
                 f"The metric {variable.path.split('/')[0]!r} was made outside of the group. Make it inside "
                 "group.scope(), as in model.compile(..., metrics=[Perplexity()]) there."
             )
+
+
+CONVOLUTIONS = (
+    *(keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D),
+    *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
+    *(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
+)
+
+
+def cannot_be_empty(model, group: Group) -> bool:
+    """Whether every replica needs a row: on processors, TensorFlow 2.21's convolutions by oneDNN fail without any."""
+    if group.strategy is None or all("CPU" not in device for device in group.strategy.extended.worker_devices):
+        return False
+    return any(isinstance(layer, CONVOLUTIONS) for layer in keras_internals.flatten_layers(model))
 
 
 LOST = {

@@ -34,7 +34,7 @@ def as_dataset(x: Any, y: Any, sample_weight: Any, batch_size: int | None, shuff
     return (dataset.shuffle(len(arrays[0])) if shuffle else dataset).batch(batch_size or 32)
 
 
-def shards(dataset: Any, first: int, local: int, replicas: int, equal: bool = False) -> Any:
+def shards(dataset: Any, first: int, local: int, replicas: int, equal: bool = False, nonempty: bool = False) -> Any:
     """A dataset of the rows of replicas `first` to `first + local - 1`, in this order, for each batch of another one.
 
     Arguments:
@@ -43,6 +43,7 @@ def shards(dataset: Any, first: int, local: int, replicas: int, equal: bool = Fa
         local: how many replicas this process has.
         replicas: how many there are in all.
         equal: whether each must have the same number of rows.
+        nonempty: whether each must have a row.
 
     >>> import tensorflow as tf
     >>> batches = tf.data.Dataset.range(7).batch(5)
@@ -54,15 +55,22 @@ def shards(dataset: Any, first: int, local: int, replicas: int, equal: bool = Fa
     if equal:
         check_rows(dataset.element_spec, replicas)
 
+    @tf.autograph.experimental.do_not_convert
     def rows_of(replica, batch):
         count = tf.shape(keras.tree.flatten(batch)[0], tf.int64)[0]
         if equal:
             message = f"The rows of a batch must be a multiple of the {replicas} devices. Drop the last batch."
-            with tf.control_dependencies([tf.debugging.assert_equal(count % replicas, tf.cast(0, tf.int64), message)]):
-                count = tf.identity(count)
+            count = asserted(count, count % replicas == 0, message)
+        if nonempty:
+            message = (
+                f"A batch has fewer rows than the {replicas} devices that share it, and TensorFlow's convolutions fail "
+                "on processors where there are no rows. Choose another batch size, or drop the last batch."
+            )
+            count = asserted(count, count >= replicas, message)
         begin, end = count * replica // replicas, count * (replica + 1) // replicas
         return keras.tree.map_structure(lambda x: cut(x, begin, end, replicas), batch)
 
+    @tf.autograph.experimental.do_not_convert
     def pieces(*batch):
         batch = batch if len(batch) > 1 else batch[0]
         return tf.data.Dataset.range(first, first + local).map(lambda replica: rows_of(replica, batch))
@@ -72,6 +80,14 @@ def shards(dataset: Any, first: int, local: int, replicas: int, equal: bool = Fa
     if int(count) >= 0:
         pieces_of_all = pieces_of_all.apply(tf.data.experimental.assert_cardinality(count * local))
     return untuned(pieces_of_all.prefetch(2 * local))
+
+
+def asserted(value: Any, condition: Any, message: str) -> Any:
+    """A tensor, or an error with this message where the condition is false."""
+    import tensorflow as tf
+
+    with tf.control_dependencies([tf.debugging.Assert(condition, [message])]):
+        return tf.identity(value)
 
 
 def cut(x: Any, begin: Any, end: Any, replicas: int) -> Any:

@@ -37,7 +37,7 @@ def lower(cell, steps: TimeSteps, states: list[Value | None], wanted: Wanted) ->
     if scan.carries_output(cell, steps) and steps.lengths is None:
         return scan.lower(cell, steps, states, wanted)
     w, (start,) = cell.weights_as(reader(steps.x.dtype)), scan.started(steps.x, cell.state_sizes, states)
-    z = cell.inputs(ops, w, steps.x, [start])
+    z = cell.split_gates(ops, cell.inputs(ops, w, steps.x, [start]))
     start_again = steps.starts[0] if steps.starts else None
     a, b = cell.with_flags(ops, *cell.coefficients(ops, w, z), steps.valid, steps.reset, start_again)
     loop = Loop(cast(Emitter, steps.x.graph))
