@@ -33,6 +33,7 @@ summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
 @media (max-width: 640px) {
   .picture { overflow-x: auto }
   .picture.wide img { max-width: none; width: var(--width) }
+  .picture.wide + figcaption::before { content: "The picture goes on to the right. " }
 }
 table { border-collapse: collapse; display: block; overflow-x: auto }
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top }
