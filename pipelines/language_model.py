@@ -130,7 +130,8 @@ def read(settings: Settings, run: Run):
     vocabulary = run.vocabulary(lambda: vocabulary_of(corpus.train, settings))
     parts = {name: vocabulary.encode(getattr(corpus, name)) for name in ("train", "valid", "test")}
     training_windows(parts["train"], settings), validation_windows(parts["valid"], settings)  # refuse short texts here
-    sizes = ", ".join(f"{len(ids):,} {name}" for name, ids in parts.items())
+    distinct = {name: ids for name, ids in parts.items() if name != "test" or name_of_test(parts) == name}
+    sizes = ", ".join(f"{len(ids):,} {name}" for name, ids in distinct.items())
     run.begin(
         f"{corpus.source}: {sizes} {settings.unit}s, {len(vocabulary):,} different",
         corpus.train,

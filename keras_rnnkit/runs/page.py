@@ -148,10 +148,10 @@ def escaped(text: str) -> str:
 def in_column(value: Any) -> Any:
     """A value of a column: all its numbers have four digits.
 
-    >>> in_column(0.31), in_column(3)
-    ('0.3100', 3)
+    >>> in_column(0.31), in_column(1107.2), in_column(3)
+    ('0.3100', '1107', 3)
     """
-    return f"{value:#.4g}" if isinstance(value, float) else value
+    return f"{value:#.4g}".removesuffix(".") if isinstance(value, float) else value
 
 
 def percent(value: Any, digits: int = 1) -> Any:
