@@ -103,7 +103,8 @@ def mean(x, axis=-1, keepdims=False):
 
 
 def max(x, axis=-1, keepdims=False):
-    return _k.max(x, axis=axis, keepdims=keepdims)
+    # Without a first value, Keras refuses the arrays of a batch without rows.
+    return _k.max(x, axis=axis, keepdims=keepdims, initial=-math.inf if 0 in x.shape else None)
 
 
 def argmax(x, axis=-1):

@@ -53,6 +53,12 @@ def test_attention_is_what_its_equation_says(name, rng):
     assert not weights[2].any() and not context[2].any()  # nothing to look at
 
 
+def test_a_batch_without_rows(rng):
+    layer, query, values, valid = example(KINDS[0], rng)
+    context, weights = layer(query[:0], values[:0], valid=valid[:0])
+    assert context.shape == (0, 2, 8) and weights.shape == (0, 2, 5)
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_numpy_reads_it_as_keras_does(name, rng):
     layer, query, values, valid = example(name, rng)
