@@ -15,8 +15,8 @@ WIDEST_ON_A_PHONE = 7
 """Inches of a picture whose letters can still be read when it is as wide as a phone; wider ones are scrolled."""
 AN_INCH_ON_A_PHONE = 70
 """Pixels for an inch of a picture that is scrolled."""
-UNBROKEN = re.compile(r"\d{4}-\d\d-\d\d( [\d:]+)?|\d[\d.]*e-\d+")
-"""Times and small numbers, which a browser would break at their hyphens."""
+UNBROKEN = re.compile(r"\d{4}-\d\d-\d\d( [\d:]+)?|\d[\d.]*e-\d+|\d-grams [\d.]+")
+"""Times, small numbers and n-grams, which a browser would break at their hyphens."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --faint: #555; --line: #ddd; --box: #f5f5f5 }
