@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_rnnkit import training
 from keras_rnnkit.cluster import ClusterError
 from keras_rnnkit.training.distribution import warn_if_unsynchronized
-from tests.distributed.cases import CASES, IDS, language_model
+from tests.distributed.cases import CASES, IDS, small_model
 
 keras.config.set_dtype_policy("float64")  # in float32 rounding alone reaches 2e-7 on some processors
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -92,12 +92,12 @@ class Windowed:
 def group_differences(name):
     """How a case of `tests.distributed` differs between one device and a group of two."""
     keras.backend.set_floatx("float64")
-    weights, logs = CASES[name](training.distribute())
+    alone = CASES[name](training.distribute())
     group = training.distribute("mirrored")  # both devices, because there are two
     assert group.replicas == 2
-    others, other_logs = CASES[name](group)
-    off = max(float(np.abs(a - b).max()) for a, b in zip(weights, others, strict=True))
-    return {"weights": off, "logs": max(abs(logs[key] - other_logs[key]) for key in logs)}
+    both = CASES[name](group)
+    off = max(float(np.abs(a - b).max()) for a, b in zip(alone["weights"], both["weights"], strict=True))
+    return {"weights": off, "logs": max(abs(alone["logs"][key] - both["logs"][key]) for key in alone["logs"])}
 
 
 def mixed(policy):
@@ -106,7 +106,7 @@ def mixed(policy):
     first, results = [], []
     for engine in (None, "mirrored"):
         group = training.distribute(engine)
-        model = language_model(group, 8, False, lambda: SGD(0.5, global_clipnorm=0.2))
+        model = small_model(group, 8, False, lambda: SGD(0.5, global_clipnorm=0.2))
         first.append(model.get_weights())
         model.fit(IDS[:288].reshape(48, 6), IDS[1:289].reshape(48, 6), batch_size=8, epochs=2, shuffle=False, verbose=0)
         results.append(model.get_weights())
