@@ -289,7 +289,8 @@ def judge(models, bundle, data: Data, settings: Settings, run: Run):
         metrics[name] = scores(captions, data.wanted, parts)
         table.add_row(name, *shown(metrics[name]))
     run.console.print(table)
-    run.note(degenerate(texts[f"{settings.way}, greedy"], "captions"))
+    for way in settings.ways:
+        run.note(degenerate(texts[f"{way}, greedy"], f"captions by {way}"))
     captions = texts[f"{settings.way}, beam {settings.beam}"]
     metrics["examples"] = [{"wanted": w, "found": c} for w, c in zip(data.wanted[:20], captions, strict=False)]
     return metrics, captions

@@ -259,6 +259,7 @@ def judge(model, bundle, fixed, data: Data, settings: Settings, run: Run) -> dic
         metrics["fixed"] = scores(texts, [[text] for text in wanted])
         exact["fixed"] = [text == w for text, w in zip(texts, wanted, strict=True)]
         table.add_row("fixed vector, greedy", *shown(metrics["fixed"]))
+        run.note(degenerate(texts, "translations by the fixed vector"))
     run.console.print(table)
     run.note(degenerate([t.text for t in found["greedy"]], "translations"))
     names = {"greedy": settings.attention if settings.attention != "none" else "fixed", "fixed": "fixed vector"}
