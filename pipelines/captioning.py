@@ -22,7 +22,7 @@ from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.reporting import plot_curves
 from keras_rnnkit.runs.run import Run
 from keras_rnnkit.runs.sequences import RESERVED, sample_of, target_of, train
-from keras_rnnkit.runs.settings import PairSettings
+from keras_rnnkit.runs.settings import PairSettings, suffix_of
 from keras_rnnkit.runs.splitting import held_out_counts, split
 from keras_rnnkit.settings import SettingsError
 
@@ -138,11 +138,6 @@ def train_ways(data: Data, settings: Settings, run: Run) -> list[dict[str, float
         histories[way] = train(model, data.train, data.valid, settings, run, suffix_of(way, settings), sample)
         first = first or run.restore(model)
     return histories[settings.way]
-
-
-def suffix_of(way: str, settings: Settings) -> str:
-    """The exported model has files without a suffix."""
-    return "" if way == settings.way else f"_{way}"
 
 
 def report(settings: Settings, metrics, captions, history, models, bundle, data: Data) -> None:

@@ -25,7 +25,7 @@ from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.named_rows import NamedRows
 from keras_rnnkit.runs.recurrent import layer_of
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.settings import TrainingSettings
+from keras_rnnkit.runs.settings import TrainingSettings, suffix_of
 from keras_rnnkit.runs.shades import nearest_labels, shades_of
 from keras_rnnkit.runs.training_curves import plot_losses
 from keras_rnnkit.settings import SettingsError
@@ -193,11 +193,6 @@ def loss_of(way: str):
     from keras_rnnkit.runs.stroke_mixture import StrokeMixture
 
     return StrokeMixture() if way == "strokes" else rk.training.NextToken()
-
-
-def suffix_of(way: str, settings: Settings) -> str:
-    """The files and the bundle of the chosen way have names without a suffix."""
-    return "" if way == settings.way else f"_{way}"
 
 
 # ---------------------------------------------------------------------- judging

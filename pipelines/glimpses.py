@@ -23,7 +23,7 @@ from keras_rnnkit.runs.lone_bundle import check_label_count, fitting_options, op
 from keras_rnnkit.runs.metrics_file import write_metrics
 from keras_rnnkit.runs.rows import Rows
 from keras_rnnkit.runs.run import Run
-from keras_rnnkit.runs.settings import TrainingSettings
+from keras_rnnkit.runs.settings import TrainingSettings, suffix_of
 from keras_rnnkit.runs.streamed import check_streamed
 from keras_rnnkit.runs.training_curves import plot_losses
 from keras_rnnkit.settings import SettingsError
@@ -167,11 +167,6 @@ def train(model, data: ImageParts, settings: Settings, run: Run, way: str) -> li
         suffix=suffix_of(way, settings),
         settings=settings if way == settings.way else replace(settings, epochs=settings.compare_epochs),
     )
-
-
-def suffix_of(way: str, settings: Settings) -> str:
-    """The exported model has files without a suffix."""
-    return "" if way == settings.way else f"_{way}"
 
 
 # ---------------------------------------------------------------------- judging

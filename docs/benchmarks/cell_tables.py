@@ -59,7 +59,7 @@ def megabytes(result: dict) -> Iterator[str]:
 
 
 def of_shape(results: dict, batch: int, steps: int) -> dict:
-    """What a file of results holds for a shape."""
+    """A shape's results, as they are kept in the file."""
     return next(row for shape, row in results.items() if shape.startswith(f"B={batch} T={steps} "))
 
 

@@ -1,4 +1,4 @@
-"""What `rnnkit bench train --cells` has measured: a file that grows, and a table of text."""
+"""The results of `rnnkit bench train --cells`: a file that each measurement adds to, and a table for the terminal."""
 
 from __future__ import annotations
 

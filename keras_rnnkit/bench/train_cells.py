@@ -103,7 +103,7 @@ def run(settings: TrainBench, tell: Callable[[str], Any] = lambda stage: None) -
 def missing(
     results: CellResults, names: list[str], sizes: Sizes, repeats: int
 ) -> Iterator[tuple[str, Callable[[], None]]]:
-    """What the results lack, each with the function that measures it. Rows of a shape are measured together."""
+    """The title and the function of each measurement that the results lack. A shape of all cells is one of them."""
     for s in sizes.shapes:
         if not set(names) <= results.rows.get(str(s), {}).keys():
             yield str(s), partial(measure_rows, results, names, s, repeats)

@@ -57,7 +57,7 @@ class InputWeightsCell(Cell):
 
     @property
     def gate_widths(self) -> list[int]:
-        """How many columns of the kernel belong to each gate."""
+        """The number of columns of the kernel that belong to each gate."""
         return [self.units] * self.gate_count
 
     @property

@@ -1,4 +1,4 @@
-"""What the report says about models that draw."""
+"""The scores of models that draw, as tables of the report."""
 
 from __future__ import annotations
 

@@ -284,3 +284,8 @@ class PairSettings(WritingSettings):
     @property
     def packages(self) -> Packages:
         return {**super().packages, "translate": ("sacrebleu",)}
+
+
+def suffix_of(way: str, settings: Any) -> str:
+    """What names of files end with, where a run trains models in several ways: nothing for the way of `--way`."""
+    return "" if way == settings.way else f"_{way}"

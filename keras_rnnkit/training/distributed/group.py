@@ -22,6 +22,7 @@ from keras_rnnkit.training.distributed.checkpoints import WorkerCheckpoint, path
 from keras_rnnkit.training.distributed.model import make_distributed
 from keras_rnnkit.training.distribution import synchronize_model
 from keras_rnnkit.training.gradients import Watching
+from keras_rnnkit.training.loop import build_optimizer
 from keras_rnnkit.training.optimizers import applied
 from keras_rnnkit.training.preparation import OPEN_GROUPS
 from keras_rnnkit.training.state import as_array
@@ -168,9 +169,7 @@ class Group:
             model: a model that was built and compiled inside `scope`.
         """
         if self.engine is None:
-            if not model.optimizer.built and model.built:
-                # Keras would create its variables in the first step, which TensorFlow would then trace twice.
-                model.optimizer.build(model.trainable_variables)
+            build_optimizer(model)
             if keras.backend.backend() == "tensorflow" and not isinstance(applied(model.optimizer), Watching):
                 synchronize_model(model)  # rows of the same token are added up before clipping, as on several devices
             return

@@ -154,7 +154,7 @@ CONVOLUTIONS = (
 
 
 def cannot_be_empty(model, group: Group) -> bool:
-    """Whether every replica needs a row: on processors, TensorFlow 2.21's convolutions by oneDNN fail without any."""
+    """Whether each replica must have a row: the convolutions of TensorFlow 2.21 fail on a CPU when they get none."""
     if group.strategy is None or all("CPU" not in device for device in group.strategy.extended.worker_devices):
         return False
     return any(isinstance(layer, CONVOLUTIONS) for layer in keras_internals.flatten_layers(model))
